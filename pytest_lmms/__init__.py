@@ -1,0 +1,1 @@
+"""pytest-lmms: large multimodal models evaluated by pytest."""

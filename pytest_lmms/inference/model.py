@@ -1,0 +1,99 @@
+"""What the engine asks of an adapter: two small protocols, and optional abilities as protocols of their own.
+
+An adapter is a class in `models/` (or anywhere, through the hook `pytest_lmms_register_models`). Its constructor's
+keyword arguments are the model arguments that users type; they are checked by name before anything is loaded, so
+heavy libraries are imported inside `__init__`, never at the top of the module.
+
+Threads: a batch adapter is built, started, asked and stopped on one thread that belongs to it alone, the model
+thread; `prepare` alone runs elsewhere, on preparation threads. An async adapter is started, asked and stopped on
+the engine's event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from pytest_lmms.records import Request, Response
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """Answers a list of requests at once."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer every request, in order.
+
+        Args:
+            requests: 1 to batch-size requests, all with the same generation settings.
+
+        Returns:
+            As many responses, in the same order. Text is raw: reasoning tags stay in it.
+
+        Raises:
+            OutOfMemoryError: The batch does not fit; the engine asks again with halves.
+            Exception: Anything else; the engine asks again request by request, and the one that fails alone
+                becomes an error record.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncModel(Protocol):
+    """Answers one request; many calls are in flight at once."""
+
+    async def generate(self, request: Request) -> Response:
+        """Answer one request, or raise."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Splits the work of a batch: CPU work ahead of time, device work on the model thread."""
+
+    def prepare(self, requests: Sequence[Request]) -> Any:
+        """Open media, render the chat template, tokenise. Runs on a preparation thread."""
+        ...
+
+    def generate_prepared(self, prepared: Any, requests: Sequence[Request]) -> list[Response]:
+        """Answer what `prepare` returned. Same contract as `BatchModel.generate`."""
+        ...
+
+
+@runtime_checkable
+class ScoresContinuations(Protocol):
+    """Gives log-probabilities of continuations (`Request.continuation`)."""
+
+    def score(self, requests: Sequence[Request]) -> list[Response]:
+        """Return responses with `logprob` and `is_greedy` filled."""
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """Says what its text depends on, so that stored responses can be used again by another run."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """JSON values: weights (digest, or size, time and revision), arguments that change text, chat template."""
+        ...
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """Has something to open on the thread or loop where it will be used, and to close there."""
+
+    def start(self) -> Any:
+        """Open; may be a coroutine for an async adapter."""
+        ...
+
+    def stop(self) -> Any:
+        """Close; may be a coroutine for an async adapter."""
+        ...
+
+
+HONOURS_ALL = frozenset(
+    {"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"}
+)
+"""Every generation setting that the harness knows. An adapter's optional attribute `honours` names those that it
+passes on; a setting outside it that a user typed is an error, one that a task YAML holds is warned about once."""
