@@ -120,6 +120,8 @@ class Timing:
     seconds_per_token: float | None = None
     """Time per output token after the first (TPOT)."""
     source: TimingSource = "wall"
+    finished: float | None = None
+    """When the response was complete, in seconds since the epoch; set by the engine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

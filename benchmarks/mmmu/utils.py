@@ -1,0 +1,120 @@
+"""MMMU: college-level questions about one or several images, multiple-choice or open."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_lmms.errors import DocumentError
+from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter
+
+Doc = Mapping[str, Any]
+SUBJECTS_BY_DOMAIN = {
+    "Art and Design": "Art Art_Theory Design Music",
+    "Business": "Accounting Economics Finance Manage Marketing",
+    "Science": "Biology Chemistry Geography Math Physics",
+    "Health and Medicine": "Basic_Medical_Science Clinical_Medicine"
+    " Diagnostics_and_Laboratory_Medicine Pharmacy Public_Health",
+    "Humanities and Social Science": "History Literature Sociology Psychology",
+    "Tech and Engineering": "Agriculture Architecture_and_Engineering Computer_Science"
+    " Electronics Energy_and_Power Materials Mechanical_Engineering",
+}
+MULTIPLE_CHOICE = "multiple-choice"
+
+
+def _options(doc: Doc) -> dict[str, str]:
+    return label_options(ast.literal_eval(doc["options"]))
+
+
+def _option_lines(doc: Doc) -> str:
+    return "\n".join(f"{letter}. {option}" for letter, option in _options(doc).items())
+
+
+def _body(doc: Doc) -> str:
+    is_choice = doc["question_type"] == MULTIPLE_CHOICE
+    return f"{doc['question']}\n{_option_lines(doc)}" if is_choice else str(doc["question"])
+
+
+def mmmu_doc_to_visual(doc: Doc) -> list[Any]:
+    """Return the images that ``<image 1>`` and so on in question and options name, by name."""
+    images = []
+    for number in sorted(set(re.findall(r"<image (\d+)>", _body(doc)))):
+        image = doc.get(f"image_{number}")
+        if image is None:
+            raise DocumentError(f"{doc['id']}: <image {number}> has an empty image_{number}")
+        images.append(image.convert("RGB"))
+    return images
+
+
+def mmmu_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
+    """Return question, options and instruction; the placeholders of images stay in the text."""
+    kwargs = kwargs or {}
+    is_choice = doc["question_type"] == MULTIPLE_CHOICE
+    if kwargs.get("format") == "images_first":
+        instruction = kwargs["post_prompt"] if is_choice else kwargs["open_ended_prompt"]
+        question = f"{kwargs['pre_prompt']}{doc['question']}"
+        return f"{question}\nOptions:\n{_option_lines(doc)}\n{instruction}"
+    key = "multiple_choice_prompt" if is_choice else "open_ended_prompt"
+    return f"{_body(doc)}\n\n{kwargs.get(key, '')}"
+
+
+def mmmu_doc_to_messages(doc: Doc, kwargs: Doc | None = None) -> list[dict[str, Any]]:
+    """Return one user turn: images at their placeholders, or all before the text."""
+    text = mmmu_doc_to_text(doc, kwargs)
+    words_before: list[str] = []
+    if (kwargs or {}).get("format") != "images_first":
+        *words_before, text = (part.strip() for part in re.split(r"<image(?: [1-7])?>", text))
+    content = []
+    for position, image in enumerate(mmmu_doc_to_visual(doc)):
+        if words := "".join(words_before[position : position + 1]):
+            content.append({"type": "text", "text": words})
+        content.append({"type": "image", "url": image})
+    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+
+
+def mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Read what was answered; the aggregation decides whether it is right."""
+    is_choice = doc["question_type"] == MULTIPLE_CHOICE
+    read = [read_letter(r, _options(doc)) if is_choice else read_conclusion(r) for r in results]
+    answers = [answer for answer in read if answer is not None]
+    subject = re.fullmatch(r"[^_]*_(.+?)_\d+", doc["id"])
+    item = {key: doc[key] for key in ("id", "question_type", "answer")}
+    item |= {"subdomain": subject[1] if subject else doc["id"], "parsed_pred": answers}
+    submission = {doc["id"]: answers[0] if answers else ""}
+    scores = {"mmmu_acc": item, "mmmu_acc_pass_at_k": item, "submission": submission}
+    return scores if any(answers) else Unparsed(scores)
+
+
+def mmmu_aggregate_results(items: Sequence[Doc]) -> float | None:
+    """Return the share of right answers, 0 to 1; an open question counts as wrong (see README)."""
+    choices = [i for i in items if i["question_type"] == MULTIPLE_CHOICE]
+    num_right = sum(i["answer"] in i["parsed_pred"] for i in choices)
+    return round(num_right / len(items), 5) if items else None
+
+
+def mmmu_subject_scores(items: Sequence[Doc]) -> dict[str, float]:
+    """Return the accuracy of each domain (``Overall-<domain>``) and its subjects."""
+    groups: dict[str, list[str]] = {}
+    for domain, subjects in SUBJECTS_BY_DOMAIN.items():
+        groups |= {f"Overall-{domain}": subjects.split()} | {s: [s] for s in subjects.split()}
+    members = {g: [i for i in items if i["subdomain"] in names] for g, names in groups.items()}
+    scores = {group: mmmu_aggregate_results(own) for group, own in members.items()}
+    return {group: score for group, score in scores.items() if score is not None}
+
+
+mmmu_aggregate_results.sub_scores = mmmu_subject_scores  # type: ignore[attr-defined]
+
+
+def mmmu_test_aggregate_results_for_submission(items: Sequence[Doc], args: Any = None) -> None:
+    """Write id -> answer as ``<output_path>/submissions/mmmu_test_for_submission.json``."""
+    if output_path := getattr(args, "output_path", None):
+        folder = Path(output_path, "submissions")
+        folder.mkdir(parents=True, exist_ok=True)
+        answers = {doc_id: answer for item in items for doc_id, answer in item.items()}
+        text = json.dumps(answers)
+        (folder / "mmmu_test_for_submission.json").write_text(text, encoding="utf-8")

@@ -1,0 +1,310 @@
+"""What the user asked for: one table of options, and the only reader of command line and ini values.
+
+Priority: defaults < ini < command line. An option `--lmms-batch-size` has the ini key `lmms_batch_size`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
+
+SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+MASK = "********"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: command-line option, ini key and field of `RunConfig`."""
+
+    name: str
+    """`batch_size`: option `--lmms-batch-size`, ini key `lmms_batch_size`."""
+    help: str
+    parse: Callable[[str, str], Any]
+    """(text, where it stands) to value."""
+    metavar: str | None = None
+    default: Any = None
+    kind: Literal["value", "optional", "flag"] = "value"
+    """`optional`: the value may be left out; `flag`: yes or no, with a `--no-` form."""
+    in_plan: bool = True
+    """Whether two runs that differ in it are different runs, so that one cannot resume the other."""
+
+    @property
+    def option(self) -> str:
+        """As typed on the command line."""
+        return "--lmms-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """As written in an ini file."""
+        return "lmms_" + self.name
+
+
+def _text(text: str, where: str) -> str:
+    return text
+
+
+def _integer(text: str, where: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(explain(f"{text!r} is no whole number", where=where)) from None
+
+
+def _natural(text: str, where: str) -> int:
+    value = _integer(text, where)
+    if value < 0:
+        raise UsageError(explain(f"{value} is negative", where=where, expected="0 or more"))
+    return value
+
+
+def _seconds(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(explain(f"{text!r} is no number of seconds", where=where)) from None
+    if value <= 0:
+        raise UsageError(explain(f"{text} s", where=where, expected="more than 0 seconds"))
+    return value
+
+
+def _limit(text: str, where: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(
+            explain(f"{text!r} is no limit", where=where, expected="a number of documents, a fraction below 1, or -1")
+        ) from None
+    if value == -1:
+        return None
+    if value <= 0 or (value > 1 and value != int(value)):
+        raise UsageError(
+            explain(f"{text} is no limit", where=where, expected="a number of documents, a fraction below 1, or -1")
+        )
+    return value
+
+
+def _choice(*known: str) -> Callable[[str, str], str]:
+    def parse(text: str, where: str) -> str:
+        if text not in known:
+            raise UsageError(
+                explain(f"{text!r}", where=where, expected="one of " + ", ".join(known),
+                        suggestion=did_you_mean(text, known))
+            )
+        return text
+
+    return parse
+
+
+def _batch_size(text: str, where: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise UsageError(explain(f"{text!r} is no batch size", where=where, expected="a whole number from 1, or auto"))
+    return value
+
+
+def _arguments(text: str, where: str) -> dict[str, Any]:
+    from pytest_lmms.registry import parse_model_args
+
+    try:
+        return dict(parse_model_args(text))
+    except (UsageError, ValueError) as e:
+        raise UsageError(explain(str(e), where=where)) from e
+
+
+def _max_errors(text: str, where: str) -> tuple[float, bool]:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    if not match or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):  # noqa: PLR2004
+        raise UsageError(
+            explain(f"{text!r}", where=where, expected="a number of documents, or a percentage such as 1%")
+        )
+    return float(match[1]), bool(match[2])
+
+
+def _yes(text: str, where: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise UsageError(explain(f"{text!r}", where=where, expected="true or false"))
+
+
+LISTS = ("tasks", "models", "metrics", "filters", "fields")
+LATEST = "latest"
+
+OPTIONS: tuple[Option, ...] = (
+    Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
+    Option("model_args", "arguments of the model: key=value,key=value", _arguments, "ARGS", default={}),
+    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _text, "NAMES"),
+    Option("data", "full: the dataset; mini: the miniature that ships with each task", _choice("full", "mini"),
+           "full|mini", default="full"),
+    Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
+    Option("offset", "first document of each task to evaluate", _natural, "N", default=0),
+    Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", _batch_size,
+           "N|auto", default=1),
+    Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
+           "ARGS", default={}),
+    Option("seed", "seed for sampling and for everything random in the harness", _integer, "N", default=0),
+    Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
+           lambda text, where: parse_reasoning_tags(text, where=where), "JSON|none", default=DEFAULT_TAGS),
+    Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
+    Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
+           default=True, kind="flag", in_plan=False),
+    Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
+           "RUN", kind="optional", in_plan=False),
+    Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
+           kind="optional", in_plan=False),
+    Option("max_errors", "errored documents that are tolerated before the exit code is 1: N, or P%%", _max_errors,
+           "N|P%%", default=(0.0, False), in_plan=False),
+    Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
+           in_plan=False),
+    Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
+           in_plan=False),
+    Option("task_paths", "folders with tasks of your own, separated by commas", _text, "DIRS"),
+    Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
+)  # fmt: skip
+BY_NAME = {o.name: o for o in OPTIONS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Every setting of a run, checked. See `OPTIONS` for their meaning."""
+
+    model: str | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    tasks: str | None = None
+    data: Literal["full", "mini"] = "full"
+    limit: float | None = None
+    offset: int = 0
+    batch_size: int | Literal["auto"] = 1
+    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    reasoning_tags: Tags = DEFAULT_TAGS
+    output_path: str = "results"
+    log_samples: bool = True
+    resume: str | None = None
+    retry_errors: str | None = None
+    max_errors: tuple[float, bool] = (0.0, False)
+    timeout: float | None = None
+    replicas_per_device: int = 1
+    task_paths: str | None = None
+    list: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each setting that is no default was said: `--lmms-model`, or `ini lmms_model`."""
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """`tasks`, split."""
+        return tuple(t.strip() for t in (self.tasks or "").split(",") if t.strip())
+
+    @property
+    def task_folders(self) -> tuple[Path, ...]:
+        """`task_paths`, split."""
+        return tuple(Path(p.strip()).expanduser() for p in (self.task_paths or "").split(",") if p.strip())
+
+    @property
+    def model_name(self) -> str:
+        """For folder and file names."""
+        return self.model or "model"
+
+    def tolerates(self, num_errors: int, num_expected: int) -> bool:
+        """Whether so many errored documents are within `max_errors`."""
+        number, is_percentage = self.max_errors
+        return num_errors <= (number / 100 * num_expected if is_percentage else number)
+
+    def resolved(self) -> dict[str, Any]:
+        """All settings as JSON values, secrets masked: `resolved_cli_args` of results.json."""
+        return {o.name: mask(_json(getattr(self, o.name))) for o in OPTIONS}
+
+    def plan_digest(self, selection: Mapping[str, Any]) -> str:
+        """What makes two runs the same run: the settings that choose documents or change text.
+
+        Args:
+            selection: Paths, `-k`, `-m`: what else chooses documents.
+        """
+        values = {o.name: _json(getattr(self, o.name)) for o in OPTIONS if o.in_plan}
+        text = json.dumps([values, dict(selection)], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(v) for v in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def is_secret(name: str) -> bool:
+    """Whether a name of a variable or argument says that its value is a secret."""
+    upper = name.upper()
+    return any(s in upper for s in SECRET_NAMES) and not upper.endswith("TOKENS")
+
+
+def mask(value: Any) -> Any:
+    """A copy in which every value under a secret's name is replaced."""
+    if isinstance(value, Mapping):
+        return {k: MASK if is_secret(str(k)) and isinstance(v, str) and v else mask(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [mask(v) for v in value]
+    return value
+
+
+def read_config(pytest_config: Any) -> RunConfig:
+    """Read options and ini values of a pytest session.
+
+    Args:
+        pytest_config: The `pytest.Config`; only `getoption` and `getini` are used.
+
+    Raises:
+        UsageError: A value that cannot be understood; the message names the option or ini key.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for option in OPTIONS:
+        typed = pytest_config.getoption(option.ini)
+        if typed is not None:
+            values[option.name] = typed if isinstance(typed, bool) else option.parse(typed, option.option)
+            sources[option.name] = option.option
+            continue
+        written = pytest_config.getini(option.ini)
+        if written:
+            values[option.name] = option.parse(written, f"ini {option.ini}")
+            sources[option.name] = f"ini {option.ini}"
+    if values.get("offset") and isinstance(values.get("limit"), float) and values["limit"] < 0:
+        values["limit"] = None
+    return RunConfig(**values, sources=sources)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a score may depend on; packages that are not installed are left out."""
+    import platform
+    from importlib import metadata
+
+    names = ("pytest-lmms", "pytest", "pytest-xdist", "datasets", "torch", "transformers", "openai", "pillow", "av")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Environment variables that steer a run, secrets masked."""
+    prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
+    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}

@@ -1,0 +1,448 @@
+"""The engine: takes requests from many documents at once, and gets them answered.
+
+One engine serves one model object. It runs an event loop on a thread of its own; a batch adapter is asked on one
+more thread, the model thread, and on no other; preparation (rendering, media, tokenising) has a small pool. It
+knows no task, no document and no pytest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future as ThreadFuture
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
+from pytest_lmms.inference.batching import Group, by_generation, split
+from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
+from pytest_lmms.records import Request, Response, Timing
+
+AUTO_BATCH_SIZE = 16
+"""Where `--lmms-batch-size auto` starts; halved whenever a batch does not fit."""
+AHEAD = 2
+"""Batches prepared while one is being answered."""
+SLICE_SECONDS = 0.02
+"""How long a preparation thread keeps results before handing them over together."""
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How an engine runs."""
+
+    batch_size: int | Literal["auto"] = 1
+    timeout_seconds: float | None = None
+    """For one request or batch, from the moment the adapter has it; None waits for ever."""
+    num_preparation_threads: int = 2
+    shutdown_seconds: float = 30.0
+    """How long a stopped run waits for the batch in hand."""
+
+
+class Entry(NamedTuple):
+    """One request on its way to the model."""
+
+    request: Request
+    key: str
+    future: asyncio.Future[Response]
+
+
+class Engine:
+    """Gets requests answered by one model."""
+
+    def __init__(self, model: Any, *, store: ResponseStore | None = None, settings: EngineSettings | None = None) -> None:
+        """Take a model; nothing starts before `start`.
+
+        Args:
+            model: A `BatchModel` or an `AsyncModel`; see `inference.model`.
+            store: Where responses are kept; None keeps none.
+            settings: See `EngineSettings`.
+        """
+        self.model = model
+        self.store = store
+        self.settings = settings or EngineSettings()
+        self.is_async = inspect.iscoroutinefunction(model.generate)
+        identity = getattr(model, "identity", None)
+        self._keys = KeyMaker(digest_identity(identity) if identity is not None else "anonymous")
+        size = self.settings.batch_size
+        self.batch_size = AUTO_BATCH_SIZE if size == "auto" else size
+        self.fitting_batch_size = self.batch_size
+        """Largest size that has not run out of memory; below `batch_size` once one has."""
+        self.num_asked = 0
+        self._prepares = hasattr(model, "prepare") and hasattr(model, "generate_prepared")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="lmms-engine", daemon=True)
+        self._pool = ThreadPoolExecutor(self.settings.num_preparation_threads, "lmms-prepare")
+        self._jobs: queue.SimpleQueue[tuple[Sequence[Entry], ThreadFuture[Any] | None] | None] = queue.SimpleQueue()
+        self._model_thread = threading.Thread(target=self._run_model, name="lmms-model", daemon=True)
+        self._ready: deque[Sequence[Entry]] = deque()
+        self._dynamic: list[Entry] = []
+        self._num_dispatched = 0
+        self._pending: list[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
+        self._slots: asyncio.Semaphore | None = None
+        self._busy: tuple[float, Sequence[Entry]] | None = None
+        self._stopping = False
+        self.is_stuck = False
+        """The adapter has not come back within the timeout; nothing more can be asked of it."""
+        self._died: BaseException | None = None
+        self._started = threading.Event()
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads and the adapter.
+
+        Raises:
+            ModelError: The adapter's `start` failed.
+        """
+        self._thread.start()
+        if not self.is_async:
+            self._model_thread.start()
+        while not self._started.wait(POLL_SECONDS):
+            if not self._thread.is_alive():
+                break
+        if self._died is not None:
+            raise ModelError(f"the model could not be started: {self._died}") from self._died
+
+    def close(self, *, drain: bool = False) -> None:
+        """Stop: what is unsent is given up, the batch in hand may finish within `shutdown_seconds`.
+
+        Args:
+            drain: Nothing is outstanding; only wait for the threads.
+        """
+        if not self._thread.is_alive():
+            return
+        self._call(self._stop)
+        deadline = time.monotonic() + self.settings.shutdown_seconds
+        if not self.is_async and not self.is_stuck:
+            self._jobs.put(None)
+            self._model_thread.join(self.settings.shutdown_seconds)
+        while self._outstanding_async() and time.monotonic() < deadline and not drain:
+            time.sleep(0.01)
+        self._call(self._loop.stop)
+        self._thread.join(max(1.0, deadline - time.monotonic()))
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self.store is not None:
+            self.store.close()
+
+    def _outstanding_async(self) -> bool:
+        return self.is_async and self._num_dispatched > 0
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop has ended; whoever waits learns it from `alive`
+            pass
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop still runs."""
+        return self._thread.is_alive()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the loop; to be called on the loop."""
+        self._loop.create_task(coroutine)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on the loop, from any thread."""
+        self._call(function, *args)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            if self.is_async:
+                self._slots = asyncio.Semaphore(int(getattr(self.model, "num_concurrent", 32)))
+                self._loop.run_until_complete(_maybe_await(getattr(self.model, "start", None)))
+                self._started.set()
+            self._loop.run_forever()
+            if self.is_async:
+                for task in (tasks := asyncio.all_tasks(self._loop)):
+                    task.cancel()
+                if tasks:
+                    self._loop.run_until_complete(asyncio.wait(tasks, timeout=5))
+                self._loop.run_until_complete(_maybe_await(getattr(self.model, "stop", None)))
+        except BaseException as e:  # noqa: BLE001  (kept for `start`, or for whoever waits)
+            self._died = e
+        finally:
+            self._started.set()
+            self._loop.close()
+
+    # --- preparation threads -------------------------------------------------------------------------------------
+
+    def offload(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run a function on a preparation thread; calls made together travel together. Loop only."""
+        future = self._loop.create_future()
+        if not self._pending:
+            self._loop.call_soon(self._pump)
+        self._pending.append((future, function, args))
+        return future
+
+    def _pump(self) -> None:
+        jobs, self._pending = self._pending, []
+        size = max(1, -(-len(jobs) // self.settings.num_preparation_threads), 16)
+        for part in split(jobs, size):
+            self._pool.submit(self._work, part)
+
+    def _work(self, jobs: Sequence[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]]) -> None:
+        done: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        since = time.monotonic()
+        for future, function, args in jobs:
+            try:
+                done.append((future, function(*args), None))
+            except BaseException as e:  # noqa: BLE001  (delivered to the one who awaits it)
+                done.append((future, None, e))
+            if time.monotonic() - since > SLICE_SECONDS:
+                self._call(_deliver, done)
+                done = []
+                since = time.monotonic()
+        self._call(_deliver, done)
+
+    # --- answering -----------------------------------------------------------------------------------------------
+
+    def keys(self, requests: Sequence[Request]) -> list[str]:
+        """Store keys of requests; digests media, so it belongs on a preparation thread."""
+        return self._keys.keys(requests)
+
+    async def answer(
+        self, requests: Sequence[Request], keys: Sequence[str], *, group: Group[Entry] | None = None, position: int = 0
+    ) -> list[Response]:
+        """Get requests of one document answered, in order.
+
+        Args:
+            requests: What to ask.
+            keys: Their store keys.
+            group: The planned batch that they belong to; None lets them travel with whatever is waiting.
+            position: The document's place in that batch.
+
+        Raises:
+            ModelError: The adapter failed on one of them.
+            UnansweredError: The run was stopped first.
+        """
+        found: list[Response | Entry] = []
+        asked: list[Entry] = []
+        for request, key in zip(requests, keys, strict=True):
+            response = self.store.get(key) if self.store is not None else None
+            if response is None:
+                entry = Entry(request, key, self._loop.create_future())
+                asked.append(entry)
+                found.append(entry)
+            else:
+                found.append(response)
+        if self.is_async:
+            for entry in asked:
+                self._num_dispatched += 1
+                self.spawn(self._ask_one(entry))
+        elif group is not None:
+            self.arrive(group, position, asked)
+        elif asked:
+            self._dynamic.extend(asked)
+            self._loop.call_soon(self._flush_dynamic)
+        return [await f.future if isinstance(f, Entry) else f for f in found]
+
+    def arrive(self, group: Group[Entry], position: int, entries: Sequence[Entry] = ()) -> None:
+        """Tell a planned batch that a member is there, or (without entries) has dropped out. Loop only."""
+        complete = group.arrive(position, entries)
+        if complete:
+            self._dispatch(complete)
+
+    def _flush_dynamic(self) -> None:
+        if self._dynamic:
+            entries, self._dynamic = self._dynamic, []
+            self._dispatch(entries)
+
+    def _dispatch(self, entries: Sequence[Entry]) -> None:
+        for part in by_generation(entries, [e.request for e in entries]):
+            self._ready.extend(split(part, self.batch_size))
+        self._feed()
+
+    def _feed(self) -> None:
+        """Hand ready batches to preparation and the model thread, never more than a few ahead."""
+        while self._ready and self._num_dispatched <= AHEAD:
+            batch = self._ready.popleft()
+            if self._stopping or self.is_stuck:
+                self._fail(batch, self._refusal())
+                continue
+            self._num_dispatched += 1
+            prepared = None
+            if self._prepares and self.fitting_batch_size >= len(batch):
+                prepared = self._pool.submit(self.model.prepare, [e.request for e in batch])
+            self._jobs.put((batch, prepared))
+
+    def _refusal(self) -> ModelError:
+        if self.is_stuck:
+            return ModelError("not asked: an earlier batch is stuck in the adapter")
+        return UnansweredError("not asked: the run was stopped")
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._feed_nothing()
+
+    def _feed_nothing(self) -> None:
+        while self._ready:
+            self._fail(self._ready.popleft(), self._refusal())
+
+    @staticmethod
+    def _fail(batch: Sequence[Entry], error: BaseException) -> None:
+        for entry in batch:
+            if not entry.future.done():
+                entry.future.set_exception(error)
+
+    async def _ask_one(self, entry: Entry) -> None:
+        """Ask an async adapter one request."""
+        assert self._slots is not None  # noqa: S101
+        try:
+            async with self._slots:
+                if self._stopping:
+                    raise self._refusal()
+                start = time.perf_counter()
+                response = await asyncio.wait_for(self.model.generate(entry.request), self.settings.timeout_seconds)
+                _check(response)
+                self.num_asked += 1
+                timing = response.timing or Timing(seconds=time.perf_counter() - start)
+                response = replace(response, timing=replace(timing, finished=time.time()))
+                if self.store is not None:
+                    self.store.put([(entry.key, response)])
+            if not entry.future.done():
+                entry.future.set_result(response)
+        except asyncio.TimeoutError:
+            self._fail([entry], ModelError(f"no response within {self.settings.timeout_seconds} s"))
+        except asyncio.CancelledError:
+            self._fail([entry], self._refusal())
+            raise
+        except Exception as e:  # noqa: BLE001  (belongs to this document alone)
+            self._fail([entry], e)
+        finally:
+            self._num_dispatched -= 1
+
+    # --- the model thread ----------------------------------------------------------------------------------------
+
+    def _run_model(self) -> None:
+        try:
+            if hasattr(self.model, "start"):
+                self.model.start()
+        except BaseException as e:  # noqa: BLE001
+            self._died = e
+            self._started.set()
+            self._call(self._loop.stop)
+            return
+        if self.settings.timeout_seconds is not None:
+            self._call(self._watch)
+        self._started.set()
+        while (job := self._jobs.get()) is not None:
+            batch, prepared = job
+            self._busy = (time.monotonic(), batch)
+            self._answer_batch(batch, prepared)
+            self._busy = None
+        if hasattr(self.model, "stop"):
+            self.model.stop()
+
+    def _watch(self) -> None:
+        """Notice a batch that never comes back."""
+        busy, limit = self._busy, self.settings.timeout_seconds
+        if busy is not None and limit is not None and time.monotonic() - busy[0] > limit:
+            self.is_stuck = True
+            self._fail(busy[1], ModelError(f"no response within {limit} s: the adapter's generate is stuck"))
+            self._feed_nothing()
+            return
+        self._loop.call_later(min(POLL_SECONDS, (limit or 1) / 4), self._watch)
+
+    def _answer_batch(self, batch: Sequence[Entry], prepared: ThreadFuture[Any] | None) -> None:
+        """Answer one planned batch on the model thread; every entry ends with a response or an error."""
+        if self._stopping:
+            outcomes: list[tuple[Entry, Response | BaseException]] = [(e, self._refusal()) for e in batch]
+        elif len(batch) > self.fitting_batch_size:
+            outcomes = self._ask_parts(batch, self.fitting_batch_size, "batch_halved")
+        else:
+            outcomes = self._ask(batch, prepared)
+        if self.store is not None:
+            self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
+        self._call(self._resolve, outcomes)
+
+    def _ask_parts(self, batch: Sequence[Entry], size: int, flag: str | None) -> list[tuple[Entry, Response | BaseException]]:
+        outcomes: list[tuple[Entry, Response | BaseException]] = []
+        for part in split(batch, size):
+            for entry, outcome in self._ask(part, None):
+                if flag and isinstance(outcome, Response):
+                    outcome = replace(outcome, flags=(*outcome.flags, flag))
+                outcomes.append((entry, outcome))
+        return outcomes
+
+    def _ask(
+        self, batch: Sequence[Entry], prepared: ThreadFuture[Any] | None
+    ) -> list[tuple[Entry, Response | BaseException]]:
+        requests = [e.request for e in batch]
+        start = time.perf_counter()
+        try:
+            if self._prepares:
+                ready = prepared.result() if prepared is not None else self.model.prepare(requests)
+                start = time.perf_counter()
+                responses = self.model.generate_prepared(ready, requests)
+            else:
+                responses = self.model.generate(requests)
+            if not isinstance(responses, list) or len(responses) != len(batch):
+                raise ModelError(
+                    f"{type(self.model).__name__}.generate returned "
+                    f"{len(responses) if isinstance(responses, list) else type(responses).__name__} "
+                    f"for {len(batch)} requests; expected a list of as many responses"
+                )
+            for response in responses:
+                _check(response)
+        except OutOfMemoryError as e:
+            if len(batch) == 1:
+                return [(batch[0], e)]
+            half = -(-len(batch) // 2)
+            self.fitting_batch_size = min(self.fitting_batch_size, half)
+            return self._ask_parts(batch, half, "batch_halved")
+        except Exception as e:  # noqa: BLE001  (found out below which request is at fault)
+            if len(batch) == 1:
+                return [(batch[0], e)]
+            return self._ask_parts(batch, 1, None)
+        self.num_asked += len(batch)
+        finished = time.time()
+        timing = Timing(seconds=time.perf_counter() - start, batch_size=len(batch), finished=finished)
+        timed: list[Response | BaseException] = [
+            replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished))
+            for r in responses
+        ]
+        return list(zip(batch, timed, strict=True))
+
+    def _resolve(self, outcomes: Sequence[tuple[Entry, Response | BaseException]]) -> None:
+        self._num_dispatched -= 1
+        for entry, outcome in outcomes:
+            if entry.future.done():
+                continue
+            if isinstance(outcome, Response):
+                entry.future.set_result(outcome)
+            else:
+                entry.future.set_exception(outcome)
+        self._feed()
+
+
+def _deliver(done: Sequence[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, value, error in done:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+
+def _check(response: Any) -> None:
+    if not isinstance(response, Response) or not isinstance(response.text, str):
+        raise ModelError(
+            f"the adapter returned {response!r:.80} where a pytest_lmms.records.Response with a text was expected"
+        )
+
+
+async def _maybe_await(function: Callable[[], Any] | None) -> None:
+    if function is not None:
+        value = function()
+        if inspect.isawaitable(value):
+            await value

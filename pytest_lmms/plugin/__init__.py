@@ -1,0 +1,15 @@
+"""Where pytest meets the line: the only room that imports pytest.
+
+One capability, one module: options, collection, the model fixture, running documents, scheduling under `-n`, the
+run folder, the summary. All of them are silent in a session without documents.
+"""
+
+pytest_plugins = (
+    "pytest_lmms.plugin.options",
+    "pytest_lmms.plugin.collection",
+    "pytest_lmms.plugin.fixtures",
+    "pytest_lmms.plugin.run_document",
+    "pytest_lmms.plugin.scheduling",
+    "pytest_lmms.plugin.recording",
+    "pytest_lmms.plugin.summary",
+)

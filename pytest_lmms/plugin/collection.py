@@ -1,0 +1,324 @@
+"""From YAML files to pytest items: one collector a task, one item a document.
+
+Named YAMLs, and YAMLs below a named folder, are collected. Tasks given by name, and tasks outside the rootdir, get
+ids of their own, `lmms/<benchmark>/<file>.yaml::task[17]`, which can be pasted back.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_lmms import catalog
+from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.plugin import expressions, fastpath
+from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate
+
+if TYPE_CHECKING:
+    from pytest_lmms.scoring.score import Scorer
+    from pytest_lmms.tasks.load import TaskIndex
+    from pytest_lmms.tasks.render import Task
+    from pytest_lmms.tasks.rows import Rows
+
+ID_PREFIX = "lmms/"
+
+
+# --- which files --------------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turn `--lmms-tasks` and pasted ids into paths, before anything is collected."""
+    try:
+        config.args[:] = _arguments(config, session_of(config))
+    except LmmsError as e:
+        raise pytest.UsageError(str(e)) from e
+
+
+def _arguments(config: pytest.Config, session: LmmsSession) -> list[str]:
+    args = [_resolve_id(config, arg) for arg in config.args]
+    names = session.settings.task_names
+    if not names:
+        return args
+    paths = task_index(session).expand(list(names), where=session.settings.sources["tasks"])
+    if config.args_source is not config.ArgsSource.ARGS:
+        return [str(p) for p in paths]
+    return args
+
+
+def _resolve_id(config: pytest.Config, arg: str) -> str:
+    """Find the file that an id of ours stands for."""
+    file, separator, rest = arg.partition("::")
+    if not file.startswith(ID_PREFIX) or (config.invocation_params.dir / file).exists():
+        return arg
+    relative = file[len(ID_PREFIX) :]
+    roots = [catalog.folder("benchmarks"), *session_of(config).settings.task_folders]
+    for root in roots:
+        if (root / relative).is_file():
+            return str(root / relative) + separator + rest
+    raise UsageError(
+        explain(f"no task file {relative!r}", where=arg, expected="below " + ", ".join(map(str, roots)))
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_index(roots: tuple[Path, ...]) -> TaskIndex:
+    from pytest_lmms.tasks.load import index_tasks
+
+    return index_tasks(list(roots))
+
+
+def task_index(session: LmmsSession, *more: Path) -> TaskIndex:
+    """All tasks of the catalogue, of `--lmms-task-paths`, and of further folders.
+
+    Raises:
+        UsageError: A folder of `--lmms-task-paths` does not exist.
+    """
+    for path in session.settings.task_folders:
+        if not path.is_dir():
+            raise UsageError(
+                explain(f"no folder {str(path)!r}", where=session.settings.sources.get("task_paths"))
+            )
+    roots = dict.fromkeys(
+        p.resolve() for p in (catalog.folder("benchmarks"), *session.settings.task_folders, *more)
+    )
+    return _cached_index(tuple(roots))
+
+
+def may_hold_tasks(config: pytest.Config) -> bool:
+    """Whether this session's paths may hold tasks: named YAMLs, or folders with one."""
+    if config.args_source is config.ArgsSource.INVOCATION_DIR:
+        return bool(session_of(config).settings.task_folders)
+    for arg in config.args:
+        path = Path(config.invocation_params.dir, arg.partition("::")[0])
+        if path.suffix in SUFFIXES:
+            return True
+        if path.is_dir() and any(is_candidate(p) for s in SUFFIXES for p in path.rglob(f"*{s}")):
+            return True
+    return False
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a YAML that is a task."""
+    if file_path.suffix not in SUFFIXES:
+        return None
+    config = parent.config
+    is_named = parent.session.isinitpath(file_path)
+    if not is_named and not _is_below_given(config, file_path):
+        return None
+    if not is_candidate(file_path):
+        if is_named:
+            raise parent.CollectError(
+                explain("this YAML is no task", where=str(file_path), expected="`task: name` and `dataset_path: ...`")
+            )
+        return None
+    session = session_of(config)
+    names = session.settings.task_names
+    if names and file_path.resolve() not in task_index(session).expand(list(names)):
+        return None
+    from pytest_lmms.tasks.load import kind_of, read_yaml
+
+    try:
+        kind = kind_of(read_yaml(file_path.resolve()))
+    except LmmsError:
+        kind = "task"  # its error is told when it is collected
+    if kind == "group" and is_named:
+        return GroupFile.from_parent(parent, path=file_path)
+    if kind != "task":
+        return None
+    return TaskFile.from_parent(parent, path=file_path, nodeid=node_id(config, file_path))
+
+
+def _is_below_given(config: pytest.Config, path: Path) -> bool:
+    """Whether a file lies below a folder that the user gave or configured."""
+    if config.args_source is not config.ArgsSource.INVOCATION_DIR:
+        return True
+    folders = session_of(config).settings.task_folders
+    return any(path.resolve().is_relative_to(f.resolve()) for f in folders)
+
+
+def node_id(config: pytest.Config, path: Path) -> str | None:
+    """An id for a task file outside the rootdir; None inside, where pytest's own will do."""
+    if path.is_relative_to(config.rootpath):
+        return None
+    roots = [catalog.folder("benchmarks"), *(f.resolve() for f in session_of(config).settings.task_folders)]
+    for root in roots:
+        if path.is_relative_to(root):
+            return ID_PREFIX + path.relative_to(root).as_posix()
+    return ID_PREFIX + f"{path.parent.name}/{path.name}"
+
+
+# --- collectors and items -----------------------------------------------------------------------------------------
+
+
+class GroupFile(pytest.File):
+    """A group YAML that was named: its members, collected."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Give the tasks that the group reaches."""
+        from pytest_lmms.tasks.load import load_group
+
+        session = session_of(self.config)
+        group = load_group(self.path.resolve())
+        index = task_index(session, self.path.parent)
+        for path in index.expand([group.name], where=str(self.path)):
+            yield TaskFile.from_parent(self, path=path, nodeid=node_id(self.config, path))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        """Show our own errors as text."""
+        return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
+
+
+class TaskFile(pytest.File):
+    """One task; its items are the selected documents."""
+
+    obj = None
+    """pytest looks for a module's object here."""
+    task: Task
+    rows: Rows
+    scorer: Scorer
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Open the documents and give one item each, unless `-k` or `-m` rule all of them out."""
+        from pytest_lmms.plugin.preflight import check_task
+        from pytest_lmms.scoring.build import build_scorer
+        from pytest_lmms.tasks.load import load_task
+        from pytest_lmms.tasks.rows import select
+
+        session = session_of(self.config)
+        settings = session.settings
+        task = load_task(self.path)
+        self._name_groups(session, task)
+        if self._is_ruled_out(task):
+            self.config.stash.setdefault(PRUNED, []).append(task.name)
+            return
+        self.task = task.bind(
+            model_names=model_names(settings.model), generation_overrides=settings.gen_kwargs, seed=settings.seed
+        )
+        self.scorer = build_scorer(self.task, reasoning_tags=settings.reasoning_tags)
+        self.rows = self.task.open_rows(settings.data)
+        chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
+        if chosen:
+            check_task(self.task, self.rows, self.scorer, first=chosen[0])
+        reason = fastpath.obstacle(self)
+        if reason is not None:
+            session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")
+        make = DocumentItem.make if reason is None else document_function
+        for index in chosen:
+            yield make(self, index)
+
+    def _name_groups(self, session: LmmsSession, task: Task) -> None:
+        """Let `-k` and `-m` know the task's groups and tags."""
+        option = self.config.option
+        names = {task.name, *task.spec.tag, *task.spec.group}
+        if option.keyword or option.markexpr:
+            names |= task_index(session, self.path.parent).groups_of(task.name)
+        self.extra_keyword_matches.update(names)
+        for name in sorted(names):
+            mark = pytest.Mark(name, (), {}, _ispytest=True)
+            self.own_markers.append(mark)
+
+    def _is_ruled_out(self, task: Task) -> bool:
+        option = self.config.option
+        names = [n for node in self.listchain() for n in (node.name, *node.extra_keyword_matches)]
+        marks = [m.name for m in self.iter_markers()]
+        return not (
+            expressions.may_match_keyword(option.keyword or "", names=[*names, *marks], task=task.name)
+            and expressions.may_match_marks(option.markexpr or "", marks=marks)
+        )
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        """Show our own errors as text."""
+        return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
+
+
+PRUNED = pytest.StashKey[list[str]]()
+"""Tasks that `-k` and `-m` ruled out before their dataset was opened."""
+
+
+def model_names(model: str | None) -> tuple[str, ...]:
+    """Canonical name and aliases of a model, for prompt variants."""
+    if model is None:
+        return ()
+    from pytest_lmms.registry import MODELS
+
+    canonical = MODELS.canonical(model)
+    return (canonical, *MODELS.aliases(canonical))
+
+
+class DocumentItem(pytest.Item):
+    """One document, run by our own protocol."""
+
+    parent: TaskFile
+    index: int
+    position: int
+    is_submitted: bool
+
+    @classmethod
+    def make(cls, parent: TaskFile, index: int) -> DocumentItem:
+        """Make the item of one row."""
+        item: DocumentItem = cls.from_parent(parent, name=f"{parent.task.name}[{index}]")
+        item.index = index
+        item.position = 0
+        item.is_submitted = False
+        return item
+
+    @property
+    def location(self) -> tuple[str, int | None, str]:  # type: ignore[override]
+        """File, line and name, as reports want them; made without asking the file system."""
+        return (self.parent.nodeid, 0, self.name)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """As `location`."""
+        return (self.path, 0, self.name)
+
+    def runtest(self) -> None:
+        """Never called: `run_document` has its own protocol for these items."""
+        raise AssertionError("documents are run by pytest_lmms.plugin.run_document")
+
+
+def document_function(parent: TaskFile, index: int) -> pytest.Function:
+    """An ordinary pytest function for one document, where something needs pytest's own three phases."""
+    from pytest_lmms.plugin.run_document import run_as_function
+
+    def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
+        run_as_function(request.node, lmms_model)
+
+    item: pytest.Function = pytest.Function.from_parent(
+        parent, name=f"{parent.task.name}[{index}]", callobj=document
+    )
+    item.index = index  # type: ignore[attr-defined]
+    item.position = 0  # type: ignore[attr-defined]
+    item.is_submitted = False  # type: ignore[attr-defined]
+    return item
+
+
+def is_document(item: object) -> bool:
+    """Whether an item is a document, on either path."""
+    return isinstance(getattr(item, "parent", None), TaskFile) and hasattr(item, "index")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Number the selected documents of each task: positions fix the batches."""
+    counts: dict[str, int] = {}
+    for item in session.items:
+        if is_document(item):
+            name = item.parent.nodeid  # type: ignore[union-attr]
+            item.position = counts[name] = counts.get(name, -1) + 1  # type: ignore[attr-defined]
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
+    """Say what `-k` and `-m` left out unopened."""
+    pruned = config.stash.get(PRUNED, [])
+    if not pruned:
+        return None
+    shown = ", ".join(sorted(pruned)[:5]) + (", ..." if len(pruned) > 5 else "")  # noqa: PLR2004
+    text = f"lmms: {len(pruned)} task{'s' * (len(pruned) != 1)} ruled out by name, datasets not opened ({shown})"
+    if not items:
+        text += "; no task matches: `pytest --lmms-list tasks` names them all"
+    return text

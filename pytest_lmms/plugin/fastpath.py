@@ -1,0 +1,105 @@
+"""Whether a task's documents may take our own short protocol, or must take pytest's three phases.
+
+The short one sends one report a document and fills fixtures once a task. It steps aside when anything in the session
+could see the difference. All private names of pytest that the plugin needs are used here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_lmms.plugin.collection import TaskFile
+
+PHASE_HOOKS = (
+    "pytest_runtest_setup",
+    "pytest_runtest_call",
+    "pytest_runtest_teardown",
+    "pytest_runtest_makereport",
+    "pytest_pyfunc_call",
+)
+HARMLESS = ("_pytest.", "xdist.", "pytest_lmms.", "pytest_timeout")
+"""Modules whose implementations of those hooks do nothing that a document could miss."""
+MARKS = ("skip", "skipif", "xfail", "usefixtures", "flaky")
+
+
+def obstacle(task_file: TaskFile) -> str | None:
+    """Who or what keeps this task's documents from the short protocol; None when nothing does."""
+    option = task_file.config.option
+    for name, typed in (("usepdb", "--pdb"), ("trace", "--trace"), ("setupshow", "--setup-show"),
+                        ("setuponly", "--setup-only"), ("setupplan", "--setup-plan")):  # fmt: skip
+        if getattr(option, name, False):
+            return typed
+    for mark in task_file.iter_markers():
+        if mark.name in MARKS:
+            return f"mark {mark.name}"
+    hooks = task_file.ihook
+    for name in PHASE_HOOKS:
+        for implementation in getattr(hooks, name).get_hookimpls():
+            module = getattr(implementation.function, "__module__", "") or ""
+            if not f"{module}.".startswith(HARMLESS):
+                return f"{name} of {implementation.plugin_name}"
+    for implementation in hooks.pytest_runtest_protocol.get_hookimpls():
+        module = getattr(implementation.function, "__module__", "") or ""
+        if not f"{module}.".startswith((*HARMLESS, "pytest_rerunfailures")) :
+            return f"pytest_runtest_protocol of {implementation.plugin_name}"
+        if module.startswith("pytest_rerunfailures") and getattr(option, "reruns", None):
+            return "--reruns"
+    closure = fixture_closure(task_file)
+    for name, definitions in closure.items():
+        if definitions and definitions[-1].scope == "function":
+            return f"function-scoped autouse fixture {name}"
+    return None
+
+
+def _probe(lmms_model: Any) -> None:
+    """Never called; its parameter makes pytest fill the fixture."""
+
+
+def probe(task_file: TaskFile) -> pytest.Function:
+    """An item that stands for a whole task while its fixtures are filled."""
+    known = getattr(task_file, "lmms_probe", None)
+    if known is None:
+        known = pytest.Function.from_parent(task_file, name=task_file.task.name, callobj=_probe)
+        task_file.lmms_probe = known  # type: ignore[attr-defined]
+    return known  # type: ignore[no-any-return]
+
+
+def fixture_closure(task_file: TaskFile) -> dict[str, Any]:
+    """Name -> definitions of every fixture that a document of this task gets, autouse ones included."""
+    return dict(probe(task_file)._fixtureinfo.name2fixturedefs)
+
+
+def set_up(task_file: TaskFile) -> Any:
+    """Fill the fixtures of a task and return the model.
+
+    Raises:
+        BaseException: Whatever a fixture raises; it is raised again for every later document.
+    """
+    item = probe(task_file)
+    if not getattr(item, "_request", None):
+        item._initrequest()
+    task_file.session._setupstate.setup(item)
+    return item.funcargs["lmms_model"]
+
+
+def tear_down(session: pytest.Session, next_item: pytest.Item | None) -> None:
+    """Tear down what the next item does not share."""
+    session._setupstate.teardown_exact(next_item)
+
+
+def before_model_goes(request: Any, function: Any) -> None:
+    """Call a function before the fixture `lmms_model` of this request is torn down."""
+    request._get_active_fixturedef("lmms_model").addfinalizer(function)
+
+
+def same_fixtures(a: TaskFile, b: TaskFile) -> bool:
+    """Whether two tasks get the same fixtures, all of session scope, so that they may be in flight together."""
+    first, second = fixture_closure(a), fixture_closure(b)
+    return first.keys() == second.keys() and all(
+        definitions[-1] is second[name][-1] and definitions[-1].scope == "session"
+        for name, definitions in first.items()
+        if definitions
+    )

@@ -1,0 +1,114 @@
+"""The model under test, as a session fixture that any conftest may override.
+
+    @pytest.fixture(scope="session")
+    def lmms_model():
+        return MyModelInMemory()
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.records import Generation
+from pytest_lmms.registry import MODELS, check_model_args
+
+NO_MODEL = explain(
+    "no model to evaluate",
+    expected=(
+        "one of: --lmms-model NAME on the command line; lmms_model = NAME in the ini file; a session fixture named "
+        "lmms_model in a conftest.py"
+    ),
+    remedy="`pytest --lmms-list models` names the models; dummy is one that costs nothing",
+)
+
+
+@pytest.fixture(scope="session")
+def lmms_model(pytestconfig: pytest.Config) -> Iterator[Any]:
+    """The model that `--lmms-model` names, built once a process; overriding it evaluates any object."""
+    session = session_of(pytestconfig)
+    if session.settings.model is None:
+        raise UsageError(NO_MODEL)
+    adapter = check_model(session)
+    model = adapter(**_arguments(session, adapter))
+    yield model
+    close = getattr(model, "close", None)
+    if callable(close):
+        close()
+
+
+def check_model(session: LmmsSession) -> Any:
+    """Import the adapter and check the user's arguments and settings against it; loads no weights.
+
+    Raises:
+        UsageError: Unknown model or argument, or a generation setting that the adapter would ignore.
+    """
+    settings = session.settings
+    assert settings.model is not None  # noqa: S101
+    adapter = MODELS.load(settings.model)
+    check_model_args(adapter, settings.model_args, model_name=settings.model)
+    honours = getattr(adapter, "honours", None)
+    if honours is not None:
+        from pytest_lmms.tasks.render import build_generation
+
+        typed = build_generation(settings.gen_kwargs, where="--lmms-gen-kwargs")
+        names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]
+        for name in [*names, *typed.extra]:
+            if name not in honours:
+                raise UsageError(
+                    explain(
+                        f"the model {settings.model} would ignore {name}",
+                        where="--lmms-gen-kwargs",
+                        expected="settings among " + ", ".join(sorted(honours)),
+                    )
+                )
+    return adapter
+
+
+def _arguments(session: LmmsSession, adapter: Any) -> dict[str, Any]:
+    """The user's arguments, and what the harness adds: batch size and, under `-n`, a device."""
+    arguments = dict(session.settings.model_args)
+    try:
+        parameters = inspect.signature(adapter).parameters
+    except (TypeError, ValueError):
+        return arguments
+    if "batch_size" in parameters and "batch_size" not in arguments and session.settings.batch_size != "auto":
+        arguments["batch_size"] = session.settings.batch_size
+    num_workers = int(session.ours.get("num_workers", 1))
+    wants_device = "device" in parameters and not {"device", "device_map"} & arguments.keys()
+    if num_workers > 1 and wants_device and (num_devices := _num_accelerators()):
+        allowed = num_devices * session.settings.replicas_per_device
+        if num_workers > allowed:
+            raise UsageError(
+                explain(
+                    f"{num_workers} workers for {num_devices} accelerators",
+                    where=f"-n {num_workers}",
+                    expected=f"at most {allowed}",
+                    remedy="lower -n, or allow more with --lmms-replicas-per-device",
+                )
+            )
+        arguments["device"] = f"cuda:{int(session.ours['slot']) % num_devices}"
+    return arguments
+
+
+def _num_accelerators() -> int:
+    """CUDA devices that torch sees; 0 without torch."""
+    try:
+        import torch
+    except ImportError:
+        return 0
+    return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores among the workers, before any library counts them."""
+    session = session_of(config)
+    num_workers = int(session.ours.get("num_workers", 1))
+    if num_workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // num_workers))

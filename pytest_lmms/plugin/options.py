@@ -1,0 +1,116 @@
+"""Options, ini keys and hooks; `--lmms-list`; the header.
+
+Declares what `config.OPTIONS` holds and reads nothing itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_lmms import hookspecs
+from pytest_lmms.config import LATEST, OPTIONS
+from pytest_lmms.errors import LmmsError, UsageError
+from pytest_lmms.plugin.session import KEY, LmmsSession, session_of
+from pytest_lmms.registry import MODELS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare every option and its ini key."""
+    group = parser.getgroup("lmms", "evaluation of multimodal models (pytest-lmms)")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(option.option, action="store_true", default=None, dest=option.ini, help=option.help)
+            group.addoption(
+                option.option.replace("--", "--no-", 1), action="store_false", dest=option.ini, default=None,
+                help=f"switch {option.option} off",
+            )
+        elif option.kind == "optional":
+            group.addoption(
+                option.option, nargs="?", const=LATEST, default=None, dest=option.ini, metavar=option.metavar,
+                help=option.help,
+            )
+        else:
+            group.addoption(option.option, default=None, dest=option.ini, metavar=option.metavar, help=option.help)
+        parser.addini(option.ini, option.help.replace("%%", "%"), default=None)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare our hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Keep an option whose value may be left out from swallowing a path that follows it."""
+    for i, word in enumerate(args[:-1]):
+        if word in ("--lmms-resume", "--lmms-retry-errors") and not (Path(args[i + 1]) / "run.json").is_file():
+            args[i] = f"{word}={LATEST}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, let plugins register what they bring, check what needs no documents."""
+    try:
+        session = LmmsSession(config)
+        config.stash[KEY] = session
+        _register(config)
+        if session.settings.model is not None:
+            MODELS.canonical(session.settings.model)
+        session.settings.task_folders  # noqa: B018  (checked with the rest)
+    except LmmsError as e:
+        raise pytest.UsageError(str(e)) from e
+
+
+def _register(config: pytest.Config) -> None:
+    """Call the registering hooks."""
+    hook = config.hook
+    if hook.pytest_lmms_register_models.get_hookimpls():
+        hook.pytest_lmms_register_models(register=MODELS.register)
+    if hook.pytest_lmms_register_metrics.get_hookimpls():
+        from pytest_lmms.scoring.metrics import register_hooked
+
+        hook.pytest_lmms_register_metrics(register=register_hooked)
+    if hook.pytest_lmms_register_filters.get_hookimpls():
+        from pytest_lmms.scoring.filters import register_filter
+
+        hook.pytest_lmms_register_filters(register=register_filter)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer `--lmms-list` and stop."""
+    what = config.getoption("lmms_list")
+    if what is None:
+        return None
+    config._do_configure()
+    try:
+        settings = session_of(config).settings
+        from pytest_lmms.plugin.listing import listing
+
+        for line in listing(str(settings.list), settings):
+            print(line)  # noqa: T201  (this is what was asked for)
+    except UsageError as e:
+        raise pytest.UsageError(str(e)) from e
+    finally:
+        config._ensure_unconfigure()
+    return 0
+
+
+def pytest_report_header(config: pytest.Config) -> list[str] | None:
+    """Say which model, and who chose it."""
+    settings = session_of(config).settings
+    if settings.model is None or not _wants_documents(config):
+        return None
+    arguments = "".join(f", {k}={v}" for k, v in session_of(config).settings.resolved()["model_args"].items())
+    return [
+        f"lmms: model {settings.model}{arguments} (from {settings.sources['model']}), data {settings.data}, "
+        f"batch size {settings.batch_size}"
+    ]
+
+
+def _wants_documents(config: pytest.Config) -> bool:
+    from pytest_lmms.plugin.collection import may_hold_tasks
+
+    return may_hold_tasks(config)

@@ -1,0 +1,69 @@
+"""What can be checked before weights load: columns, functions, and the scoring of each task on its miniature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_lmms.errors import DatasetError, LmmsError, TaskError, explain
+from pytest_lmms.records import Response
+from pytest_lmms.results.codec import encode
+from pytest_lmms.scoring.score import Scorer, score
+from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.rows import Rows, check_column, miniature_path, read_miniature
+
+_COLUMN_FIELDS = ("doc_to_text", "doc_to_target", "doc_to_visual")
+
+
+def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int) -> None:
+    """Render one document, and score an empty and a gold answer to every document of the miniature.
+
+    Args:
+        task: Bound to the model and the user's settings.
+        rows: The documents that will be asked.
+        scorer: The task's.
+        first: Number of the first selected document; rendered, its media unopened.
+
+    Raises:
+        TaskError: Something would fail for every document; the message says what.
+    """
+    for name in _COLUMN_FIELDS:
+        value = getattr(task.spec, name)
+        if isinstance(value, str) and value.isidentifier():
+            check_column(task.spec, rows, value, task.where(name))
+    checked, numbers = rows, [first]
+    if task.spec.process_docs is None and (path := miniature_path(task.spec, task.path)).is_file():
+        checked = read_miniature(path)
+        numbers = list(range(len(checked)))
+    try:
+        task.render(rows, first)
+        for number in numbers:
+            _check_scoring(task, checked, scorer, number)
+    except DatasetError:
+        raise
+    except LmmsError as e:
+        raise TaskError(
+            explain(
+                f"task {task.name} fails its check before the run:\n  {e}",
+                remedy="nothing was asked; correct the task, or its miniature, first",
+            )
+        ) from e
+
+
+def _check_scoring(task: Task, rows: Rows, scorer: Scorer, number: int) -> None:
+    rendered = task.render(rows, number)
+    golds = rendered.target if isinstance(rendered.target, (list, tuple)) else [rendered.target]
+    answers = ["", *(str(g) for g in list(golds)[:1] if g is not None)]
+    for answer in answers:
+        try:
+            outcome = score(scorer, rendered.document, [Response(text=answer)] * task.spec.repeats)
+        except LmmsError as e:
+            raise TaskError(f"scoring the answer {answer!r} to document {number}: {e}") from e
+        for name, scores in outcome.scores.items():
+            _check_storable(name, scores)
+
+
+def _check_storable(filter_name: str, scores: Any) -> None:
+    try:
+        encode(scores)
+    except TypeError as e:
+        raise TaskError(f"scores under filter {filter_name}: {e}") from e

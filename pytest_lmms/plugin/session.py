@@ -1,0 +1,150 @@
+"""What this pytest session is: its settings, its role among the workers, its run folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmms.config import LATEST, RunConfig, environment, read_config, versions
+from pytest_lmms.errors import UsageError, explain
+
+KEY = pytest.StashKey["LmmsSession"]()
+
+
+class LmmsSession:
+    """Shared by the plugin's modules, through the stash of the pytest config."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.settings: RunConfig = read_config(config)
+        self.worker_input: Mapping[str, Any] | None = getattr(config, "workerinput", None)
+        """What the controller told this worker; None in the process that the user started."""
+        self.notices: list[str] = []
+        """Lines for the summary."""
+        self.usage_error: str | None = None
+        """Found while running; ends the session with exit code 4."""
+        self.is_resumed = False
+        self._run_path: Path | None = None
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this process is a worker of `-n`."""
+        return self.worker_input is not None
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether this process is a controller with workers."""
+        return not self.is_worker and bool(self.config.getoption("tx", None)) and (
+            self.config.getoption("dist", "no") != "no"
+        )
+
+    @property
+    def ours(self) -> Mapping[str, Any]:
+        """What our own controller hook told this worker; empty elsewhere."""
+        return (self.worker_input or {}).get("lmms", {})  # type: ignore[no-any-return]
+
+    @property
+    def writer(self) -> str:
+        """Name of this process in file names."""
+        return str((self.worker_input or {}).get("workerid", "main"))
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether this worker stands in for one that died."""
+        return bool(self.ours.get("is_replacement"))
+
+    @property
+    def reads_store(self) -> bool:
+        """Whether stored responses of this run may be given out."""
+        return bool(self.ours.get("is_resumed", self.is_resumed)) or self.is_replacement
+
+    # --- the run folder ------------------------------------------------------------------------------------------
+
+    @property
+    def run_path(self) -> Path:
+        """The run folder's path; decided at first use, made by whoever runs the first document."""
+        if self._run_path is None:
+            told = self.ours.get("run_path")
+            self._run_path = Path(told) if told else self._decide_run()
+        return self._run_path
+
+    @property
+    def plan_digest(self) -> str:
+        """What makes this the same run as another; see `RunConfig.plan_digest`."""
+        option = self.config.option
+        return self.settings.plan_digest(
+            {"args": self.config.args, "keyword": option.keyword, "markexpr": option.markexpr}
+        )
+
+    def _decide_run(self) -> Path:
+        from pytest_lmms.results.store import RunFolder, find_runs, new_run_path
+
+        settings = self.settings
+        wanted = settings.resume or settings.retry_errors
+        output = Path(settings.output_path).expanduser().absolute()
+        if wanted is None:
+            return new_run_path(output, settings.model_name)
+        option = "--lmms-resume" if settings.resume else "--lmms-retry-errors"
+        digest = self.plan_digest
+        if wanted != LATEST:
+            folder = RunFolder(Path(wanted).expanduser().absolute())
+            if folder.info().get("plan_digest") != digest:
+                raise UsageError(
+                    explain(
+                        "that run was made by another command",
+                        where=f"{option} {wanted}",
+                        expected=f"the same settings and paths: {folder.info().get('command')}",
+                        remedy=f"repeat that command with {option}",
+                    )
+                )
+        else:
+            folder = next((r for r in find_runs(output) if r.info().get("plan_digest") == digest), None)
+            if folder is None and settings.retry_errors:
+                raise UsageError(
+                    explain(f"no run of this command in {output}", where=option, remedy="run it without first")
+                )
+            if folder is None:
+                self.notices.append(f"nothing to resume in {output}: this is a first run")
+                return new_run_path(output, settings.model_name)
+        self.is_resumed = True
+        folder.clear_shards()
+        folder.update(status="running", resumed=folder.info().get("resumed", 0) + 1)
+        return folder.path
+
+    def run_info(self) -> dict[str, Any]:
+        """What run.json says about how the run came to be."""
+        return {
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "plan_digest": self.plan_digest,
+            "command": mask_command(["pytest", *self.config.invocation_params.args]),
+            "cwd": str(self.config.invocation_params.dir),
+            "config": self.settings.resolved(),
+            "versions": versions(),
+            "environment": environment(),
+            "python": sys.executable,
+        }
+
+
+def mask_command(words: list[str]) -> str:
+    """A command line with the secrets in its `key=value` lists replaced."""
+    import re
+    import shlex
+
+    from pytest_lmms.config import MASK, is_secret
+
+    def hide(match: re.Match[str]) -> str:
+        return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]
+
+    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, w) for w in words)
+
+
+def session_of(config: pytest.Config) -> LmmsSession:
+    """The session's state; made when the plugin is configured."""
+    return config.stash[KEY]
+
+

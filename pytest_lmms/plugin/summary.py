@@ -1,0 +1,325 @@
+"""Progress while documents run; results, complaints and the exit code when they have."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmms.errors import LmmsError
+from pytest_lmms.plugin.collection import is_document, model_names
+from pytest_lmms.plugin.recording import PROPERTY
+from pytest_lmms.plugin.scheduling import task_of
+from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.results.store import RunFolder
+
+REDRAW_SECONDS = 0.1
+WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR"}
+
+
+def document_summary(report: Any) -> dict[str, Any] | None:
+    """What a report says about a document; None for an ordinary test's."""
+    for name, value in getattr(report, "user_properties", ()):
+        if name == PROPERTY:
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, str, str] | None:
+    """Count documents like tests, but draw no dots for them: the progress line tells more."""
+    if report.when != "call":
+        return None
+    summary = document_summary(report)
+    if summary is None:
+        return None
+    category = "failed" if report.failed else "passed"
+    word = WORDS[summary["status"]] if config.get_verbosity() > 0 else ""
+    return category, "", word
+
+
+class Progress:
+    """One line that is redrawn on a terminal, and nothing elsewhere."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        writer = getattr(self.reporter, "_tw", None)
+        self.is_shown = bool(writer is not None and writer.hasmarkup and config.get_verbosity() == 0)
+        self.total = 0
+        self.done = 0
+        self.tokens = 0
+        self.has_tokens = False
+        self.scores: dict[str, list[float]] = {}
+        self.statuses: Counter[str] = Counter()
+        self.started: float | None = None
+        self._drawn = 0.0
+        self._width = 0
+
+    def add(self, summary: dict[str, Any]) -> None:
+        """Count a finished document."""
+        now = time.monotonic()
+        if self.started is None:
+            self.started = now
+        self.done += 1
+        self.statuses[summary["status"]] += 1
+        if summary["output_tokens"] is not None:
+            self.tokens += summary["output_tokens"]
+            self.has_tokens = True
+        if isinstance(summary["score"], (int, float)):
+            total = self.scores.setdefault(summary["task"], [0.0, 0])
+            total[0] += summary["score"]
+            total[1] += 1
+        if self.is_shown and now - self._drawn > REDRAW_SECONDS:
+            self._drawn = now
+            self._write(self.line(summary["task"], now))
+
+    def line(self, task: str, now: float) -> str:
+        """`[ 120/2374] mme 0.812 · 35.1 docs/s · 70 tokens/s · 1:04 left · 2 errors`."""
+        elapsed = max(now - (self.started or now), 1e-9)
+        rate = self.done / elapsed
+        parts = [f"[{self.done:>{len(str(self.total))}}/{self.total}] {task}"]
+        if task in self.scores:
+            parts[0] += f" {self.scores[task][0] / self.scores[task][1]:.3f}"
+        parts.append(f"{rate:,.1f} docs/s")
+        if self.has_tokens:
+            parts.append(f"{self.tokens / elapsed:,.0f} tokens/s")
+        if self.total > self.done:
+            left = int((self.total - self.done) / rate)
+            parts.append(f"{left // 60}:{left % 60:02} left")
+        parts += [f"{n} {s}" for s, n in self.statuses.items() if s != "scored"]
+        return " · ".join(parts)
+
+    def _write(self, text: str) -> None:
+        writer = self.reporter._tw
+        text = text[: max(20, writer.fullwidth - 1)]
+        writer.write("\r" + text.ljust(self._width))
+        writer.flush()
+        self._width = len(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._width:
+            self.reporter._tw.write("\r" + " " * self._width + "\r")
+            self.reporter._tw.flush()
+            self._width = 0
+
+
+class Summary:
+    """The controller's view of a run: what was expected, what came, how it ended."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.session = session_of(config)
+        self.progress = Progress(config)
+        self.is_interrupted = False
+        self.finished: Any = None
+        self.failed_gates: list[str] = []
+        self.num_documents = 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Count a document."""
+        if report.when == "call" and (summary := document_summary(report)) is not None:
+            if not self.progress.total:
+                self.progress.total = self._count_expected()
+            self.num_documents += 1
+            self.progress.add(summary)
+            if report.failed:
+                self.progress.clear()
+
+    def _count_expected(self) -> int:
+        documents, _ = self.expected()
+        return sum(map(len, documents.values()))
+
+    def expected(self) -> tuple[dict[str, list[int]], dict[str, Path]]:
+        """Selected row numbers and YAML of each task, from this process's items or the workers' collection."""
+        documents: dict[str, list[int]] = {}
+        paths: dict[str, Path] = {}
+        controller = self.config.pluginmanager.get_plugin("lmms-xdist-controller")
+        if controller is None:
+            for item in getattr(self.pytest_session, "items", ()):
+                if is_document(item):
+                    name = item.parent.task.name
+                    documents.setdefault(name, []).append(item.index)
+                    paths[name] = item.parent.task.path
+            return documents, paths
+        for nodeid in self._collection(controller):
+            prefix = task_of(nodeid)
+            if prefix is not None:
+                file, _, name = prefix.partition("::")
+                documents.setdefault(name, []).append(int(nodeid[len(prefix) + 1 : -1]))
+                if name not in paths:
+                    paths[name] = self._file(file)
+        return documents, paths
+
+    def _collection(self, controller: Any) -> list[str]:
+        if controller.scheduler is not None:
+            return controller.scheduler.collection or []
+        dsession = self.config.pluginmanager.get_plugin("dsession")
+        return list(getattr(getattr(dsession, "sched", None), "collection", None) or [])
+
+    def _file(self, file: str) -> Path:
+        """The YAML that a node id's first part stands for."""
+        from pytest_lmms.plugin.collection import _resolve_id
+
+        path = self.config.rootpath / file
+        return path if path.is_file() else Path(_resolve_id(self.config, file))
+
+    # --- the end of a run ----------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Iterator[Any]:
+        """Run; then, however it ended, merge, aggregate and judge."""
+        self.pytest_session = session
+        previous = _interrupt_on_sigterm()
+        try:
+            try:
+                result = yield
+            except (KeyboardInterrupt, session.Interrupted):
+                self.is_interrupted = True
+                raise
+            except session.Failed:
+                raise
+            return result
+        finally:
+            with _uninterrupted():
+                self.progress.clear()
+                self._finish(session)
+            if previous is not None:
+                signal.signal(signal.SIGTERM, previous)
+
+    def _finish(self, session: pytest.Session) -> None:
+        if self.session._run_path is None or not RunFolder(self.session.run_path).exists:
+            return
+        from pytest_lmms.results.report import Expected, finish_run
+
+        documents, paths = self.expected()
+        if not documents:
+            return
+        status = "interrupted" if self.is_interrupted or session.shouldstop else "complete"
+        try:
+            self.finished = finish_run(
+                RunFolder(self.session.run_path),
+                Expected(documents=documents, paths=paths, reason_incomplete=self._why_partial(session)),
+                self.session.settings,
+                status=status,
+                bind=lambda task: task.bind(
+                    model_names=model_names(self.session.settings.model),
+                    generation_overrides=self.session.settings.gen_kwargs,
+                ),
+            )
+        except LmmsError as e:
+            self.session.notices.append(f"results could not be made: {e}")
+            session.testsfailed += 1
+            return
+        self._judge_errors(session)
+        hook = self.config.hook
+        if hook.pytest_lmms_run_finished.get_hookimpls():
+            hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
+
+    def _why_partial(self, session: pytest.Session) -> str | None:
+        option, settings = self.config.option, self.session.settings
+        if settings.limit is not None or settings.offset:
+            return f"limit {settings.limit}, offset {settings.offset}"
+        if option.keyword or option.markexpr or getattr(option, "lf", False):
+            return "documents were deselected"
+        if any("::" in arg for arg in self.config.args):
+            return "single documents were named"
+        if self.is_interrupted or session.shouldstop or session.shouldfail:
+            return "the run was cut short"
+        return None
+
+    def _judge_errors(self, session: pytest.Session) -> None:
+        """Let errored documents within `--lmms-max-errors` pass, and anything lost fail."""
+        finished = self.finished
+        tolerated = self.session.settings.tolerates(finished.num_errors, finished.num_expected)
+        if tolerated and finished.num_errors:
+            session.testsfailed = max(0, session.testsfailed - finished.num_errors)
+            self.session.notices.append(
+                f"{finished.num_errors} errored documents are within --lmms-max-errors: they do not fail the run"
+            )
+        if finished.complaints or (finished.lost and not self.is_interrupted and not session.shouldstop):
+            session.testsfailed += 1
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Stopping after N failed documents is a failure (1), also where xdist calls it an interruption (2)."""
+        maxfail = self.config.getoption("maxfail", 0)
+        if exitstatus == pytest.ExitCode.INTERRUPTED and maxfail and self._stopped_by_failures(session):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _stopped_by_failures(self, session: pytest.Session) -> bool:
+        dsession = self.config.pluginmanager.get_plugin("dsession")
+        reason = str(getattr(dsession, "shouldstop", "") or session.shouldstop or "")
+        return reason.startswith("stopping after") and self.num_documents > 0
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the table, what was lost, and where the run lies."""
+        for notice in dict.fromkeys(self.session.notices):
+            terminalreporter.write_line(f"lmms: {notice}")
+        if self.finished is None:
+            return
+        from pytest_lmms.results.table import efficiency_line, results_table
+
+        results = self.finished.results
+        settings = self.session.settings
+        terminalreporter.write_sep("=", f"{settings.model or 'the model of your lmms_model fixture'}: results")
+        for line in results_table(results):
+            terminalreporter.write_line(line)
+        if results["incomplete_because"]:
+            terminalreporter.write_line(f"Not a complete benchmark: {results['incomplete_because']}.", yellow=True)
+        for task, lost in self.finished.lost.items():
+            shown = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")  # noqa: PLR2004
+            terminalreporter.write_line(f"{task}: {len(lost)} documents have no record: {shown}", red=True)
+        for complaint in self.finished.complaints:
+            terminalreporter.write_line(complaint, red=True)
+        if (line := efficiency_line(results)) is not None:
+            terminalreporter.write_line(line)
+        path = self.session.run_path
+        with contextlib.suppress(ValueError):
+            path = path.relative_to(Path.cwd())
+        terminalreporter.write_line(f"Run folder: {path}")
+
+
+def _interrupt_on_sigterm() -> Any:
+    """Treat SIGTERM (a preempted job) like Ctrl-C; returns what handled it before, None where it cannot be set."""
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    try:
+        return signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        return None
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while results are written; a second one within this time is obeyed afterwards."""
+    caught: list[int] = []
+    try:
+        previous = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if caught and sys.exc_info()[0] is None:
+            raise KeyboardInterrupt
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a summary in the process that the user started."""
+    session: LmmsSession = session_of(config)
+    if not session.is_worker:
+        config.pluginmanager.register(Summary(config), "lmms-summary")

@@ -1,0 +1,301 @@
+"""Names of models: from what users type to the class that answers, imported on first use.
+
+Listing and checking names imports nothing, so that a typo costs milliseconds. Knows no task, and
+no library that a model may need.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_lmms import catalog
+from pytest_lmms.errors import ModelError, UsageError, did_you_mean, explain
+
+_PAIRS = {"'": "'", '"': '"'}
+_OPENING = {"(": ")", "[": "]", "{": "}"}
+
+
+class Registry:
+    """Names, each standing for ``module:attribute``, and their aliases."""
+
+    def __init__(self, kind: str, *, listing: str) -> None:
+        """Make an empty registry.
+
+        Args:
+            kind: What the names stand for, for messages: ``model``.
+            listing: The command that lists the names, for messages.
+        """
+        self._kind = kind
+        self._listing = listing
+        self._targets: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
+
+    def register(
+        self, name: str, target: str, *, aliases: Iterable[str] = (), replace: bool = False
+    ) -> None:
+        """Add a name.
+
+        Args:
+            name: The name.
+            target: ``package.module:Attribute``; ``models/file:Attribute`` for a file of the
+                catalogue; ``path/to/file.py:Attribute`` for a file anywhere. Nothing is imported
+                yet.
+            aliases: Other names for the same.
+            replace: Allow a name that is taken.
+
+        Raises:
+            UsageError: The name is taken, or the target has no ``:``.
+        """
+        if ":" not in target:
+            raise UsageError(
+                explain(
+                    f"the {self._kind} {name!r} is registered as {target!r}",
+                    expected="module:attribute",
+                )
+            )
+        for each in (name, *aliases):
+            if not replace and each in self and self._resolve(each) != name:
+                raise UsageError(
+                    explain(
+                        f"the {self._kind} name {each!r} is registered twice: "
+                        f"{self._targets[self._resolve(each)]} and {target}",
+                        remedy="rename one of them, or register with replace=True",
+                    )
+                )
+        self._aliases.pop(name, None)
+        self._targets[name] = target
+        for alias in aliases:
+            self._targets.pop(alias, None)
+            self._aliases[alias] = name
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a name or alias is known."""
+        return name in self._targets or name in self._aliases
+
+    def names(self) -> list[str]:
+        """Return all names without aliases, sorted; imports nothing."""
+        return sorted(self._targets)
+
+    def aliases(self, name: str) -> list[str]:
+        """Return the other names of `name`, sorted."""
+        return sorted(alias for alias, target in self._aliases.items() if target == name)
+
+    def canonical(self, name: str) -> str:
+        """Return the name that an alias stands for; a name stands for itself.
+
+        Raises:
+            UsageError: Unknown name, with the one that was probably meant.
+        """
+        if name not in self:
+            known = [*self._targets, *self._aliases]
+            raise UsageError(
+                explain(
+                    f"unknown {self._kind} {name!r}",
+                    expected=f"one of: {', '.join(self.names())}",
+                    suggestion=did_you_mean(name, known),
+                    remedy=f"list all with: {self._listing}",
+                )
+            )
+        return self._resolve(name)
+
+    def target(self, name: str) -> str:
+        """Return where a name leads, as registered; imports nothing."""
+        return self._targets[self.canonical(name)]
+
+    def load(self, name: str) -> Any:
+        """Import what a name stands for.
+
+        Raises:
+            UsageError: Unknown name.
+            ModelError: The module cannot be imported, or lacks the attribute; the message holds
+                the first cause.
+        """
+        target = self.target(name)
+        module_name, _, attribute = target.rpartition(":")
+        try:
+            module = _import(module_name)
+        except (UsageError, ImportError) as error:
+            missing = getattr(error, "name", None)
+            raise ModelError(
+                explain(
+                    f"the {self._kind} {name!r} ({target}) cannot be imported: {error}",
+                    remedy=f"install what provides {missing!r}" if missing else None,
+                )
+            ) from error
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            raise ModelError(
+                explain(
+                    f"the {self._kind} {name!r}: {module_name} has no {attribute!r}",
+                    suggestion=did_you_mean(attribute, vars(module)),
+                )
+            ) from None
+
+    def _resolve(self, name: str) -> str:
+        return self._aliases.get(name, name)
+
+
+def _import(module_name: str) -> Any:
+    if module_name.endswith(".py"):
+        return catalog.import_file(module_name)
+    if module_name.startswith("models/"):
+        return catalog.import_model_module(module_name.removeprefix("models/"))
+    return importlib.import_module(module_name)
+
+
+MODELS = Registry("model", listing="pytest-lmms models")
+"""The models that come with pytest-lmms; the hook `pytest_lmms_register_models` adds others."""
+
+for _name, _target, _aliases in (
+    ("huggingface", "models/transformers_chat:TransformersChat", ("hf", "hf_chat")),
+    ("qwen2_5_vl", "models/qwen2_5_vl:Qwen2_5_VL", ("qwen2_5_vl_chat",)),
+    ("tiny_vlm", "models/tiny_vlm:TinyVlm", ()),
+    ("dummy", "models/dummy:Dummy", ("dummy_video_reader",)),
+    ("scripted", "models/scripted:Scripted", ()),
+    ("from_log", "models/from_log:FromLog", ()),
+    ("openai", "models/openai:OpenAIChat", ("openai_compatible", "openai_compatible_chat")),
+):
+    MODELS.register(_name, _target, aliases=_aliases)
+
+
+def check_model_args(
+    cls: type, args: Mapping[str, Any], *, model_name: str, where: str = "--lmms-model-args"
+) -> None:
+    """Check the names of model arguments against a constructor, before anything is loaded.
+
+    Args:
+        cls: The adapter's class. A constructor with ``**kwargs`` takes every name.
+        args: What the user typed.
+        model_name: The name the user typed, for the message.
+        where: Where the user typed the arguments, for the message.
+
+    Raises:
+        UsageError: A name is unknown, or a required argument is missing.
+    """
+    parameters = list(inspect.signature(cls).parameters.values())
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    named = {
+        p.name: p
+        for p in parameters
+        if p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    }
+    unknown = [name for name in args if name not in named]
+    if unknown and not takes_any:
+        name = unknown[0]
+        raise UsageError(
+            explain(
+                f"the model {model_name!r} has no argument {name!r}",
+                where=where,
+                expected=f"one of: {', '.join(named) or '(none)'}",
+                suggestion=_closest_argument(name, named),
+            )
+        )
+    required = [n for n, p in named.items() if p.default is inspect.Parameter.empty]
+    missing = [name for name in required if name not in args]
+    if missing:
+        raise UsageError(
+            explain(
+                f"the model {model_name!r} needs the argument {missing[0]!r}",
+                where=where,
+                remedy=f"add: {where} {missing[0]}=...",
+            )
+        )
+
+
+def _closest_argument(name: str, known: Iterable[str]) -> str | None:
+    """Find the name that was meant: the same words in another order, else the closest spelling."""
+    known = list(known)
+    words = set(name.split("_"))
+    moved = [candidate for candidate in known if set(candidate.split("_")) == words]
+    return moved[0] if moved else did_you_mean(name, known)
+
+
+def parse_model_args(text: str, *, where: str = "--lmms-model-args") -> dict[str, Any]:
+    """Parse ``key=value,key=value``.
+
+    Commas inside quotes, braces, brackets and parentheses separate nothing. Values: ``true`` and
+    ``false`` in any case become bool; whole numbers int; other numbers float; ``None`` and
+    ``none`` None; JSON lists and mappings are parsed; quotes around a value are removed and keep
+    it a string; the rest is a string.
+
+    Differences from lmms-eval, which people's command lines may have relied on: there ``-1``
+    becomes the float
+    -1.0, ``None`` stays the string ``"None"``, quotes stay part of the value, JSON stays a string,
+    and a part without ``=`` is dropped; here that is an error.
+
+    Args:
+        text: What the user typed; an empty text gives no arguments.
+        where: Where it was typed, for messages.
+
+    Raises:
+        UsageError: A part has no ``=`` or no name, a name comes twice, or a quote or bracket is
+            left open.
+    """
+    arguments: dict[str, Any] = {}
+    for part in _split(text, where):
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise UsageError(
+                explain(
+                    f"cannot read {part.strip()!r}",
+                    where=where,
+                    expected="name=value, separated by commas",
+                    remedy="put a value that holds a comma into quotes",
+                )
+            )
+        if name in arguments:
+            raise UsageError(explain(f"the argument {name!r} is given twice", where=where))
+        arguments[name] = convert_value(value.strip())
+    return arguments
+
+
+def convert_value(text: str) -> Any:
+    """Turn the text of one value into what it says; see `parse_model_args`."""
+    if len(text) > 1 and text[0] in _PAIRS and text[-1] == text[0]:
+        return text[1:-1]
+    constants = {"true": True, "false": False, "none": None}
+    if text.lower() in constants and text != "NONE":
+        return constants[text.lower()]
+    # Python would read 1_000 as a number; a name like 2024_11 is none.
+    readers = (json.loads,) if text[:1] in ("[", "{") else () if "_" in text else (int, float)
+    for read in readers:
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _split(text: str, where: str) -> list[str]:
+    """Split at the commas that lie outside of quotes and brackets; drop empty parts."""
+    parts: list[str] = []
+    current: list[str] = []
+    closing: list[str] = []
+    previous = ","
+    for character in text:
+        inside_quotes = bool(closing) and closing[-1] in _PAIRS
+        if closing and character == closing[-1]:
+            closing.pop()
+        elif inside_quotes:
+            pass
+        elif character in _PAIRS and (closing or previous in "=,"):
+            closing.append(character)  # An apostrophe inside a word opens no quote.
+        elif character in _OPENING:
+            closing.append(_OPENING[character])
+        if character == "," and not closing:
+            parts.append("".join(current))
+            current = []
+        else:
+            current.append(character)
+        if not character.isspace():
+            previous = character
+    if closing:
+        raise UsageError(explain(f"a {closing[-1]} is missing in {text!r}", where=where))
+    parts.append("".join(current))
+    return [part for part in parts if part.strip()]

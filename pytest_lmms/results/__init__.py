@@ -1,0 +1,1 @@
+"""Records to statements: aggregates, tables, the run folder."""

@@ -1,0 +1,132 @@
+"""Records to results: each metric over the documents that have it, with its standard errors and status counts.
+
+An errored document leaves numerator and denominator; an unparsed or filtered one counts as wrong. Values come out
+of the shards through the codec, in the process that made them or in another, so workers cannot change a score.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_lmms import stats
+from pytest_lmms.errors import TaskError
+from pytest_lmms.records import STATUSES
+from pytest_lmms.results.codec import plain
+from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
+from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
+from pytest_lmms.tasks.render import Task
+
+BOOTSTRAPPED = {"median": 1000, "f1": 1000, "matthews_corrcoef": 1000, "perplexity": 1000,
+                "bleu": 100, "chrf": 100, "ter": 100}  # fmt: skip
+"""Aggregations whose standard error is bootstrapped, with the number of resamples."""
+BOOTSTRAP_SEED = 1234
+
+
+class TaskAggregate:
+    """Collects the scores of one task, then aggregates them."""
+
+    def __init__(self, task: Task, *, extra_metrics: Sequence[str] = ()) -> None:
+        """Start empty.
+
+        Args:
+            task: Loaded without data.
+            extra_metrics: Names of metrics that plugins add to every task.
+        """
+        self.task = task
+        self.entries = metric_entries(task)
+        known = {e.name for e in self.entries}
+        for name in extra_metrics:
+            if name not in known:
+                metric = METRICS[name]
+                self.entries.append(
+                    MetricEntry(name, AGGREGATIONS[metric.aggregation], metric.aggregation, metric.higher_is_better)
+                )
+        self.statuses: Counter[str] = Counter()
+        self._items: dict[tuple[str, str], list[Any]] = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count one decoded record and keep its metric inputs."""
+        self.statuses[record["status"]] += 1
+        if record["status"] == "error":
+            return
+        for filter_name, scores in record["scores"].items():
+            for entry in self.entries:
+                if entry.name in scores:
+                    self._items.setdefault((entry.name, filter_name), []).append(scores[entry.name])
+
+    def counts(self, num_expected: int) -> dict[str, int]:
+        """`n_expected`, `n_scored`, `n_unparsed`, `n_filtered`, `n_error`, `n_not_run`."""
+        counts = {"n_expected": num_expected}
+        counts |= {f"n_{status}": self.statuses[status] for status in STATUSES}
+        counts["n_not_run"] = max(0, num_expected - sum(self.statuses.values()))
+        return counts
+
+    def result(self, args: Any = None) -> tuple[dict[str, Any], list[str]]:
+        """Aggregate.
+
+        Returns:
+            The task's entry of `results` (lmms-eval's keys: ``"<metric>,<filter>"`` and its errors ``_stderr``,
+            ``_stderr_clt``, ``_stderr_clustered``; plus ``"<metric>,<filter>,sub_scores"`` where the aggregation
+            has them), and complaints of aggregations that failed.
+        """
+        found: dict[str, Any] = {"alias": self.task.spec.task_alias or self.task.name}
+        complaints: list[str] = []
+        for entry in self.entries:
+            for (name, filter_name), items in self._items.items():
+                if name != entry.name:
+                    continue
+                try:
+                    value = plain(aggregate(entry, items, args))
+                except TaskError as e:
+                    complaints.append(f"{self.task.name}: {e}")
+                    value = None
+                found[f"{name},{filter_name}"] = value
+                errors = standard_errors(
+                    entry, items, score_key=self.task.spec.score_key, cluster_key=self.task.spec.cluster_key
+                )
+                found |= {f"{name}_{kind},{filter_name}": error for kind, error in errors.items()}
+                sub_scores = getattr(_resolve(entry.aggregation), "sub_scores", None)
+                if sub_scores is not None and value is not None:
+                    found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
+        return found, complaints
+
+
+def _resolve(function: Any) -> Any:
+    return function.resolve() if hasattr(function, "resolve") else function
+
+
+def standard_errors(
+    entry: MetricEntry, items: Sequence[Any], *, score_key: str, cluster_key: str | None
+) -> dict[str, float | str | None]:
+    """Standard errors of one metric; `"N/A"` where none is defined, as lmms-eval writes it."""
+    numbers = [n for n in (_number(item, score_key) for item in items) if n is not None]
+    clt = stats.standard_error_clt(numbers) if len(numbers) == len(items) else None
+    found: dict[str, float | str | None] = {}
+    if entry.aggregation_name == "mean":
+        plain_error = clt
+    elif entry.aggregation_name in BOOTSTRAPPED:
+        plain_error = stats.bootstrap_standard_error(
+            items, entry.aggregation, iterations=BOOTSTRAPPED[entry.aggregation_name], seed=BOOTSTRAP_SEED
+        )
+    else:
+        plain_error = None
+    found["stderr"] = "N/A" if plain_error is None else plain_error
+    found["stderr_clt"] = "N/A" if clt is None else clt
+    if cluster_key is not None:
+        clusters = [item.get(cluster_key) if isinstance(item, Mapping) else None for item in items]
+        clustered = None
+        if len(numbers) == len(items) and None not in clusters:
+            clustered = stats.standard_error_clustered(numbers, [_hashable(c) for c in clusters])
+        found["stderr_clustered"] = "N/A" if clustered is None else clustered
+    return found
+
+
+def _number(item: Any, score_key: str) -> float | None:
+    value = item.get(score_key) if isinstance(item, Mapping) else item
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float)) else repr(value)

@@ -1,0 +1,165 @@
+"""From a run folder's shards to `results.json`: merge, aggregate, count, and say what is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from pytest_lmms.config import RunConfig, mask, versions
+from pytest_lmms.results.aggregate import TaskAggregate
+from pytest_lmms.results.codec import plain
+from pytest_lmms.results.efficiency import Efficiency
+from pytest_lmms.results.store import RunFolder
+from pytest_lmms.scoring.metrics import EVERY_TASK
+from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.render import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a run set out to record."""
+
+    documents: Mapping[str, Sequence[int]]
+    """Task to the row numbers that were selected."""
+    paths: Mapping[str, Path]
+    """Task to its YAML."""
+    reason_incomplete: str | None = None
+    """Why the selection is no whole benchmark, or the run was cut short: `--lmms-limit 10`, `interrupted`, ..."""
+
+
+@dataclass
+class Finished:
+    """A run's results and what to tell about them."""
+
+    results: dict[str, Any]
+    complaints: list[str] = field(default_factory=list)
+    lost: dict[str, list[int]] = field(default_factory=dict)
+    """Task to row numbers that were expected and have no record."""
+    num_errors: int = 0
+    num_expected: int = 0
+
+
+def finish_run(
+    folder: RunFolder,
+    expected: Expected,
+    settings: RunConfig,
+    *,
+    status: str,
+    bind: Callable[[Task], Task] = lambda task: task,
+) -> Finished:
+    """Merge the shards, aggregate every task, and write `results.json`.
+
+    Args:
+        folder: The run.
+        expected: What should be there.
+        settings: For the config section.
+        status: `complete` or `interrupted`; a run that lost documents becomes `incomplete`.
+        bind: Binds a freshly loaded task to the model, for the config section.
+    """
+    tasks = {name: bind(load_task(path)) for name, path in expected.paths.items()}
+    aggregates = {name: TaskAggregate(task, extra_metrics=list(EVERY_TASK)) for name, task in tasks.items()}
+    by_task: dict[str, Efficiency] = {name: Efficiency() for name in tasks}
+    overall = Efficiency()
+
+    def each(task: str, record: dict[str, Any]) -> None:
+        if task not in aggregates:
+            return
+        aggregates[task].add(record)
+        score_key = tasks[task].spec.score_key
+        by_task[task].add(record, score_key)
+        overall.add(record, score_key)
+
+    index = folder.merge(keep_samples=settings.log_samples, each=each)
+    totals = {n["task"]: n["num_documents"] for n in index.notes if "num_documents" in n}
+    finished = Finished({})
+    args = SimpleNamespace(**settings.resolved() | {"output_path": str(folder.path)})
+    results: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
+    samples: dict[str, Any] = {}
+    for name, collected in aggregates.items():
+        chosen = expected.documents.get(name, ())
+        values, complaints = collected.result(args)
+        counts[name] = collected.counts(len(chosen))
+        finished.complaints += complaints
+        finished.num_errors += counts[name]["n_error"]
+        finished.num_expected += len(chosen)
+        lost = sorted(set(chosen) - index.places.get(name, {}).keys())
+        if lost:
+            finished.lost[name] = lost
+        results[name] = values | counts[name] | {"complete": not lost and counts[name]["n_error"] == 0}
+        samples[name] = {"original": totals.get(name, len(chosen)), "effective": len(chosen)}
+    if finished.lost and status == "complete":
+        status = "incomplete"
+    reason = expected.reason_incomplete or ("documents are missing" if finished.lost else None)
+    finished.results = {
+        "results": results,
+        "group_subtasks": {},
+        "configs": {name: _config(task) for name, task in tasks.items()},
+        "versions": {name: plain(task.spec.version) for name, task in tasks.items()},
+        "n-shot": {name: task.spec.num_fewshot or 0 for name, task in tasks.items()},
+        "higher_is_better": {
+            name: {e.name: e.higher_is_better for e in collected.entries} for name, collected in aggregates.items()
+        },
+        "n-samples": samples,
+        "config": {
+            "model": settings.model,
+            "model_args": mask(dict(settings.model_args)),
+            "batch_size": settings.batch_size,
+            "limit": settings.limit,
+            "offset": settings.offset,
+            "gen_kwargs": dict(settings.gen_kwargs),
+            "seed": settings.seed,
+            "resolved_cli_args": settings.resolved(),
+        },
+        "status": status,
+        "complete": status == "complete" and reason is None,
+        "incomplete_because": reason,
+        "counts": {key: sum(c[key] for c in counts.values()) for key in next(iter(counts.values()), {})},
+        "efficiency": {
+            "overall": overall.summary(),
+            "by_task": {name: e.summary() for name, e in by_task.items()},
+        },
+        **overall_throughput(overall),
+        "lost_documents": finished.lost,
+        "complaints": finished.complaints,
+        "versions_of_packages": versions(),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    folder.write_json("results.json", finished.results)
+    folder.update(status=status, finished=finished.results["date"])
+    if status == "complete" and settings.log_samples:
+        folder.clear_shards()
+        if folder.shards.is_dir() and not any(folder.shards.iterdir()):
+            folder.shards.rmdir()
+    return finished
+
+
+def overall_throughput(overall: Efficiency) -> dict[str, Any]:
+    """The run-level figures, under `throughput`."""
+    return {"throughput": overall.throughput()}
+
+
+def _config(task: Task) -> dict[str, Any]:
+    """A task's fields that differ from their defaults, functions by name."""
+    from dataclasses import fields
+
+    shown = {}
+    for f in fields(task.spec):
+        value = getattr(task.spec, f.name)
+        if value not in (None, (), {}, "", f.default):
+            shown[f.name] = _plain_config(value)
+    return shown
+
+
+def _plain_config(value: Any) -> Any:
+    if hasattr(value, "dotted"):
+        return f"!function {value.dotted}"
+    if isinstance(value, Mapping):
+        return {str(k): _plain_config(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_config(v) for v in value]
+    return plain(value)

@@ -1,0 +1,338 @@
+"""The run folder: records as they finish, and what is made of them at the end.
+
+    <output_path>/<YYYYMMDD_HHMMSS>_<model>/
+      run.json              what was asked for, by which versions, how it ended
+      results.json          aggregates
+      responses/            what the model said (see `inference.cache`)
+      shards/<worker>.jsonl records as they finish, one a line, in the order in which they finished
+      samples_<task>.jsonl  records in document order, made from the shards by an atomic rename
+      logs/                 what a worker printed
+
+A shard line is handed to the operating system before anybody hears of its record, so a killed process loses at most
+what was in its hands. Memory does not grow with the size of records: merging reads places, not texts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from pytest_lmms.errors import StoreError, explain
+from pytest_lmms.records import Record
+from pytest_lmms.results.codec import MARK, decode, encode, plain
+
+SCHEMA_VERSION = 1
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def encode_record(record: Record) -> bytes:
+    """A record as one shard line.
+
+    Raises:
+        TypeError: A score or target holds something that cannot be stored.
+    """
+    value: dict[str, Any] = {"task": record.task, "doc_id": record.doc_id, "status": record.status}
+    value["doc_hash"] = record.doc_hash
+    value["input"] = record.input
+    value["target"] = encode(record.target)
+    value["resps"] = record.resps
+    value["filtered_resps"] = encode(record.filtered_resps)
+    value["scores"] = encode(record.scores)
+    value["token_counts"] = [[t.input_tokens, t.output_tokens, t.reasoning_tokens] for t in record.token_counts]
+    if record.timings:
+        value["timings"] = [
+            [t.finished, t.seconds, t.batch_size, t.first_token_seconds, t.seconds_per_token, t.source]
+            for t in record.timings
+        ]
+    if record.num_cached:
+        value["num_cached"] = record.num_cached
+    if record.error is not None:
+        value["error"] = record.error
+    if record.flags:
+        value["flags"] = list(record.flags)
+    return _dumps(value).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def decode_record(line: bytes) -> dict[str, Any] | None:
+    """A shard line as a mapping, scores as they were; None for a line that a kill cut short, or a note."""
+    try:
+        text = line.decode("utf-8", "surrogatepass")
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or "doc_id" not in value:
+        return None
+    if MARK in text:
+        for key in ("target", "filtered_resps", "scores"):
+            value[key] = decode(value[key])
+    return value
+
+
+def sample_lines(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A decoded record as lmms-eval's JSONL rows: one a filter, flattened, deduplicated.
+
+    `resps` is left out where it equals `filtered_resps`. Beyond lmms-eval's fields a row has `status`, and, where
+    there is something to say, `filter` (in tasks with several), `error`, `flags`, `timings` and `num_cached`.
+    """
+    tokens = [
+        None if i is None and o is None and r is None
+        else {"input_tokens": i, "output_tokens": o, "reasoning_tokens": r}
+        for i, o, r in value["token_counts"]
+    ]  # fmt: skip
+    filters = value["filtered_resps"] or {"none": []}
+    rows = []
+    for name, answers in filters.items():
+        row: dict[str, Any] = {"doc_id": value["doc_id"], "input": value["input"]}
+        target = value["target"]
+        row["target"] = target if isinstance(target, str) else "" if target is None else str(target)
+        answers = plain(answers)
+        if value["resps"] != answers:
+            row["resps"] = value["resps"]
+        row["filtered_resps"] = answers
+        row["doc_hash"] = value["doc_hash"]
+        row["status"] = value["status"]
+        row["token_counts"] = tokens
+        if len(filters) > 1:
+            row["filter"] = name
+        for key in ("error", "flags", "num_cached"):
+            if key in value:
+                row[key] = value[key]
+        if "timings" in value:
+            row["timings"] = [
+                {"finished": f, "seconds": s, "batch_size": b, "first_token_seconds": t, "seconds_per_token": p,
+                 "source": src}
+                for f, s, b, t, p, src in value["timings"]
+            ]  # fmt: skip
+        for metric, score in value["scores"].get(name, {}).items():
+            row.setdefault(metric, plain(score))
+        rows.append(row)
+    return rows
+
+
+class Shard:
+    """One process's records, as they finish."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO = path.open("ab", buffering=0)
+
+    def write(self, record: Record) -> None:
+        """Append a record and hand it to the operating system."""
+        self._file.write(encode_record(record))
+
+    def note(self, **values: Any) -> None:
+        """Append something that is no record, e.g. how many documents a task has."""
+        self._file.write(_dumps({"note": values}).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Place(NamedTuple):
+    """Where a record lies."""
+
+    path: Path
+    offset: int
+    status: str
+
+
+@dataclass
+class ShardIndex:
+    """What all shards of a run hold: places of records by task and document, and notes."""
+
+    places: dict[str, dict[int, Place]] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    num_duplicates: int = 0
+    num_torn: int = 0
+
+    def read(self, place: Place) -> dict[str, Any]:
+        """The record at a place."""
+        with place.path.open("rb") as file:
+            file.seek(place.offset)
+            value = decode_record(file.readline())
+        assert value is not None  # noqa: S101  (indexed from this very line)
+        return value
+
+
+_HEAD = re.compile(rb'^\{"task": ("(?:[^"\\]|\\.)*"), "doc_id": (\d+), "status": "(\w+)"')
+
+
+def index_shards(folder: Path) -> ShardIndex:
+    """Read where every record of a run folder's shards lies; of one document the last counts."""
+    index = ShardIndex()
+    for path in sorted(folder.glob("*.jsonl")):
+        offset = 0
+        with path.open("rb") as file:
+            for line in file:
+                start, offset = offset, offset + len(line)
+                head = _HEAD.match(line)
+                if head and line.endswith(b"}\n"):
+                    places = index.places.setdefault(json.loads(head[1]), {})
+                    index.num_duplicates += int(head[2]) in places
+                    places[int(head[2])] = Place(path, start, head[3].decode())
+                elif line.startswith(b'{"note"') and line.endswith(b"}\n"):
+                    index.notes.append(json.loads(line)["note"])
+                elif line.strip():
+                    index.num_torn += 1
+    return index
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.responses = path / "responses"
+        self.shards = path / "shards"
+        self.logs = path / "logs"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def start(self, info: Mapping[str, Any]) -> None:
+        """Make the folder and its run.json, unless another worker of this run already has."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(self.path / "run.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"schema_version": SCHEMA_VERSION, "status": "running", **info}, file, indent=1)
+            file.write("\n")
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run has been started."""
+        return (self.path / "run.json").is_file()
+
+    def info(self) -> dict[str, Any]:
+        """What run.json says.
+
+        Raises:
+            StoreError: No run.json, not readable, or of a later schema.
+        """
+        path = self.path / "run.json"
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as e:
+            raise StoreError(explain("no run folder: run.json is missing", where=str(self.path))) from e
+        except ValueError as e:
+            raise StoreError(explain(f"run.json does not parse: {e}", where=str(path))) from e
+        version = value.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                explain(f"run folder of schema version {version}", where=str(path),
+                        expected=f"version {SCHEMA_VERSION}")
+            )
+        return value  # type: ignore[no-any-return]
+
+    def update(self, **changes: Any) -> None:
+        """Change run.json, atomically."""
+        self.write_json("run.json", {**self.info(), **changes})
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a JSON file, atomically."""
+        path = self.path / name
+        with _replacing(path) as file:
+            file.write(json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+            file.write(b"\n")
+        return path
+
+    def shard(self, writer: str) -> Shard:
+        """This process's shard."""
+        return Shard(self.shards / f"{writer}.jsonl")
+
+    def clear_shards(self) -> None:
+        """Forget records of an earlier attempt; its responses stay."""
+        for path in self.shards.glob("*.jsonl"):
+            path.unlink()
+
+    def merge(
+        self, *, keep_samples: bool, each: Callable[[str, dict[str, Any]], None]
+    ) -> ShardIndex:
+        """Go through all records in document order, task by task, and write the samples files.
+
+        Args:
+            keep_samples: Whether to write `samples_<task>.jsonl`.
+            each: Called with task and decoded record, one at a time.
+        """
+        index = index_shards(self.shards)
+        for task, places in index.places.items():
+            lines = _read_in_order(places)
+            if keep_samples:
+                with _replacing(self.path / f"samples_{file_name(task)}.jsonl") as file:
+                    for value in lines:
+                        each(task, value)
+                        for row in sample_lines(value):
+                            file.write(_dumps(row).encode("utf-8", "surrogatepass") + b"\n")
+            else:
+                for value in lines:
+                    each(task, value)
+        return index
+
+
+def _read_in_order(places: Mapping[int, Place]) -> Iterator[dict[str, Any]]:
+    """Records in document order. Files stay open; neighbours mostly lie in one file, one behind the other."""
+    files: dict[Path, BinaryIO] = {}
+    try:
+        for doc_id in sorted(places):
+            place = places[doc_id]
+            file = files.get(place.path)
+            if file is None:
+                file = files[place.path] = place.path.open("rb")
+            if file.tell() != place.offset:
+                file.seek(place.offset)
+            value = decode_record(file.readline())
+            if value is not None:
+                yield value
+    finally:
+        for file in files.values():
+            file.close()
+
+
+class _replacing:
+    """A file that takes its name only when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> BinaryIO:
+        self._file: BinaryIO = self.temporary.open("wb")
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def file_name(text: str) -> str:
+    """A name that is safe as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_") or "unnamed"
+
+
+def new_run_path(output_path: Path, model: str) -> Path:
+    """Name a run folder: time, model, and a suffix that keeps runs of one second apart."""
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    return output_path / f"{stamp}_{file_name(model)}_{secrets.token_hex(2)}"
+
+
+def find_runs(output_path: Path) -> Iterable[RunFolder]:
+    """Run folders below a path, newest first; what is no run folder is passed over."""
+    if not output_path.is_dir():
+        return
+    paths = [p for p in output_path.iterdir() if (p / "run.json").is_file()]
+    for path in sorted(paths, key=lambda p: ((p / "run.json").stat().st_mtime_ns, p.name), reverse=True):
+        yield RunFolder(path)

@@ -1,0 +1,90 @@
+"""Results as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def results_table(results: Mapping[str, Any]) -> list[str]:
+    """Lay out what `results.json` holds: a line a metric, with its error and the task's counts."""
+    head = ["Task", "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+    rows: list[list[str]] = []
+    for task, values in results["results"].items():
+        first = True
+        for key, value in values.items():
+            metric, comma, rest = key.partition(",")
+            if not comma or "," in rest or _is_error(metric, rest, values):
+                continue
+            better = results["higher_is_better"].get(task, {}).get(metric)
+            counts = [
+                str(values["n_scored"] + values["n_unparsed"] + values["n_filtered"]),
+                str(values["n_unparsed"] or "-"), str(values["n_filtered"] or "-"), str(values["n_error"] or "-"),
+            ]  # fmt: skip
+            rows.append([
+                str(values["alias"]) if first else "", rest, metric, {True: "↑", False: "↓", None: ""}[better],
+                _number(value), _error(values, metric, rest), *(counts if first else [""] * 4),
+            ])  # fmt: skip
+            for name, score in (values.get(f"{key},sub_scores") or {}).items():
+                rows.append(["", "", f"  {name}", "", _number(score), "", "", "", "", ""])
+            first = False
+        if first:
+            rows.append([str(values["alias"]), "", "(no metric)", "", "", "", *(
+                str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
+    keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
+    return _layout([[r[i] for i in keep] for r in [head, *rows]], left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
+
+
+def _tells(cell: str) -> bool:
+    return cell not in ("", "-", "none")
+
+
+def _is_error(metric: str, filter_name: str, values: Mapping[str, Any]) -> bool:
+    return any(
+        metric.endswith(suffix) and f"{metric.removesuffix(suffix)},{filter_name}" in values
+        for suffix in ("_stderr", "_stderr_clt", "_stderr_clustered")
+    )
+
+
+def _error(values: Mapping[str, Any], metric: str, filter_name: str) -> str:
+    for kind in ("stderr_clustered", "stderr"):
+        error = values.get(f"{metric}_{kind},{filter_name}")
+        if isinstance(error, (int, float)):
+            return f"{error:.4f}"
+    return ""
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        text = str(value)
+        return text if len(text) <= 24 else text[:21] + "..."  # noqa: PLR2004
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.2f}"  # noqa: PLR2004
+
+
+def _layout(rows: Sequence[Sequence[str]], *, left: set[int]) -> list[str]:
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        for r in rows
+    ]
+    return [lines[0].rstrip(), "-" * len(lines[0].rstrip()), *(line.rstrip() for line in lines[1:])]
+
+
+def efficiency_line(results: Mapping[str, Any]) -> str | None:
+    """Tokens and speed in one line; None when the backend tells nothing."""
+    overall, throughput = results["efficiency"]["overall"], results["throughput"]
+    parts = []
+    if overall["total_output_tokens"] is not None:
+        parts.append(f"{overall['total_output_tokens']:,} output tokens")
+    if throughput["avg_speed"] is not None:
+        parts.append(f"{throughput['avg_speed']:,.1f} tokens/s")
+    if throughput["total_elapsed_time"] is not None:
+        parts.append(f"{throughput['total_elapsed_time']:.1f} s answering")
+    if overall["tokens_per_correct_answer"] is not None:
+        parts.append(f"{overall['tokens_per_correct_answer']:,.1f} tokens a correct answer")
+    for key, name in (("ttft_seconds", "TTFT"), ("tpot_seconds", "TPOT")):
+        for source, values in (throughput[key] or {}).items():
+            parts.append(f"{name} p50 {values['p50'] * 1000:,.0f} ms p99 {values['p99'] * 1000:,.0f} ms ({source})")
+    return " · ".join(parts) or None

@@ -1,0 +1,165 @@
+"""From a task's YAML to its `Scorer`: names become functions, once per task, with errors that name file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pytest_lmms.errors import TaskError, UsageError, explain
+from pytest_lmms.scoring.filters import build_ensembles
+from pytest_lmms.scoring.metrics import (
+    DEFAULT_METRICS,
+    METRICS,
+    Aggregation,
+    find_aggregation,
+    find_metric,
+    use_metric,
+)
+from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
+from pytest_lmms.scoring.score import Scorer
+from pytest_lmms.tasks.render import Task
+
+_ENTRY_KEYS = frozenset({"metric", "aggregation", "higher_is_better"})
+
+
+class MetricEntry(NamedTuple):
+    """One line of a task's `metric_list`."""
+
+    name: str
+    aggregation: Aggregation
+    aggregation_name: str
+    higher_is_better: bool | None
+
+
+def metric_entries(task: Task) -> list[MetricEntry]:
+    """What a task wants aggregated, and how.
+
+    Raises:
+        TaskError: An unknown metric or aggregation, or a metric of the task's own without aggregation.
+    """
+    where = task.where("metric_list")
+    entries = []
+    for entry in _metric_list(task):
+        metric = entry["metric"]
+        name = metric if isinstance(metric, str) else _function_name(metric)
+        known = METRICS.get(name)
+        aggregation = entry.get("aggregation", known.aggregation if known else None)
+        if aggregation is None and task.spec.process_results is None:
+            find_metric(name, where=where)
+        if aggregation is None:
+            raise TaskError(
+                explain(f"metric {name!r} has no aggregation", where=where, expected="aggregation: mean, for example")
+            )
+        better = entry.get("higher_is_better", known.higher_is_better if known else None)
+        if isinstance(aggregation, str):
+            entries.append(MetricEntry(name, find_aggregation(aggregation, where=where), aggregation, better))
+        else:
+            entries.append(MetricEntry(name, aggregation, _function_name(aggregation), better))
+    return entries
+
+
+def _metric_list(task: Task) -> list[Mapping[str, Any]]:
+    spec = task.spec
+    if spec.metric_list is None:
+        names = DEFAULT_METRICS.get(spec.output_type, ("exact_match",))
+        return [{"metric": name} for name in names]
+    for entry in spec.metric_list:
+        if "metric" not in entry:
+            raise TaskError(
+                explain(f"an entry of metric_list is {dict(entry)!r}", where=task.where("metric_list"),
+                        expected="{metric: name, aggregation: mean, higher_is_better: true}")
+            )
+    return list(spec.metric_list)
+
+
+def _function_name(function: Any) -> str:
+    return getattr(function, "dotted", getattr(function, "__name__", type(function).__name__)).rpartition(".")[2]
+
+
+def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
+    """Build what scores a task's documents.
+
+    Args:
+        task: The task.
+        reasoning_tags: What the user chose; the task's own `reasoning_tags` win.
+
+    Raises:
+        TaskError: An unknown filter, metric or aggregation, or tags of the wrong form.
+    """
+    spec = task.spec
+    if spec.reasoning_tags is not None:
+        try:
+            reasoning_tags = parse_reasoning_tags(spec.reasoning_tags, where=task.where("reasoning_tags"))
+        except UsageError as e:
+            raise TaskError(str(e)) from e
+    ensembles = build_ensembles(_resolved(spec.filter_list), where=task.where("filter_list"))
+    metric_entries(task)
+    uses = ()
+    if spec.process_results is None and spec.output_type.startswith("generate"):
+        where = task.where("metric_list")
+        uses = tuple(
+            use_metric(
+                _resolved(entry["metric"]), {k: v for k, v in entry.items() if k not in _ENTRY_KEYS}, where=where
+            )
+            for entry in _metric_list(task)
+        )
+    return Scorer(
+        where=f"{task.path.name}::{task.name}",
+        output_type=spec.output_type,
+        ensembles=ensembles,
+        reasoning_tags=reasoning_tags,
+        process_results=_resolved(spec.process_results),
+        metrics=uses,
+        doc_to_target=task.target if spec.doc_to_target is not None else None,
+        doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
+    )
+
+
+def _resolved(value: Any) -> Any:
+    """Import every `!function` in a value."""
+    if hasattr(value, "resolve"):
+        return value.resolve()
+    if isinstance(value, Mapping):
+        return {k: _resolved(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_resolved(v) for v in value]
+    return value
+
+
+def aggregate(entry: MetricEntry, items: list[Any], args: Any = None) -> Any:
+    """Run a metric's aggregation over the items of all documents.
+
+    Args:
+        entry: The metric.
+        items: What `process_results` returned, in document order.
+        args: Given as second argument to an aggregation that takes two; has `output_path`.
+
+    Returns:
+        Whatever it returns, mostly a number; None without items.
+
+    Raises:
+        TaskError: It failed; the message names metric and function.
+    """
+    if not items:
+        return None
+    function = _resolved(entry.aggregation)
+    try:
+        return function(items, args) if _takes_args(function) else function(items)
+    except Exception as e:
+        raise TaskError(
+            explain(
+                f"aggregation {entry.aggregation_name} of metric {entry.name} failed over {len(items)} documents "
+                f"with {type(e).__name__}: {e}"
+            )
+        ) from e
+
+
+def _takes_args(function: Callable[..., Any]) -> bool:
+    import inspect
+
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) >= 2 and (positional[1].default is positional[1].empty or positional[1].name == "args")  # noqa: PLR2004

@@ -1,0 +1,225 @@
+"""The stage "responses to scores" for tasks that generate text: one document at a time, pure.
+
+    text -> without thoughts -> filters of an ensemble -> answers -> process_results or metrics
+
+A `Scorer` is what a task contributes, made once; `score` runs it. Whatever a task's own function
+does wrong ends as one `DocumentError` that says where in the task's file.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_lmms.errors import DocumentError, LmmsError, explain
+from pytest_lmms.records import Response, Status, Unparsed
+from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble, Fallback
+from pytest_lmms.scoring.metrics import MetricUse
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, strip_reasoning
+
+_AGENTIC = "generate_until_agentic"
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorer:
+    """How one task turns responses into scores; made once per task."""
+
+    where: str
+    """The task's file, for errors: ``mme.yaml``."""
+    output_type: str = "generate_until"
+    """Answers of all but ``generate_until_agentic`` lose the white space at both ends."""
+    ensembles: tuple[Ensemble, ...] = DEFAULT_ENSEMBLES
+    reasoning_tags: Tags = DEFAULT_TAGS
+    process_results: Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]] | None = None
+    """The task's own scoring of (document, answers); whatever else it takes is bound already."""
+    metrics: tuple[MetricUse, ...] = ()
+    """Used when `process_results` is None."""
+    doc_to_target: Callable[[Mapping[str, Any]], Any] | None = None
+    """The gold answer, or a list of them; needed for `metrics`."""
+    doc_to_choice: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None
+    """When given, the target is a number (or several) among these choices."""
+
+
+class Outcome(NamedTuple):
+    """What scoring adds to a record."""
+
+    status: Status
+    """`scored`, `unparsed` or `filtered`; errors are raised."""
+    filtered_resps: dict[str, list[Any]]
+    """Answers by ensemble, as `process_results` saw them."""
+    scores: dict[str, dict[str, Any]]
+    """By ensemble: metric name -> item."""
+
+
+def score(
+    scorer: Scorer,
+    document: Mapping[str, Any],
+    responses: Sequence[Response],
+    *,
+    doc_id: int | None = None,
+) -> Outcome:
+    """Score one document.
+
+    A response that the provider refused (`finish_reason` ``filtered``) is scored as an empty text,
+    whatever it says. The document is `filtered` when any of its responses is; else `unparsed` when
+    no ensemble could read it, that is when in each `process_results` returned `Unparsed` or a
+    filter fell back; else `scored`.
+
+    Args:
+        scorer: The task's.
+        document: The dataset row.
+        responses: One per repeat, raw.
+        doc_id: The document's number, for errors.
+
+    Raises:
+        DocumentError: A function of the task failed, or returned something that is no mapping.
+    """
+    tags = scorer.reasoning_tags
+    is_filtered = False
+    texts: list[str] = []
+    for response in responses:
+        if response.finish_reason == "filtered":
+            is_filtered = True
+            texts.append("")
+        else:
+            texts.append(strip_reasoning(response.text, tags) if tags else response.text)
+    tidies = scorer.output_type != _AGENTIC or scorer.process_results is None
+    filtered_resps: dict[str, list[Any]] = {}
+    scores: dict[str, dict[str, Any]] = {}
+    is_unread = True
+    for ensemble in scorer.ensembles:
+        answers, fell_back = _answers(scorer, ensemble, texts, document, doc_id)
+        if tidies:
+            answers = [a.strip() if isinstance(a, str) else a for a in answers]
+        filtered_resps[ensemble.name] = answers
+        result = _result(scorer, document, answers, doc_id)
+        is_unread = is_unread and (fell_back or isinstance(result, Unparsed))
+        scores[ensemble.name] = dict(result)
+    status: Status = "filtered" if is_filtered else "unparsed" if is_unread else "scored"
+    return Outcome(status, filtered_resps, scores)
+
+
+def _answers(
+    scorer: Scorer,
+    ensemble: Ensemble,
+    texts: list[str],
+    document: Mapping[str, Any],
+    doc_id: int | None,
+) -> tuple[list[Any], bool]:
+    """Return an ensemble's answers as plain values, and whether a filter fell back on any."""
+    try:
+        answers = ensemble.apply(texts, document)
+    except LmmsError:
+        raise
+    except Exception as error:
+        what = f"filter {ensemble.name!r}"
+        raise DocumentError(_complaint(scorer, what, error, document, doc_id)) from error
+    if answers and isinstance(answers[0], list):
+        answers = answers[0]
+    fell_back = False
+    for answer in answers:
+        if isinstance(answer, Fallback):
+            fell_back = True
+    # The mark has served; what leaves this room is plain text, that any serialiser takes.
+    return [str(a) if isinstance(a, Fallback) else a for a in answers], fell_back
+
+
+def _result(
+    scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None
+) -> Mapping[str, Any]:
+    function = scorer.process_results
+    name = "metric_list" if function is None else _name_of(function)
+    try:
+        if function is None:
+            return _compute_metrics(scorer, document, answers)
+        result = function(document, list(answers))
+    except LmmsError:
+        raise
+    except Exception as error:
+        raise DocumentError(_complaint(scorer, name, error, document, doc_id)) from error
+    if not isinstance(result, Mapping):
+        raise DocumentError(
+            explain(
+                f"{name} returned {_short(result)}",
+                where=_locate(scorer, doc_id),
+                expected="a mapping: metric name -> score",
+            )
+        )
+    return result
+
+
+def _compute_metrics(
+    scorer: Scorer, document: Mapping[str, Any], answers: list[Any]
+) -> dict[str, Any]:
+    gold = scorer.doc_to_target(document) if scorer.doc_to_target else None
+    if scorer.doc_to_choice is not None:
+        gold = _chosen(gold, scorer.doc_to_choice(document))
+    golds = list(gold) if isinstance(gold, (list, tuple)) else None
+    return {use.name: _compute_metric(use, gold, golds, answers) for use in scorer.metrics}
+
+
+def _compute_metric(use: MetricUse, gold: Any, golds: list[Any] | None, answers: list[Any]) -> Any:
+    if golds is None or use.all_references:
+        return _ask(use, [gold] if golds is None else golds, answers)
+    return 1.0 if any(_ask(use, [one], answers) for one in golds) else 0.0
+
+
+def _ask(use: MetricUse, references: list[Any], answers: list[Any]) -> Any:
+    value = use.score(references=references, predictions=answers, **use.kwargs)
+    return value[use.name] if isinstance(value, dict) and use.name in value else value
+
+
+def _chosen(gold: Any, choices: Sequence[Any]) -> Any:
+    if isinstance(gold, (list, tuple)):
+        return [_chosen(one, choices) for one in gold]
+    return choices[gold] if isinstance(gold, int) else gold
+
+
+# Errors: everything below runs only when something went wrong
+
+
+def _complaint(
+    scorer: Scorer, what: str, error: Exception, document: Mapping[str, Any], doc_id: int | None
+) -> str:
+    frame = _blame(error)
+    place = f" at {frame.filename}:{frame.lineno} in {frame.name}" if frame else ""
+    missing = isinstance(error, KeyError)
+    columns = ", ".join(map(str, document))
+    return explain(
+        f"{what} raised {type(error).__name__}: {_short(error, str)}{place}",
+        where=_locate(scorer, doc_id),
+        expected=f"names among the document's columns: {columns}" if missing else None,
+        remedy=f"    {frame.line}" if frame and frame.line else None,
+    )
+
+
+def _blame(error: Exception) -> traceback.FrameSummary | None:
+    """Return the innermost frame of the task's own code, or of all code when there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    stdlib = sysconfig.get_paths()["stdlib"]
+    for frame in reversed(frames):
+        path = Path(frame.filename)
+        is_foreign = "site-packages" in path.parts or frame.filename.startswith(("<", stdlib))
+        if not is_foreign and not path.is_relative_to(_PACKAGE):
+            return frame
+    return frames[-1] if frames else None
+
+
+def _locate(scorer: Scorer, doc_id: int | None) -> str:
+    return scorer.where if doc_id is None else f"{scorer.where}[{doc_id}]"
+
+
+def _name_of(function: Any) -> str:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+def _short(value: Any, show: Callable[[Any], str] = repr, limit: int = 300) -> str:
+    text = show(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -1,0 +1,1 @@
+"""YAML to requests. Never opens media, never knows a model."""

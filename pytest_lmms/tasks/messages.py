@@ -1,0 +1,128 @@
+"""Chat messages: what `doc_to_messages` returns, or what is built from visuals and text, as `Message`s.
+
+A medium stays a reference. Its kind comes from what it is: a PIL image, an array, a mapping with samples, or a path
+or address with a telling extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from pytest_lmms.errors import DocumentError, explain
+from pytest_lmms.media.image import reference
+from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
+
+IMAGE_EXTENSIONS = frozenset("jpg jpeg png bmp gif tiff webp".split())
+AUDIO_EXTENSIONS = frozenset("wav mp3 m4a aac flac ogg opus".split())
+ROLES = get_args(Role)
+KINDS = get_args(MediaKind)
+
+
+def kind_of_path(path: str) -> MediaKind:
+    """Type a path or address by its extension: case-insensitive, a query ignored, anything unknown is a video."""
+    name = urlsplit(path).path if "://" in path else path
+    extension = PurePosixPath(name).suffix.lower().lstrip(".")
+    if extension in IMAGE_EXTENSIONS:
+        return "image"
+    return "audio" if extension in AUDIO_EXTENSIONS else "video"
+
+
+def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
+    """Make a reference from whatever a task's code calls a visual.
+
+    Args:
+        value: PIL image, path, address, bytes (then `kind` is needed), mapping with `array` and `sampling_rate` or
+            with `bytes` and `path`, array of frames, or a `MediaRef`.
+        kind: What the task said it is; None to tell from the value.
+
+    Raises:
+        DocumentError: Nothing known.
+    """
+    if isinstance(value, MediaRef):
+        return value
+    if hasattr(value, "getbands") and hasattr(value, "convert"):  # a PIL image, real or lazy
+        return reference(value)
+    if isinstance(value, str):
+        kind = kind or kind_of_path(value)
+        if value.startswith(("http://", "https://")):
+            return MediaRef(kind=kind, url=value)
+        return MediaRef(kind=kind, path=value.removeprefix("file://"))
+    if hasattr(value, "__fspath__"):
+        return MediaRef(kind=kind or kind_of_path(str(value)), path=str(value))
+    if isinstance(value, bytes) and kind:
+        return MediaRef(kind=kind, data=value)
+    if isinstance(value, Mapping):
+        if value.get("bytes") is not None:
+            return MediaRef(kind=kind or "audio", data=value["bytes"])
+        return MediaRef(kind=kind or "audio", content=value)
+    if hasattr(value, "shape"):
+        return MediaRef(kind=kind or ("video" if len(value.shape) == 4 else "image"), content=value)
+    raise DocumentError(
+        explain(
+            f"a visual is a {type(value).__name__}",
+            expected="a PIL image, a path, an address, samples with a sampling rate, or frames",
+        )
+    )
+
+
+def auto_messages(visuals: Sequence[Any], text: str) -> tuple[Message, ...]:
+    """One user turn: all media in order, then the text."""
+    parts: list[Part] = [media_ref(v) for v in visuals if v is not None]
+    parts.append(text)
+    return (Message(role="user", content=tuple(parts)),)
+
+
+def to_messages(value: Any) -> tuple[Message, ...]:
+    """Check what a `doc_to_messages` returned and convert it.
+
+    Args:
+        value: A list of ``{"role", "content"}``; content is a string or a list of ``{"type": "text", "text"}`` and
+            ``{"type": "image"|"video"|"audio", "url"}``. Objects with these attributes do as well.
+
+    Raises:
+        DocumentError: Another shape; the message says where.
+    """
+    value = getattr(value, "messages", value)
+    if not isinstance(value, Iterable) or isinstance(value, (str, Mapping)):
+        raise DocumentError(
+            explain(f"doc_to_messages returned a {type(value).__name__}", expected="a list of messages")
+        )
+    return tuple(_message(_plain(m), i) for i, m in enumerate(value))
+
+
+def _plain(value: Any) -> Mapping[str, Any]:
+    """A mapping as it is, or the fields of an object."""
+    return value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+
+
+def _message(message: Mapping[str, Any], index: int) -> Message:
+    where = f"message {index}"
+    role = message.get("role")
+    if role not in ROLES:
+        raise DocumentError(explain(f"role is {role!r}", where=where, expected="|".join(ROLES)))
+    content = message.get("content")
+    if isinstance(content, str):
+        return Message(role=role, content=(content,))
+    if not isinstance(content, (list, tuple)):
+        raise DocumentError(
+            explain(f"content is a {type(content).__name__}", where=where, expected="a string or a list of parts")
+        )
+    return Message(role=role, content=tuple(_part(_plain(p), where) for p in content))
+
+
+def _part(part: Mapping[str, Any], where: str) -> Part:
+    kind = part.get("type")
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if kind in KINDS and part.get("url") is not None:
+        return media_ref(part["url"], kind)
+    raise DocumentError(
+        explain(
+            f"part {dict(part)!r:.80} is neither text nor a medium",
+            where=where,
+            expected='{"type": "text", "text": ...} or {"type": "image"|"video"|"audio", "url": ...}',
+        )
+    )

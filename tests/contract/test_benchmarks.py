@@ -1,0 +1,167 @@
+"""What every folder in benchmarks/ promises: short files, no model names, a page, a miniature."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+FOLDERS = sorted(
+    p for p in BENCHMARKS.iterdir() if p.is_dir() and not p.name.startswith((".", "_"))
+)
+YAMLS = sorted(p for folder in FOLDERS for p in folder.rglob("*.yaml"))
+UTILS = sorted(p for folder in FOLDERS for p in folder.rglob("*.py"))
+MAX_LINES_OF_YAML = 60
+MAX_LINES_OF_UTILS = 120
+NUM_ROWS_OF_MINIATURE = range(4, 9)
+NOT_MODELS = {"default", "dataset"}
+"""Sections of `lmms_eval_specific_kwargs` that are no model's."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!function module.name` as that text."""
+
+
+_Loader.add_constructor("!function", lambda _, node: f"!function {node.value}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    assert isinstance(content, dict), f"{path}: not a mapping"
+    return content
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(BENCHMARKS))
+
+
+def tasks() -> Iterator[tuple[Path, str]]:
+    """Every YAML whose `task` is a name, and that name."""
+    for path in YAMLS:
+        task = read(path).get("task")
+        if isinstance(task, str) and not path.name.startswith("_"):
+            yield path, task
+
+
+def model_names() -> set[str]:
+    """Names of adapters, and of models that any task's YAML has a prompt for."""
+    adapters = {p.stem for p in (ROOT / "models").glob("*.py") if not p.stem.startswith("_")}
+    prompts: set[str] = set()
+    for path in YAMLS:
+        variants = read(path).get("lmms_eval_specific_kwargs") or {}
+        prompts |= {name for name, value in variants.items() if isinstance(value, dict)}
+    return (adapters | prompts) - NOT_MODELS
+
+
+def num_lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def media_of(value: Any) -> Iterator[str]:
+    """File names of all media in a row of a miniature."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from media_of(entry)
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if key.startswith("$") and isinstance(entry, str):
+                yield entry
+            else:
+                yield from media_of(entry)
+
+
+TASKS = list(tasks())
+each_task = pytest.mark.parametrize(("path", "task"), TASKS, ids=[task for _, task in TASKS])
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name_of)
+def test_a_yaml_is_short(path: Path) -> None:
+    assert num_lines(path) <= MAX_LINES_OF_YAML
+
+
+@pytest.mark.parametrize("path", UTILS, ids=name_of)
+def test_the_code_of_a_benchmark_is_short(path: Path) -> None:
+    assert num_lines(path) <= MAX_LINES_OF_UTILS, (
+        "move what another task can use to pytest_lmms/scoring"
+    )
+
+
+@pytest.mark.parametrize("path", UTILS, ids=name_of)
+def test_the_code_of_a_benchmark_names_no_model(path: Path) -> None:
+    words = set(re.findall(r"\w+", path.read_text(encoding="utf-8").lower()))
+    named = words & {name.lower() for name in model_names()}
+    assert not named, "the pair of model and prompt belongs in lmms_eval_specific_kwargs"
+
+
+@pytest.mark.parametrize("path", UTILS, ids=name_of)
+def test_the_code_of_a_benchmark_opens_no_network_and_needs_no_torch(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    imported = set(re.findall(r"^\s*(?:import|from)\s+(\w+)", text, flags=re.MULTILINE))
+    assert not imported & {
+        "torch",
+        "transformers",
+        "requests",
+        "urllib",
+        "httpx",
+        "socket",
+        "openai",
+    }
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name_of)
+def test_functions_of_a_yaml_exist_beside_it(path: Path) -> None:
+    for module, function in re.findall(r"!function (\w+)\.(\w+)", path.read_text(encoding="utf-8")):
+        beside = path.parent / f"{module}.py"
+        assert beside.is_file(), f"{beside.name} is missing"
+        defined = re.search(
+            rf"^(?:def|class) {function}\b|^{function}\b.*=", beside.read_text(), re.M
+        )
+        assert defined, f"{beside.name} has no {function}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_benchmark_has_a_page_that_starts_with_a_row_and_lists_differences(folder: Path) -> None:
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^##? (.+)$", page, flags=re.MULTILINE)
+    assert any(h.startswith("Differences") for h in headings), f"headings: {headings}"
+    before_first_section = page.partition("\n## ")[0]
+    assert re.search(r"^```json\n\{", before_first_section, flags=re.MULTILINE), "no raw row first"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_page_says_licence_and_whom_to_cite(folder: Path) -> None:
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^## Licen[cs]e", page, flags=re.MULTILINE)
+    assert "```bibtex\n@" in page
+
+
+def test_task_names_are_unique() -> None:
+    names = [task for _, task in TASKS]
+    assert len(set(names)) == len(names)
+
+
+@each_task
+def test_a_task_has_a_miniature_of_4_to_8_rows_with_one_set_of_columns(
+    path: Path, task: str
+) -> None:
+    miniature = path.parent / "miniature" / f"{task}.jsonl"
+    assert miniature.is_file(), f"{miniature.relative_to(ROOT)} is missing"
+    lines = miniature.read_text(encoding="utf-8").splitlines()
+    assert len(lines) in NUM_ROWS_OF_MINIATURE
+    rows = [json.loads(line) for line in lines]
+    assert {frozenset(row) for row in rows} == {frozenset(rows[0])}
+
+
+@each_task
+def test_the_media_of_a_miniature_lie_beside_it(path: Path, task: str) -> None:
+    folder = path.parent / "miniature"
+    lines = (folder / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()
+    names = {name for line in lines for name in media_of(json.loads(line))}
+    assert not [name for name in names if not (folder / name).is_file()]

@@ -1,0 +1,347 @@
+"""Compare prompts, scores and aggregates with recordings of lmms-eval v0.7.
+
+    python -m tests.parity.run FILE...
+
+A recording is a JSON Lines file. Its first line names the task and holds the aggregates over all
+documents, each with its first response; every further line is one document with its prompt, target,
+and responses with their scores. In a row, ``{"$image": [width, height, seed]}`` and
+``{"$audio": [seconds, rate, seed]}`` stand for media, ``{"$float": "nan"}`` for a number that JSON
+lacks. Everything runs through the project's own loading, rendering, scoring and aggregation.
+
+Exit code: 0 all equal, 1 something differs, 2 a file cannot be compared.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
+from pytest_lmms.records import Response
+from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
+from pytest_lmms.scoring.score import Outcome, score
+from pytest_lmms.tasks.load import index_tasks, load_task
+from pytest_lmms.tasks.render import Task
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
+NEED_MORE_THAN_RULES = ("judge_reply", "judge_needed", "final_response")
+"""Marks of responses that are scored by a judge or after a tool loop."""
+Doc = Mapping[str, Any]
+Items = dict[tuple[str, str], list[Any]]
+"""(metric, filter) -> what its aggregation is given, in document order."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing that lmms-eval and we see differently."""
+
+    where: str
+    what: str
+    theirs: Any
+    ours: Any
+
+    def __str__(self) -> str:
+        """Three lines: where and what, theirs, ours."""
+        return f"{self.where}: {self.what}\n    theirs: {self.theirs!r}\n    ours:   {self.ours!r}"
+
+
+@dataclass
+class Report:
+    """What comparing one recording gave."""
+
+    path: Path
+    task: str
+    num_documents: int = 0
+    num_responses: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+    not_compared: Counter[str] = field(default_factory=Counter)
+    """What the recording holds, and this runner cannot check."""
+
+    def summary(self) -> str:
+        """Return one line."""
+        line = (
+            f"{self.path.name}: task {self.task}, {self.num_documents} documents, "
+            f"{self.num_responses} responses, {len(self.mismatches)} mismatches"
+        )
+        skipped = ", ".join(f"{what} {count}" for what, count in sorted(self.not_compared.items()))
+        return f"{line} (not compared: {skipped})" if skipped else line
+
+
+def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
+    """Compare one recording with what we do today.
+
+    Raises:
+        UsageError: The file is no recording, or its task is in none of the benchmarks.
+    """
+    path = Path(path)
+    header, documents = _read(path)
+    comparison = _Comparison(_find_task(header["task"], path, benchmarks), path)
+    for number, line in enumerate(documents):
+        comparison.check_document(number, line)
+    comparison.check_aggregated(header["aggregated"])
+    return comparison.report
+
+
+def revive(value: Any) -> Any:
+    """Replace the stand-ins for media and numbers in a recorded value."""
+    if isinstance(value, list):
+        return [revive(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if list(value) == ["$image"]:
+        width, height, seed = value["$image"]
+        return Image.new("RGB", (width, height), (seed % 256, 64, 128))
+    if list(value) == ["$audio"]:
+        seconds, rate, seed = value["$audio"]
+        noise = np.random.default_rng(seed).uniform(-0.1, 0.1, round(seconds * rate))
+        return {"array": noise.astype(np.float32), "sampling_rate": rate}
+    if list(value) == ["$float"]:
+        return float(value["$float"])
+    return {k: revive(v) for k, v in value.items()}
+
+
+def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
+    """Tell whether two values are equal: numbers to nine digits, tuples as lists, numpy as Python.
+
+    Args:
+        theirs: Recorded value, revived.
+        ours: Our value.
+        partly: Whether our mappings may hold more keys than theirs.
+    """
+    ours = ours.tolist() if isinstance(ours, (np.ndarray, np.generic)) else ours
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        has_keys = theirs.keys() <= ours.keys() if partly else theirs.keys() == ours.keys()
+        return has_keys and all(same(v, ours[k], partly=partly) for k, v in theirs.items())
+    if isinstance(theirs, (list, tuple)) and isinstance(ours, (list, tuple)):
+        pairs = zip(theirs, ours, strict=False)
+        return len(theirs) == len(ours) and all(same(t, o, partly=partly) for t, o in pairs)
+    if isinstance(theirs, (int, float)) and isinstance(ours, (int, float)):
+        if math.isnan(theirs) or math.isnan(ours):
+            return math.isnan(theirs) and math.isnan(ours)
+        return math.isclose(theirs, ours, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(theirs == ours)
+
+
+class _Comparison:
+    """One recording against one task."""
+
+    def __init__(self, task: Task, path: Path) -> None:
+        self.task = task
+        self.report = Report(path, task.name)
+        self.scorer = build_scorer(task, reasoning_tags=())
+        self.scorer_without_thoughts = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
+        self.metrics = {entry.name: entry for entry in metric_entries(task)}
+        self.items: Items = {}
+        self.is_aggregate_known = True
+
+    def check_document(self, number: int, line: Mapping[str, Any]) -> None:
+        """Compare prompt and responses of one document, and keep what its first response adds."""
+        where = f"{self.report.path.name}: document {number}"
+        doc = revive({**line["doc"], **line.get("derived_doc", {})})
+        self.report.num_documents += 1
+        self._check_prompt(doc, line, where)
+        for position, recorded in enumerate(line["responses"]):
+            self.report.num_responses += 1
+            outcome = self._check_response(
+                doc, recorded, f"{where}, response {recorded.get('response')!r}"
+            )
+            if position > 0 or line.get("excluded_from_aggregated"):
+                continue
+            if outcome is None or recorded.get("random"):
+                self.is_aggregate_known = False
+            else:
+                _add(self.items, outcome)
+
+    def check_aggregated(self, theirs: Mapping[str, Any]) -> None:
+        """Compare the aggregates over all documents."""
+        if self.is_aggregate_known:
+            self._check_aggregate(self.items, theirs, self.report.path.name)
+        else:
+            self.report.not_compared["aggregated"] += 1
+
+    def _check_prompt(self, doc: Doc, line: Mapping[str, Any], where: str) -> None:
+        task = self.task
+        if isinstance(line.get("prompt"), str) and "prompt_error" not in line:
+            self._check(where, "prompt", line["prompt"], lambda: task.render_text(doc))
+        else:
+            self.report.not_compared["prompt"] += 1
+        if "num_media" in line:
+            self._check(where, "num_media", line["num_media"], lambda: _num_media(task, doc))
+        if "target" in line:
+            self._check(where, "target", line["target"], lambda: task.target(doc))
+        if "chat_messages" in line:
+            self._check(where, "chat_messages", line["chat_messages"], lambda: _parts(task, doc))
+        for key, value in line.get("generation_kwargs", {}).items():
+            theirs = () if value == STOP_STRINGS_NOBODY_WROTE else value
+            setting = functools.partial(_setting, task, key)
+            self._check(where, f"generation_kwargs {key}", theirs, setting)
+
+    def _check_response(self, doc: Doc, recorded: Mapping[str, Any], where: str) -> Outcome | None:
+        """Score one response; None when it adds nothing to an aggregate."""
+        text = recorded.get("response")
+        marks = [mark for mark in NEED_MORE_THAN_RULES if mark in recorded]
+        if marks or not isinstance(text, str):
+            self.report.not_compared[marks[0] if marks else "several steps"] += 1
+            return None
+        try:
+            outcome = score(self.scorer, doc, [Response(text=text)])
+        except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
+            if not ("error" in recorded and isinstance(e, LmmsError)):
+                self._report(where, "scoring", recorded.get("scores"), e)
+            return None
+        if "error" in recorded:
+            return None
+        if recorded.get("random"):
+            self._check_guess(outcome, where)
+            return outcome
+        partly = bool(recorded.get("unordered"))
+        self._check_scores(where, "scores", recorded["scores"], outcome, partly=partly)
+        if "scores_after_default_reasoning_strip" in recorded:
+            theirs = recorded["scores_after_default_reasoning_strip"]
+            stripped = score(self.scorer_without_thoughts, doc, [Response(text=text)])
+            self._check_scores(where, "scores without thoughts", theirs, stripped)
+        for alone in ("aggregate_alone", "metric_alone"):
+            self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
+        return outcome
+
+    def _check_guess(self, outcome: Outcome, where: str) -> None:
+        """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
+        if outcome.status != "unparsed":
+            self._report(where, "status", "a random guess", outcome)
+        for (metric, _), items in _add({}, outcome).items():
+            if metric in self.metrics and aggregate(self.metrics[metric], items) not in (None, 0):
+                self._report(where, f"{metric} of a guess", 0, items)
+
+    def _check_scores(
+        self, where: str, what: str, theirs: Any, outcome: Outcome, *, partly: bool = False
+    ) -> None:
+        """Compare scores by filter, or those of the only filter."""
+        by_filter = len(outcome.scores) > 1 or theirs.keys() == outcome.scores.keys()
+        ours = outcome.scores if by_filter else next(iter(outcome.scores.values()))
+        self._check(where, what, theirs, lambda: ours, partly=partly)
+
+    def _check_aggregate(self, items: Items, theirs: Mapping[str, Any], where: str) -> None:
+        """Compare aggregates by ``metric`` or ``metric,filter``; null is a submission file."""
+        for key, value in theirs.items():
+            if value is not None:
+                ours = functools.partial(self._aggregate, items, key)
+                self._check(where, f"aggregated {key}", value, ours)
+
+    def _aggregate(self, items: Items, key: str) -> Any:
+        for (metric, filter_name), own in items.items():
+            if key in (metric, f"{metric},{filter_name}") and metric in self.metrics:
+                return aggregate(self.metrics[metric], own)
+        return f"nothing: the metrics are {', '.join(self.metrics)}"
+
+    def _check(
+        self,
+        where: str,
+        what: str,
+        theirs: Any,
+        ours: Callable[[], Any],
+        *,
+        partly: bool = False,
+    ) -> None:
+        """Report a mismatch when `ours()` raises or differs from `theirs`."""
+        try:
+            value = ours()
+        except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
+            self._report(where, what, theirs, e)
+            return
+        if not same(revive(theirs), value, partly=partly):
+            self._report(where, what, theirs, value)
+
+    def _report(self, where: str, what: str, theirs: Any, ours: Any) -> None:
+        self.report.mismatches.append(Mismatch(where, what, theirs, ours))
+
+
+def _add(items: Items, outcome: Outcome) -> Items:
+    for filter_name, scores in outcome.scores.items():
+        for metric, item in scores.items():
+            items.setdefault((metric, filter_name), []).append(item)
+    return items
+
+
+def _num_media(task: Task, doc: Doc) -> int:
+    if task.spec.doc_to_visual is not None:
+        return len(task.visuals(doc))
+    return sum(part["type"] != "text" for part in _parts(task, doc))
+
+
+def _parts(task: Task, doc: Doc) -> list[dict[str, Any]]:
+    parts = [part for message in task.messages(doc) for part in message.content]
+    return [{"type": "text", "text": p} if isinstance(p, str) else {"type": p.kind} for p in parts]
+
+
+def _setting(task: Task, key: str) -> Any:
+    generation = task.generation
+    return getattr(generation, key) if hasattr(generation, key) else generation.extra.get(key)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    expected = "a recording: JSON Lines, first line with `task` and `aggregated`, then documents"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except OSError as e:
+        raise UsageError(explain(f"cannot read: {e.strerror}", where=str(path))) from e
+    except ValueError as e:
+        raise UsageError(explain(f"not JSON Lines: {e}", where=str(path), expected=expected)) from e
+    if not lines or not all(isinstance(line, dict) for line in lines):
+        raise UsageError(explain("holds no JSON objects", where=str(path), expected=expected))
+    header, *documents = lines
+    if not {"task", "aggregated"} <= header.keys():
+        raise UsageError(explain("the first line is no header", where=str(path), expected=expected))
+    for number, line in enumerate(documents, start=2):
+        if not {"doc", "responses"} <= line.keys():
+            raise UsageError(explain("no document", where=f"{path}:{number}", expected=expected))
+    return header, documents
+
+
+def _find_task(name: str, path: Path, benchmarks: Path) -> Task:
+    tasks = index_tasks([benchmarks]).tasks
+    if name not in tasks:
+        raise UsageError(
+            explain(
+                f"no benchmark has a task {name!r}",
+                where=str(path),
+                suggestion=did_you_mean(name, tasks),
+                expected=f"a task in {benchmarks}: {', '.join(sorted(tasks)) or 'there is none'}",
+            )
+        )
+    return load_task(tasks[name])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare each file named; print mismatches and one summary line a file."""
+    if not arguments or any(a.startswith("-") for a in arguments):
+        print(__doc__)
+        return 2
+    exit_code = 0
+    for argument in arguments:
+        try:
+            report = check_file(argument)
+        except LmmsError as e:
+            print(e)
+            exit_code = 2
+            continue
+        for mismatch in report.mismatches:
+            print(mismatch)
+        print(report.summary())
+        exit_code = exit_code or int(bool(report.mismatches))
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

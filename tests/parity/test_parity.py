@@ -1,0 +1,181 @@
+"""Our numbers are lmms-eval's; and the runner that says so would notice if they were not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmms.errors import UsageError
+
+from . import run
+
+DATA = Path(__file__).parent / "data"
+RECORDINGS = sorted(DATA.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.stem)
+def test_prompts_scores_and_aggregates_equal_lmms_eval(path: Path) -> None:
+    report = run.check_file(path)
+    assert not report.mismatches, "\n".join(map(str, report.mismatches))
+    assert report.num_documents > 0
+    assert report.num_responses > 0
+
+
+@pytest.fixture
+def tampered(tmp_path: Path) -> Callable[[Callable[[list[dict[str, Any]]], None]], Path]:
+    """Copy the recording of mme, changed by a function."""
+
+    def tamper(change: Callable[[list[dict[str, Any]]], None]) -> Path:
+        lines = [json.loads(line) for line in (DATA / "mme.jsonl").read_text("utf-8").splitlines()]
+        change(lines)
+        path = tmp_path / "recording.jsonl"
+        path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+        return path
+
+    return tamper
+
+
+def change_prompt(lines: list[dict[str, Any]]) -> None:
+    lines[1]["prompt"] = "Is there a bird?"
+
+
+def change_num_media(lines: list[dict[str, Any]]) -> None:
+    lines[1]["num_media"] = 2
+
+
+def change_target(lines: list[dict[str, Any]]) -> None:
+    lines[1]["target"] = "Maybe"
+
+
+def change_score(lines: list[dict[str, Any]]) -> None:
+    lines[1]["responses"][1]["scores"]["mme_perception_score"]["score"] = 0.5
+
+
+def change_aggregate(lines: list[dict[str, Any]]) -> None:
+    lines[0]["aggregated"]["mme_perception_score"] = 449.0
+
+
+def change_generation(lines: list[dict[str, Any]]) -> None:
+    lines[1]["generation_kwargs"]["max_new_tokens"] = 17
+
+
+def change_readable_to_random(lines: list[dict[str, Any]]) -> None:
+    lines[1]["responses"][1] = {"response": "No", "random": True}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_prompt,
+        change_num_media,
+        change_target,
+        change_score,
+        change_aggregate,
+        change_generation,
+        change_readable_to_random,
+    ],
+)
+def test_a_difference_is_printed_with_both_sides_and_exits_1(
+    change: Callable[[list[dict[str, Any]]], None],
+    tampered: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run.main([str(tampered(change))]) == 1
+    printed = capsys.readouterr().out
+    assert "theirs:" in printed
+    assert "ours:" in printed
+    assert "recording.jsonl: task mme, 8 documents" in printed
+
+
+def test_equal_files_exit_0_with_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main([str(path) for path in RECORDINGS]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(RECORDINGS)
+
+
+def test_a_recording_of_an_unknown_task_says_which_tasks_there_are(tampered: Any) -> None:
+    with pytest.raises(
+        UsageError, match=r"no benchmark has a task 'mmf'[\s\S]*did you mean: mme\?"
+    ):
+        run.check_file(tampered(lambda lines: lines[0].update(task="mmf")))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "holds no JSON objects"),
+        ("[1]\n", "holds no JSON objects"),
+        ("task: mme\n", "not JSON Lines"),
+        ('{"dataset_path": "x"}\n', "the first line is no header"),
+        ('{"task": "mme", "aggregated": {}}\n{"question": "?"}\n', "no document"),
+    ],
+)
+def test_a_file_that_is_no_recording_exits_2_and_says_why(
+    content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mme.yaml"
+    path.write_text(content, encoding="utf-8")
+    assert run.main([str(path)]) == 2
+    assert complaint in capsys.readouterr().out
+
+
+def test_a_missing_file_does_not_keep_the_others_from_being_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run.main(["nowhere.jsonl", str(DATA / "mme.jsonl")]) == 2
+    printed = capsys.readouterr().out
+    assert "nowhere.jsonl: cannot read" in printed
+    assert "task mme, 8 documents" in printed
+
+
+def test_stand_ins_become_media_and_numbers() -> None:
+    row = run.revive(
+        {
+            "image": {"$image": [8, 6, 1]},
+            "sound": [{"$audio": [0.5, 8000, 2]}],
+            "x": {"$float": "-inf"},
+        }
+    )
+    assert row["image"].size == (8, 6)
+    assert row["sound"][0]["array"].shape == (4000,)
+    assert row["sound"][0]["array"].dtype == "float32"
+    assert row["x"] == float("-inf")
+
+
+FILTERED_TASK = r"""
+task: sums
+dataset_path: json
+test_split: test
+doc_to_text: "{{question}}"
+doc_to_target: answer
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+filter_list:
+  - name: strict
+    filter: [{function: regex, regex_pattern: 'is (\d+)'}, {function: take_first}]
+  - name: loose
+    filter: [{function: regex, regex_pattern: '(\d+)'}, {function: take_first}]
+"""
+
+
+def test_scores_and_aggregates_by_filter_are_compared_by_filter(tmp_path: Path) -> None:
+    (tmp_path / "sums.yaml").write_text(FILTERED_TASK, encoding="utf-8")
+    scores = {"strict": {"exact_match": 0.0}, "loose": {"exact_match": 1.0}}
+    aggregated = {"exact_match,strict": 0.0, "exact_match,loose": 1.0}
+    lines: list[dict[str, Any]] = [
+        {"task": "sums", "aggregated": aggregated},
+        {
+            "doc": {"question": "1 + 1?", "answer": "2"},
+            "prompt": "1 + 1?",
+            "responses": [{"response": "2 of course", "scores": scores}],
+        },
+    ]
+    path = tmp_path / "sums.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    assert not run.check_file(path, benchmarks=tmp_path).mismatches
+    aggregated["exact_match,loose"] = 0.5
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    [mismatch] = run.check_file(path, benchmarks=tmp_path).mismatches
+    assert mismatch.what == "aggregated exact_match,loose"
