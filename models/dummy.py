@@ -1,6 +1,4 @@
-"""A model that says the same thing to everything, at once: for measuring the harness, and for dry
-runs.
-"""
+"""A model that says one thing to everything, at once: for measuring the harness and dry runs."""
 
 from __future__ import annotations
 

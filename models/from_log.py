@@ -1,5 +1,4 @@
-"""A model that repeats what another said, from the samples of an earlier run: scoring again costs
-no GPU.
+"""A model that repeats what another said: to score an earlier run's samples again.
 
 Reads run folders of pytest-lmms and output folders of lmms-eval.
 """
@@ -87,7 +86,7 @@ class FromLog:
                 explain(
                     f"{problem}: {path}",
                     where=where,
-                    remedy="ask only what was logged, e.g. with the same --lmms-limit and --lmms-offset",
+                    remedy="ask only what was logged: the same --lmms-limit and --lmms-offset",
                 )
             )
         counts = logged.counts[request.repeat] if request.repeat < len(logged.counts) else None
@@ -143,9 +142,7 @@ def _task_inside(path: Path) -> str | None:
 
 
 def _read(path: Path, task: str) -> Iterator[tuple[int, _Logged]]:
-    """Read one file. A document with several filters has several lines there; the first one
-    counts.
-    """
+    """Read one file; of a document with several filters, and so several lines, the first counts."""
     seen: set[int] = set()
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -181,7 +178,8 @@ def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
         said = said[0]
     if not isinstance(said, list):
         said = [said]
-    return tuple(text if isinstance(text, str) else str(text) for text in said)
+    unwrapped = (each[0] if isinstance(each, list) and len(each) == 1 else each for each in said)
+    return tuple(text if isinstance(text, str) else str(text) for text in unwrapped)
 
 
 def _counts(row: Mapping[str, Any]) -> tuple[TokenCounts, ...]:

@@ -1,6 +1,4 @@
-"""A model whose answers are written in a file: for trying a task's scoring, and for exact tests of
-a pipeline.
-"""
+"""A model whose answers are written down: for exact tests of tasks and pipelines."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ class Scripted(ScriptedModel):
                 documents), or a list indexed by `doc_id`. An answer is a text, ``{"raise":
                 message}``, or a list with one for each repeat.
             file: A JSON file with such a mapping or list; or JSON lines, each ``{"task": ...,
-                "doc_id": ..., "response": answer}``, with `task` left out for any task.
+                "doc_id": ..., "response": answer}``.
             default: For documents that are not mentioned; without it they are errors.
             batch_size: The largest batch that this model is given.
 
@@ -80,7 +78,7 @@ def _read(path: Path) -> Any:
             explain(
                 f"cannot read the script: {error}",
                 where=str(path),
-                expected='JSON {"task[0]": "text"}, or lines {"task": ..., "doc_id": 0, "response": ...}',
+                expected='JSON {"task[0]": text}, or lines {"task": .., "doc_id": 0, "response": ..}',
             )
         ) from error
     if not isinstance(answers, (dict, list)):

@@ -20,7 +20,10 @@ PHASE_HOOKS = (
     "pytest_runtest_makereport",
     "pytest_pyfunc_call",
 )
-HARMLESS = ("_pytest.", "xdist.", "pytest_lmms.", "pytest_timeout")
+HARMLESS = (
+    "_pytest.", "xdist.", "pytest_lmms.", "pytest_timeout.", "_hypothesis_pytestplugin.", "anyio.", "pytest_asyncio.",
+    "pytest_cov.", "pytest_mock.",
+)  # fmt: skip
 """Modules whose implementations of those hooks do nothing that a document could miss."""
 MARKS = ("skip", "skipif", "xfail", "usefixtures", "flaky")
 

@@ -10,6 +10,7 @@ from pytest_lmms.scoring.filters import build_ensembles
 from pytest_lmms.scoring.metrics import (
     DEFAULT_METRICS,
     METRICS,
+    MetricUse,
     Aggregation,
     find_aggregation,
     find_metric,
@@ -94,7 +95,7 @@ def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
             raise TaskError(str(e)) from e
     ensembles = build_ensembles(_resolved(spec.filter_list), where=task.where("filter_list"))
     metric_entries(task)
-    uses = ()
+    uses: tuple[MetricUse, ...] = ()
     if spec.process_results is None and spec.output_type.startswith("generate"):
         where = task.where("metric_list")
         uses = tuple(

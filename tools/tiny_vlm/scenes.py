@@ -197,6 +197,10 @@ def draw(scene: Scene) -> Image.Image:
 _PLACES = (" in this image", " in this image", " in the image", " in the picture", "")
 _CORNERS = ("top left", "top right", "bottom left", "bottom right")
 _SIDES = ("left", "right", "above", "below")
+_BESIDE, _OVER = "to the left or to the right of {}", "above or below {}"
+_CHOICES = {"left": _BESIDE, "right": _BESIDE, "above": _OVER, "below": _OVER}
+_ACROSS, _UP = "in the left half or in the right half", "in the top half or in the bottom half"
+_HALVES = {"left": _ACROSS, "right": _ACROSS, "top": _UP, "bottom": _UP}
 _CORNER_MARGIN = 8
 _RELATION_MARGIN = 14
 
@@ -261,7 +265,7 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
         text = rng.choice((f"Is there {_article(noun)}{where}?", f"Is there {_article(noun)}{where}?",
                            f"Does the image contain {_article(noun)}?", f"Can you see {_article(noun)}{where}?"))
         return Question("existence", "yes_no", text, None, "Yes" if yes else "No")
-    if rng.random() < 0.35:
+    if kind == "open" or rng.random() < 0.35:
         colour_shapes: dict[str, set[str]] = {}
         for colour, shape in present:
             colour_shapes.setdefault(colour, set()).add(shape)
@@ -271,6 +275,8 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
         pair = _prefer_held_out(rng, single, split)
         text = rng.choice((f"Which shape is {pair[0]}?", f"What shape is the {pair[0]} object{where}?",
                            f"What is the shape of the {pair[0]} object?"))
+        if kind == "open":
+            return Question("existence", "open", text, None, pair[1])
         others = [shape for shape in SHAPES if shape != pair[1] and (pair[0], shape) in _pairs(split)]
         return _letter(rng, "existence", text, pair[1], others)
     right = _prefer_held_out(rng, present, split)
@@ -361,11 +367,14 @@ def _position(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Que
     if others and rng.random() < 0.75:
         other, at = others[0]
         dx, dy = item.x - at.x, item.y - at.y
-        if kind == "yes_no":
+        if kind != "letter":
             axis = [name for name, gap in (("x", dx), ("y", dy)) if abs(gap) >= _RELATION_MARGIN]
             if not axis:
                 return None
             true = ("left" if dx < 0 else "right") if rng.choice(axis) == "x" else ("above" if dy < 0 else "below")
+            if kind == "open":
+                text = f"Is the {noun} {_CHOICES[true].format(f'the {other}')}?"
+                return Question("position", "open", text, None, true)
             yes = rng.random() < 0.5
             asked = true if yes else {"left": "right", "right": "left", "above": "below", "below": "above"}[true]
             if asked in ("left", "right"):
@@ -388,10 +397,12 @@ def _position(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Que
         options = {side: style.get(side, side) for side in _SIDES}
         return _letter(rng, "position", text, options.pop(true), list(options.values()))
     off_x, off_y = item.x - scene.width / 2, item.y - scene.height / 2
-    if kind == "yes_no":
+    if kind != "letter":
         true = ("left" if off_x < 0 else "right") if rng.random() < 0.5 else ("top" if off_y < 0 else "bottom")
         if abs(off_x if true in ("left", "right") else off_y) < _CORNER_MARGIN:
             return None
+        if kind == "open":
+            return Question("position", "open", f"Is the {noun} {_HALVES[true]} of the image?", None, true)
         yes = rng.random() < 0.5
         asked = true if yes else {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[true]
         half = rng.choice(("side", "half")) if asked in ("left", "right") else "half"
@@ -459,13 +470,11 @@ def make_question(rng: random.Random, scene: Scene, split: Split, skill: Skill, 
         scene: What is asked about.
         split: Which pairs the question may name; held-out pairs are preferred on the held-out side.
         skill: One of `SKILLS`.
-        kind: `open` exists for count and colour only.
+        kind: How it is to be answered.
 
     Returns:
         A question with one right answer, or None when this scene (or these dice) allow none.
     """
-    if kind == "open" and skill not in ("count", "colour"):
-        return None
     return _MAKERS[skill](rng, scene, split, kind)
 
 

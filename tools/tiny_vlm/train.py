@@ -96,7 +96,12 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
+EARLY_KINDS: tuple[Kind, ...] = ("open",) * 10
+"""What is asked about each image while the vision tower rests."""
+KINDS: tuple[Kind, ...] = ("open", "yes_no", "yes_no", "yes_no", "yes_no", "yes_no", "letter", "letter", "letter")
+"""What is asked about each image when everything learns."""
 ANSWER_CUE = "<|im_end|>\n<|im_start|>assistant\n"
+PLACES = ("left", "right", "above", "below", "top", "bottom")
 SKILL_WEIGHTS = (2, 3, 3, 2)
 NO_LABEL = -100
 LINE = re.compile(r"[^\n]*\n+|[^\n]+")
@@ -150,7 +155,7 @@ def _corpus() -> Iterator[str]:
                 question = make_question(rng, scene, "train", skill, kind)
                 if question is not None:
                     yield prompt(question, rng)
-    words = ["Yes", "No", "yes", "no", "A", "B", "C", "D", "E", "system", "user", "assistant", *NUMBERS, *COLOURS, *SHAPES]
+    words = ["Yes", "No", "yes", "no", "A", "B", "C", "D", "E", "system", "user", "assistant", *NUMBERS, *COLOURS, *SHAPES, *PLACES]
     yield from (form for word in words for form in (word, f" {word}") for _ in range(9))
     yield from ["You are a helpful assistant.", "system\n", "user\n", "assistant\n", "<image 1> <image 2>"] * 9
 
@@ -225,6 +230,8 @@ class Segments:
     """The places whose next token counts, (num_images * questions_per_image, 2): before and after the answer."""
     labels: Tensor
     """What comes next there, same shape: the answer, then <|im_end|>."""
+    names: tuple[str, ...]
+    """Kind and skill of each question, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +258,11 @@ class Batches:
     Args:
         tokenizer: Encodes the prompts.
         seed: Where the stream of scenes begins; streams of different seeds share no scene.
-        short: Yes/no and open questions per image.
-        long: Letter questions per image.
     """
 
-    def __init__(self, tokenizer: Qwen2Tokenizer, seed: int, short: int = 6, long: int = 3) -> None:
+    def __init__(self, tokenizer: Qwen2Tokenizer, seed: int) -> None:
         self.next_seed = seed * 10_000_000
         self.rng = random.Random(f"tiny-vlm/batches/{seed}")
-        self.short, self.long = short, long
         encode = functools.partial(tokenizer.encode, add_special_tokens=False)
         self.encode_line = functools.lru_cache(100_000)(lambda line: tuple(encode(line)))
         self.cue = encode(ANSWER_CUE)
@@ -275,16 +279,21 @@ class Batches:
         """Encode line by line, which gives the ids of the whole because no token crosses from a break to a line."""
         return [token for line in LINE.findall(text) for token in self.encode_line(line)]
 
-    def make(self, num_images: int, questions: bool = True) -> Batch:
-        """Return the next batch."""
+    def make(self, num_images: int, kinds: Sequence[Kind]) -> Batch:
+        """Return the next batch.
+
+        Args:
+            num_images: Images in it, all of one size.
+            kinds: What to ask about each image.
+        """
         rng = self.rng
         size = SIZES[0] if rng.random() < 0.6 else rng.choice(SIZES[1:])
         columns, rows = size[0] // CELL, size[1] // CELL
         images = np.empty((num_images, size[1], size[0], 3), dtype=np.uint8)
         cells = np.zeros((num_images, rows * columns, 4), dtype=np.int64)
         cells[:, :, 2:] = NO_LABEL
-        short: list[tuple[list[int], int]] = []
-        long: list[tuple[list[int], int]] = []
+        short: list[tuple[list[int], int, str]] = []
+        long: list[tuple[list[int], int, str]] = []
         for index in range(num_images):
             scene_source = scene_rng("train", self.next_seed)
             self.next_seed += 1
@@ -297,11 +306,8 @@ class Batches:
                     item.x * 8 // size[0],
                     item.y * 8 // size[1],
                 )
-            if questions:
-                for number in range(self.short):
-                    short.append(self.ask(scene_source, scene, "open" if number % 6 == 5 else "yes_no"))
-                for _ in range(self.long):
-                    long.append(self.ask(scene_source, scene, "letter"))
+            for kind in kinds:
+                (long if kind == "letter" else short).append(self.ask(scene_source, scene, kind))
         starts = self.starts[rng.random() < 0.5]
         prefix = [*starts, *[self.image] * (rows * columns), *self.vision_end]
         groups = tuple(self.pack(segments) for segments in (short, long) if segments)
@@ -309,27 +315,25 @@ class Batches:
             patches(images), size, torch.from_numpy(cells), torch.tensor(prefix), rng.random() < 0.15, groups
         )
 
-    def ask(self, rng: random.Random, scene: Scene, kind: Kind) -> tuple[list[int], int]:
+    def ask(self, rng: random.Random, scene: Scene, kind: Kind) -> tuple[list[int], int, str]:
         """Return a prompt's ids after the image, answer included, and where the answer is."""
         question: Question | None = None
         while question is None:
             skill = rng.choices(SKILLS, SKILL_WEIGHTS)[0]
             question = make_question(rng, scene, "train", skill, kind)
-            if question is None and kind == "open" and rng.random() < 0.2:
-                kind = "yes_no"
         ids = [*self.encode(prompt(question, rng)), *self.cue]
         answer = self.encode_line(question.answer)
         if len(answer) != 1:
             raise ValueError(f"answer {question.answer!r} is {len(answer)} tokens; the trainer expects one")
-        return [*ids, *answer], len(ids)
+        return [*ids, *answer], len(ids), f"{kind}/{question.skill}"
 
-    def pack(self, segments: Sequence[tuple[list[int], int]]) -> Segments:
+    def pack(self, segments: Sequence[tuple[list[int], int, str]]) -> Segments:
         """Pad segments to one length."""
-        length = max(len(ids) for ids, _ in segments)
-        padded = torch.tensor([ids + [self.pad] * (length - len(ids)) for ids, _ in segments])
-        at = torch.tensor([[place - 1, place] for _, place in segments])
-        labels = torch.tensor([[ids[place], self.end] for ids, place in segments])
-        return Segments(padded, at, labels)
+        length = max(len(ids) for ids, _, _ in segments)
+        padded = torch.tensor([ids + [self.pad] * (length - len(ids)) for ids, _, _ in segments])
+        at = torch.tensor([[place - 1, place] for _, place, _ in segments])
+        labels = torch.tensor([[ids[place], self.end] for ids, place, _ in segments])
+        return Segments(padded, at, labels, tuple(name for _, _, name in segments))
 
 
 def patches(images: np.ndarray[Any, Any]) -> Tensor:
@@ -525,6 +529,7 @@ def train(
     out: Path,
     seed: int,
     vision_steps: int,
+    early_steps: int,
     steps: int,
     vision_images: int = 48,
     num_images: int = 16,
@@ -536,6 +541,7 @@ def train(
         out: Folder of the checkpoint.
         seed: Seeds weights and scenes.
         vision_steps: Steps of the vision tower alone.
+        early_steps: Steps of the language model alone, on open questions.
         steps: Steps of the whole model.
         vision_images: Images per step of the vision tower alone.
         num_images: Images per step of the whole model.
@@ -550,52 +556,61 @@ def train(
     check(model, batches)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
 
-    parameters = list({id(p): p for p in (*model.parameters(), *heads.parameters())}.values())
-    decayed = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
+    for layer in model.model.language_model.layers:  # attention begins by looking for tokens like the one that looks
+        layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
+    slow = [*model.model.visual.parameters(), *heads.parameters()]
+    fast = [*model.model.language_model.parameters()]
+    parameters = [*slow, *fast]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+        [
+            {"params": [p for p in part if (p.ndim > 1) == decays], "weight_decay": 0.05 * decays, "slow": part is slow}
+            for part in (slow, fast)
+            for decays in (True, False)
+        ],
         lr=1e-3,
         betas=(0.9, 0.98),
     )
     embedding = model.model.language_model.embed_tokens.weight
 
-    def advance(loss: Tensor, rate: float) -> None:
+    def advance(loss: Tensor, rate: float, slowness: float = 1.0) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for part in optimizer.param_groups:
-            part["lr"] = rate
+            part["lr"] = rate * (slowness if part["slow"] else 1.0)
         optimizer.step()
 
     for step in range(vision_steps):
-        batch = batches.make(vision_images, questions=False)
+        batch = batches.make(vision_images, ())
         loss, scores = heads(see(model.model.visual, batch.pixels, batch.size), embedding, batch.cells)
-        advance(loss, schedule(step, 2 * vision_steps, 1.2e-3))
+        advance(loss, schedule(step, 2 * vision_steps, 1.5e-3))
         if step % 50 == 0 or step == vision_steps - 1:
             report = " ".join(f"{score:.3f}" for score in scores)
-            print(f"vision {step} loss {loss.item():.3f} {report} {time.monotonic() - began:.0f} s", flush=True)
+            print(f"vision {step} loss {loss.item():.3f} cells {report} {time.monotonic() - began:.0f} s", flush=True)
 
-    right = torch.zeros(2)
-    for step in range(steps):
-        batch = batches.make(num_images)
-        vision = see(model.model.visual, batch.pixels, batch.size)
-        cell_loss, scores = heads(vision, embedding, batch.cells)
+    right: dict[str, float] = {}
+    for step in range(early_steps + steps):
+        early = step < early_steps
+        batch = batches.make(num_images, EARLY_KINDS if early else KINDS)
+        with torch.set_grad_enabled(not early):
+            vision = see(model.model.visual, batch.pixels, batch.size)
+            cell_loss, scores = heads(vision, embedding, batch.cells)
         logits = read(model, batch, vision)
         answers = torch.cat([logit.flatten(0, 1) for logit in logits])
         labels = torch.cat([group.labels.flatten() for group in batch.groups])
         loss = 2 * F.cross_entropy(answers, labels)
-        advance(loss + 0.3 * cell_loss, schedule(step, steps, 1.2e-3))
-        for index, (logit, group) in enumerate(zip(logits, batch.groups, strict=True)):
-            share = (logit[:, 0].argmax(-1) == group.labels[:, 0]).float().mean()
-            right[index] += (share - right[index]) * max(0.03, 1 / (step + 1))
-        if step % 50 == 0 or step == steps - 1:
+        advance(loss if early else loss + 0.3 * cell_loss, schedule(step, early_steps + steps, 1.5e-3), 0.3)
+        for logit, group in zip(logits, batch.groups, strict=True):
+            hits = logit[:, 0].argmax(-1) == group.labels[:, 0]
+            for name in set(group.names):
+                chosen = torch.tensor([name == other for other in group.names])
+                share = hits[chosen].float().mean().item()
+                right[name] = right.get(name, share) * 0.95 + share * 0.05
+        if step % 50 == 0 or step == early_steps + steps - 1:
             report = " ".join(f"{score:.3f}" for score in scores)
-            print(
-                f"step {step} loss {loss.item():.3f} short {right[0]:.3f} letter {right[1]:.3f} cells {report} "
-                f"{time.monotonic() - began:.0f} s",
-                flush=True,
-            )
+            shares = " ".join(f"{name} {share:.2f}" for name, share in sorted(right.items()))
+            print(f"step {step} loss {loss.item():.3f} cells {report} {time.monotonic() - began:.0f} s", flush=True)
+            print(f"    {shares}", flush=True)
         if limit is not None and time.monotonic() - began > limit * 60:
             print(f"stopped at step {step}: {limit} minutes are over", flush=True)
             break
@@ -621,11 +636,11 @@ def check(model: Qwen2_5_VLForConditionalGeneration, batches: Batches) -> None:
     ours = patches(np.array(image)[None])[0].view(-1, 3, 1, PATCH, PATCH).expand(-1, -1, 2, -1, -1).flatten(1)
     assert torch.allclose(real["pixel_values"], ours, atol=1e-5), "patches differ from the image processor's"
     for _ in range(3):
-        batch = batches.make(2)
+        batch = batches.make(2, ("yes_no", "open", "letter", "letter"))
         logits = read(model, batch, see(model.model.visual, batch.pixels, batch.size))
         for group, logit in zip(batch.groups, logits, strict=True):
             each = group.ids.shape[0] // 2
-            for row in (0, each, each + 1):
+            for row in range(2 * each):
                 length = int(group.at[row, 1]) + 1
                 ids = torch.cat([batch.prefix, group.ids[row, :length]])[None]
                 pixels = batch.pixels[row // each].view(-1, 3, 1, PATCH, PATCH).expand(-1, -1, 2, -1, -1).flatten(1)
@@ -651,10 +666,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=500, help="steps of the vision tower alone")
+    parser.add_argument("--early-steps", type=int, default=400, help="steps on open questions, vision tower at rest")
     parser.add_argument("--steps", type=int, default=1400, help="steps of the whole model")
     parser.add_argument("--minutes", type=float, default=None, help="stop early after so many minutes")
     args = parser.parse_args()
-    train(args.out, args.seed, args.vision_steps, args.steps, limit=args.minutes)
+    train(args.out, args.seed, args.vision_steps, args.early_steps, args.steps, limit=args.minutes)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Registers nothing: the plugin arrives through its entry point. Its place marks the root of the repository."""
