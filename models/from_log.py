@@ -16,7 +16,7 @@ from pytest_lmms.errors import ModelError, UsageError, did_you_mean, explain
 from pytest_lmms.inference.model import HONOURS_ALL
 from pytest_lmms.records import Request, Response, TokenCounts
 
-_FILE_NAME = re.compile(r"^(?:.*_)??samples_(?P<task>.+)\.jsonl$")
+_FILE_NAME = re.compile(r"^(?:.*?_)??samples_(?P<task>.+)\.jsonl$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def _read(path: Path) -> Any:
             explain(
                 f"cannot read the script: {error}",
                 where=str(path),
-                expected='JSON {"task[0]": text}, or lines {"task": .., "doc_id": 0, "response": ..}',
+                expected='JSON {"task[0]": text}, or lines {"task": , "doc_id": , "response": }',
             )
         ) from error
     if not isinstance(answers, (dict, list)):

@@ -19,11 +19,11 @@ def fresh(code):
 
 def test_listing_models_and_loading_their_classes_imports_no_heavy_library():
     code = (
-        "import sys\n"
-        "from pytest_lmms.registry import MODELS, check_model_args\n"
+        "import inspect, sys\n"
+        "from pytest_lmms.registry import MODELS\n"
         "assert not [m for m in sys.modules if m.startswith('pytest_lmms._models.')]\n"
         "for name in MODELS.names():\n"
-        "    check_model_args(MODELS.load(name), {}, model_name=name)\n"
+        "    inspect.signature(MODELS.load(name))\n"
         "heavy = {'torch', 'transformers', 'openai', 'numpy', 'datasets'} & set(sys.modules)\n"
         "print(sorted(heavy))\n"
     )

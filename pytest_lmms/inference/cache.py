@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.media.references import digest
-from pytest_lmms.records import Generation, Message, Request, Response, Timing, TokenCounts
+from pytest_lmms.records import Generation, Message, Request, Response, TokenCounts
 
 VERSION = 1
 
@@ -81,15 +81,13 @@ def _canonical(messages: tuple[Message, ...]) -> bytes:
 
 
 def encode_response(response: Response) -> dict[str, Any]:
-    """A response as JSON values; what is None or empty is left out."""
+    """A response as JSON values; what is None or empty is left out, and so is its timing, which nobody may reuse."""
     value: dict[str, Any] = {"text": response.text}
     if response.finish_reason is not None:
         value["finish_reason"] = response.finish_reason
     tokens = response.tokens
     if tokens.input_tokens is not None or tokens.output_tokens is not None:
         value["tokens"] = [tokens.input_tokens, tokens.output_tokens, tokens.reasoning_tokens]
-    if response.timing is not None:
-        value["timing"] = asdict(response.timing)
     if response.logprob is not None:
         value["logprob"] = response.logprob
         value["is_greedy"] = response.is_greedy
@@ -101,12 +99,10 @@ def encode_response(response: Response) -> dict[str, Any]:
 def decode_response(value: Mapping[str, Any], *, cached: bool) -> Response:
     """The inverse of `encode_response`."""
     i, o, r = value.get("tokens") or (None, None, None)
-    timing = value.get("timing")
     return Response(
         text=value["text"],
         finish_reason=value.get("finish_reason"),
         tokens=TokenCounts(input_tokens=i, output_tokens=o, reasoning_tokens=r),
-        timing=Timing(**timing) if timing else None,
         logprob=value.get("logprob"),
         is_greedy=value.get("is_greedy"),
         flags=tuple(value.get("flags", ())),

@@ -110,29 +110,34 @@ class Engine:
         if self._died is not None:
             raise ModelError(f"the model could not be started: {self._died}") from self._died
 
-    def close(self, *, drain: bool = False) -> None:
-        """Stop: what is unsent is given up, the batch in hand may finish within `shutdown_seconds`.
+    def close(self) -> None:
+        """Stop: what is unsent is given up; what the model has in hand may finish, within `shutdown_seconds`.
 
-        Args:
-            drain: Nothing is outstanding; only wait for the threads.
+        Documents whose responses are there are scored and recorded before this returns.
         """
         if not self._thread.is_alive():
             return
-        self._call(self._stop)
         deadline = time.monotonic() + self.settings.shutdown_seconds
+        self._call(self._stop)
         if not self.is_async and not self.is_stuck:
             self._jobs.put(None)
             self._model_thread.join(self.settings.shutdown_seconds)
-        while self._outstanding_async() and time.monotonic() < deadline and not drain:
-            time.sleep(0.01)
+        idle = threading.Event()
+        self._call(self._set_when_idle, idle, deadline)
+        while not idle.wait(POLL_SECONDS) and self._thread.is_alive() and time.monotonic() < deadline:
+            pass
         self._call(self._loop.stop)
         self._thread.join(max(1.0, deadline - time.monotonic()))
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self.store is not None:
             self.store.close()
 
-    def _outstanding_async(self) -> bool:
-        return self.is_async and self._num_dispatched > 0
+    def _set_when_idle(self, idle: threading.Event, deadline: float) -> None:
+        """Set an event once no coroutine is left on the loop."""
+        if asyncio.all_tasks(self._loop) and time.monotonic() < deadline:
+            self._loop.call_later(0.01, self._set_when_idle, idle, deadline)
+        else:
+            idle.set()
 
     def _call(self, function: Callable[..., Any], *args: Any) -> None:
         try:
@@ -365,10 +370,12 @@ class Engine:
         self._call(self._resolve, outcomes)
 
     def _ask_parts(self, batch: Sequence[Entry], size: int, flag: str | None) -> list[tuple[Entry, Response | BaseException]]:
+        """Ask a batch in pieces, no larger than what is known to fit by the time each is asked."""
         outcomes: list[tuple[Entry, Response | BaseException]] = []
-        for part in split(batch, size):
-            for entry, outcome in self._ask(part, None):
-                if flag and isinstance(outcome, Response):
+        while len(outcomes) < len(batch):
+            start = len(outcomes)
+            for entry, outcome in self._ask(batch[start : start + min(size, self.fitting_batch_size)], None):
+                if flag and isinstance(outcome, Response) and flag not in outcome.flags:
                     outcome = replace(outcome, flags=(*outcome.flags, flag))
                 outcomes.append((entry, outcome))
         return outcomes

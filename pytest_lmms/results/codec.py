@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _PLAIN = (str, int, bool, type(None))
+_PLAIN_TYPES = frozenset(_PLAIN)
+_TEXT = frozenset({str})
 MARK = '"$'
 """A line without this text holds nothing to decode."""
 
@@ -25,15 +27,15 @@ def encode(value: Any) -> Any:
         TypeError: A value of a type that cannot be restored; the message names it.
     """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _PLAIN_TYPES:
         return value
     if kind is float:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if kind is list:
-        return [encode(v) for v in value]
-    if isinstance(value, Mapping):
-        if all(type(k) is str for k in value) and not (len(value) == 1 and next(iter(value))[:1] == "$"):
-            return {k: encode(v) for k, v in value.items()}
+        return [v if type(v) is str else encode(v) for v in value]
+    if kind is dict or isinstance(value, Mapping):
+        if set(map(type, value)) <= _TEXT and not (len(value) == 1 and next(iter(value))[:1] == "$"):
+            return {k: v if type(v) in _PLAIN_TYPES else encode(v) for k, v in value.items()}
         return {"$items": [[encode(k), encode(v)] for k, v in value.items()]}
     if isinstance(value, tuple):
         return {"$tuple": [encode(v) for v in value]}
@@ -81,11 +83,14 @@ def decode(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """A decoded value as people expect it in JSON: tuples and sets as lists, keys as strings, no NaN."""
+    kind = type(value)
+    if kind in _PLAIN_TYPES:
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {k if isinstance(k, str) else str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(v) for v in value]

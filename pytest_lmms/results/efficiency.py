@@ -15,16 +15,19 @@ def number_of(scores: Mapping[str, Any], score_key: str) -> float | None:
     In this order: the metric named `score_key`; `score`, `acc`, `accuracy`, `exact_match`; any metric whose name
     ends in `_score` or `_acc`; the only metric. A mapping counts by its `score_key`.
     """
-    names = [score_key, *_USUAL_SCORES, *(n for n in scores if n.endswith(("_score", "_acc")))]
     if len(scores) == 1:
-        names.extend(scores)
-    for name in names:
-        value = scores.get(name)
-        if isinstance(value, Mapping):
-            value = value.get(score_key)
-        if isinstance(value, (int, float)):
-            return float(value)
+        (value,) = scores.values()
+        return _number(value, score_key)
+    for name in (score_key, *_USUAL_SCORES, *(n for n in scores if n.endswith(("_score", "_acc")))):
+        if name in scores and (number := _number(scores[name], score_key)) is not None:
+            return number
     return None
+
+
+def _number(value: Any, score_key: str) -> float | None:
+    if type(value) is dict or isinstance(value, Mapping):
+        value = value.get(score_key)
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 class Efficiency:

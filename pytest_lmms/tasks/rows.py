@@ -6,14 +6,17 @@ looks at its pixels. Order and count are those of the split after `process_docs`
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import math
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 import xxhash
 
@@ -28,7 +31,11 @@ _HARNESS_KWARGS = frozenset(
     {"video", "cache_dir", "force_download", "force_unzip", "local_files_only", "create_link", "From_YouTube",
      "builder_script", "load_from_disk", "max_retries", "token"}
 )  # fmt: skip
-_LOCAL_BUILDERS = frozenset({"json", "csv", "parquet", "text", "arrow"})
+_LOCAL_BUILDERS = frozenset(
+    {"json", "csv", "parquet", "text", "arrow", "imagefolder", "audiofolder", "videofolder", "webdataset"}
+)
+_HUB_SECONDS = 3.0
+"""How long a first connection to the Hub may take."""
 
 
 class Rows(Protocol):
@@ -353,12 +360,50 @@ def _load_dataset(spec: TaskSpec, path: Path, where: str) -> Any:
         if spec.dataset_kwargs.get("load_from_disk"):
             loaded = datasets.load_from_disk(source)
             return loaded[spec.split] if hasattr(loaded, "keys") else loaded
-        return datasets.load_dataset(source, spec.dataset_name, split=spec.split, **kwargs)
+        is_remote = source not in _LOCAL_BUILDERS and not Path(source).exists()
+        with _cache_only() if is_remote and not _reaches_hub() else contextlib.nullcontext():
+            return datasets.load_dataset(source, spec.dataset_name, split=spec.split, **kwargs)
     except Exception as e:
         raise _explained(spec, source, where, e) from e
     finally:
         if progress:
             datasets.utils.logging.enable_progress_bar()
+
+
+@functools.lru_cache(maxsize=1)
+def _reaches_hub() -> bool:
+    """Whether the Hub answers at all; asked once, because the Hub's client retries for half a minute a dataset."""
+    import socket
+
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = urlsplit(constants.ENDPOINT)
+    if any(os.environ.get(n) for v in (f"{address.scheme}_proxy", "all_proxy") for n in (v, v.upper())):
+        return True  # the proxy knows
+    port = address.port or (443 if address.scheme == "https" else 80)
+    for _ in range(2):
+        with contextlib.suppress(OSError), socket.create_connection((address.hostname, port), timeout=_HUB_SECONDS):
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def _cache_only() -> Iterator[None]:
+    """Let the Hub's libraries look into this machine's cache only."""
+    import datasets
+    from huggingface_hub import constants
+
+    places = (constants, datasets.config)
+    before = [getattr(place, "HF_HUB_OFFLINE", False) for place in places]
+    for place in places:
+        place.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
 
 
 def _has_token(token: Any) -> bool:
@@ -387,6 +432,11 @@ def _explained(spec: TaskSpec, source: str, where: str, error: Exception) -> Dat
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if first is not error:
         reason += f" (first cause: {type(first).__name__}: {str(first)[:200]})"
+    is_remote = source not in _LOCAL_BUILDERS and not Path(source).exists()
+    if is_remote and not _reaches_hub():
+        reason = "the Hub cannot be reached, and this machine's cache does not have it"
+        if not isinstance(error, (ConnectionError, FileNotFoundError)):
+            reason += f" ({type(error).__name__}: {str(error)[:200]})"
     if isinstance(error, ValueError) and "Unknown split" in str(error):
         remedy = "correct the split in the YAML"
     elif "BuilderConfig" in str(error):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.tiny_models import save_tiny_qwen2_5_vl
+from pytest_lmms import catalog
 
 
 @pytest.fixture(scope="session")
@@ -12,4 +14,5 @@ def checkpoint(tmp_path_factory):
     import torch
 
     torch.set_num_threads(1)
-    return save_tiny_qwen2_5_vl(tmp_path_factory.mktemp("tiny_qwen2_5_vl"))
+    tiny_models = catalog.import_file(Path(__file__).parents[1] / "tiny_models.py")
+    return tiny_models.save_tiny_qwen2_5_vl(tmp_path_factory.mktemp("tiny_qwen2_5_vl"))

@@ -1,4 +1,4 @@
-"""Local checkpoints: batches, stop strings, counts, memory and identity, on a real (random) Qwen2.5-VL."""
+"""Local checkpoints: batches, stop strings, counts and memory, on a real (random) Qwen2.5-VL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_lmms.inference.model import BatchModel, Identified, Prepares
 from pytest_lmms.records import Generation, MediaRef, Message, Request
 from pytest_lmms.registry import MODELS, check_model_args
 
-WORDS = "is the red square yes no A B C option right image".split()
+WORDS = ("is", "the", "red", "square", "yes", "no", "A", "B", "C", "option", "right", "image")
 
 
 def picture(seed=0, height=60, width=48):
@@ -38,7 +38,7 @@ def ask(*parts, doc_id=0, repeat=0, system=None, **generation):
 
 
 def mixed_requests(count):
-    """Requests with 0 to 3 images of many sizes, before, between and behind texts of many lengths."""
+    """Requests with 0 to 3 images of many sizes, around texts of many lengths."""
     chance = random.Random(0)
     requests = []
     for index in range(count):
@@ -126,15 +126,12 @@ def test_stop_strings_cut_the_text_and_end_generation(model):
     assert stopped[0].tokens.output_tokens < free[0].tokens.output_tokens
 
 
-def test_generation_ends_early_when_every_row_has_stopped(model, monkeypatch):
-    steps = []
-    forward = model._model.forward
-    monkeypatch.setattr(
-        model._model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1]
-    )
+def test_generation_ends_early_when_every_row_has_stopped(model):
     text = model.generate([ask("yes", max_new_tokens=40)])[0].text
-    steps.clear()
-    model.generate([ask("yes", max_new_tokens=40, until=(text[0],))] * 2)
+    steps = []
+    hook = model._model.register_forward_hook(lambda *_: steps.append(1))
+    model.generate([ask("yes", max_new_tokens=40, until=(text[:2],))] * 2)
+    hook.remove()
     assert 1 <= len(steps) <= 8
 
 
@@ -150,15 +147,10 @@ def test_input_tokens_are_counted_with_images_and_without_padding(model):
 def test_output_tokens_and_the_reason_tell_who_ended_the_text(model, monkeypatch):
     response = model.generate([ask("yes", max_new_tokens=7)])[0]
     assert (response.finish_reason, response.tokens.output_tokens) == ("length", 7)
-    tokens = model._tokenizer(response.text)["input_ids"]
-    ends = {model._tokenizer.convert_ids_to_tokens(tokens[0])}
-    assert ends
-    rows = {}
 
     def generated(**inputs):
         import torch
 
-        rows.update(inputs)
         eos, pad = inputs["eos_token_id"][-1], inputs["pad_token_id"]
         new = torch.tensor([[40, 41, eos, pad, pad], [40, 41, 42, 43, eos], [40, 41, 42, 43, 44]])
         return torch.cat([inputs["input_ids"], new], dim=1)
@@ -304,7 +296,7 @@ def test_other_errors_stay_what_they_are(model, monkeypatch):
 def test_what_cannot_be_shown_is_named(model, tmp_path):
     with pytest.raises(ModelError, match="cannot show video"):
         model.generate([ask(MediaRef(kind="video", path="a.mp4"), "what?")])
-    with pytest.raises(MediaError, match="none.png"):
+    with pytest.raises(MediaError, match=r"none\.png"):
         model.generate([ask(MediaRef(kind="image", path=str(tmp_path / "none.png")), "what?")])
 
 
@@ -376,9 +368,7 @@ def test_the_family_has_upstreams_arguments_and_defaults():
     assert defaults["system_prompt"] == "You are a helpful assistant."
     assert (defaults["use_cache"], defaults["interleave_visuals"]) == (True, False)
     with pytest.raises(UsageError, match="did you mean: max_num_frames"):
-        check_model_args(
-            MODELS.load("qwen2_5_vl"), {"max_frames_num": 8}, model_name="qwen2_5_vl"
-        )
+        check_model_args(MODELS.load("qwen2_5_vl"), {"max_frames_num": 8}, model_name="qwen2_5_vl")
 
 
 def test_the_tiny_model_uses_the_checkpoints_own_pixels_and_can_be_made_worse(checkpoint):

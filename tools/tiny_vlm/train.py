@@ -24,7 +24,7 @@ import math
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from scenes import (
     CELL,
     COLOURS,
     NUMBERS,
+    PLURALS,
     SHAPES,
     SIZES,
     SKILLS,
@@ -96,10 +97,10 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
-EARLY_KINDS: tuple[Kind, ...] = ("open",) * 10
-"""What is asked about each image while the vision tower rests."""
-KINDS: tuple[Kind, ...] = ("open", "yes_no", "yes_no", "yes_no", "yes_no", "yes_no", "letter", "letter", "letter")
-"""What is asked about each image when everything learns."""
+KINDS: tuple[Kind, ...] = ("open", "open", "yes_no", "yes_no", "yes_no", "yes_no", "letter", "letter", "letter")
+"""What is asked about each image."""
+LOOKING_LAYER, LOOKING_HEADS = 1, 2
+"""Which layer of the language model is taught where to look, and how many of its heads."""
 ANSWER_CUE = "<|im_end|>\n<|im_start|>assistant\n"
 PLACES = ("left", "right", "above", "below", "top", "bottom")
 SKILL_WEIGHTS = (2, 3, 3, 2)
@@ -232,6 +233,14 @@ class Segments:
     """What comes next there, same shape: the answer, then <|im_end|>."""
     names: tuple[str, ...]
     """Kind and skill of each question, for the log."""
+    nouns: Tensor
+    """Where a colour or a shape is named: row and place, (num_nouns, 2)."""
+    looks: Tensor
+    """Where the language model should look from there: a share for each vision token and, last, for
+    <|vision_start|>, (num_nouns, num_tokens + 1). Shares are equal, so that the last one tells how many are meant."""
+    facts: Tensor
+    """What it should know then: how many shapes are meant, and if it is one, its entry of `Batch.cells`,
+    (num_nouns, 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +283,19 @@ class Batches:
         }
         self.vision_end = encode("<|vision_end|>")
         self.colours, self.shapes = list(COLOURS), list(SHAPES)
+        self.colour_of = self.number_words(encode, [[name] for name in COLOURS])
+        self.shape_of = self.number_words(encode, [["shape", "shapes", "object"], *([s, PLURALS[s]] for s in SHAPES)])
+
+    @staticmethod
+    def number_words(encode: Callable[[str], list[int]], words: Sequence[Sequence[str]]) -> dict[int, int]:
+        """Return token id -> place of its group in `words`, for the words that are one token."""
+        numbers = {}
+        for number, forms in enumerate(words):
+            for form in forms:
+                for ids in (encode(form), encode(f" {form}")):
+                    if len(ids) == 1:
+                        numbers[ids[0]] = number
+        return numbers
 
     def encode(self, text: str) -> list[int]:
         """Encode line by line, which gives the ids of the whole because no token crosses from a break to a line."""
@@ -310,7 +332,7 @@ class Batches:
                 (long if kind == "letter" else short).append(self.ask(scene_source, scene, kind))
         starts = self.starts[rng.random() < 0.5]
         prefix = [*starts, *[self.image] * (rows * columns), *self.vision_end]
-        groups = tuple(self.pack(segments) for segments in (short, long) if segments)
+        groups = tuple(self.pack(segments, cells) for segments in (short, long) if segments)
         return Batch(
             patches(images), size, torch.from_numpy(cells), torch.tensor(prefix), rng.random() < 0.15, groups
         )
@@ -327,13 +349,45 @@ class Batches:
             raise ValueError(f"answer {question.answer!r} is {len(answer)} tokens; the trainer expects one")
         return [*ids, *answer], len(ids), f"{kind}/{question.skill}"
 
-    def pack(self, segments: Sequence[tuple[list[int], int, str]]) -> Segments:
-        """Pad segments to one length."""
+    def pack(self, segments: Sequence[tuple[list[int], int, str]], cells: np.ndarray[Any, Any]) -> Segments:
+        """Pad segments to one length, and note what their words mean in their images (`cells` as in `Batch`)."""
         length = max(len(ids) for ids, _, _ in segments)
         padded = torch.tensor([ids + [self.pad] * (length - len(ids)) for ids, _, _ in segments])
         at = torch.tensor([[place - 1, place] for _, place, _ in segments])
         labels = torch.tensor([[ids[place], self.end] for ids, place, _ in segments])
-        return Segments(padded, at, labels, tuple(name for _, _, name in segments))
+        nouns, looks, facts = [], [], []
+        each = len(segments) // len(cells)
+        for row, (ids, answer, _) in enumerate(segments):
+            image = cells[row // each]
+            for place in range(answer):
+                colour, shape = self.colour_of.get(ids[place]), self.shape_of.get(ids[place])
+                if colour is None and shape is None:
+                    continue
+                if shape is not None and place > 0:
+                    colour = self.colour_of.get(ids[place - 1])
+                meant = image[:, 0] > 0
+                if colour is not None:
+                    meant = meant & (image[:, 0] == 1 + colour)
+                if shape:
+                    meant = meant & (image[:, 1] == shape)
+                count = int(meant.sum())
+                nouns.append((row, place))
+                looks.append(np.append(meant, True) / (count + 1))
+                fact = np.full(5, NO_LABEL)
+                fact[0] = count
+                if count == 1:
+                    fact[1:] = image[int(meant.argmax())]
+                facts.append(fact)
+        names = tuple(name for _, _, name in segments)
+        return Segments(
+            padded,
+            at,
+            labels,
+            names,
+            torch.tensor(nouns),
+            torch.from_numpy(np.stack(looks)).float(),
+            torch.from_numpy(np.stack(facts)),
+        )
 
 
 def patches(images: np.ndarray[Any, Any]) -> Tensor:
@@ -398,7 +452,7 @@ def see(visual: Any, pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return merged
 
 
-def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor) -> list[Tensor]:
+def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Run the language model on every question of a batch, the shared beginning once per image.
 
     Args:
@@ -407,8 +461,12 @@ def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
         vision: What `see` gave for the batch.
 
     Returns:
-        Logits at `Segments.at` for each group, (num_segments, 2, vocab_size).
+        For each group, logits at `Segments.at`, (num_segments, 2, vocab_size); the mean log-share of attention from
+        `Segments.nouns` to what `Segments.looks` lists, of `LOOKING_HEADS` in layer `LOOKING_LAYER`,
+        (num_nouns, num_tokens + 1); and the state of the nouns after that layer, (num_nouns, hidden).
     """
+    sights: list[Tensor] = []
+    known: list[Tensor] = []
     language = model.model.language_model
     embed = language.embed_tokens
     num_images, num_tokens, hidden = vision.shape
@@ -459,6 +517,12 @@ def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
             v = torch.cat([values[0].repeat_interleave(each, 0), values[index]], dim=2)
             q = _rotate(_heads(attention.q_proj(normal[index]), attention), *turns[index])
             state = states[index]
+            if number == LOOKING_LAYER:
+                row, place = group.nouns.T
+                q_noun = q[row, :LOOKING_HEADS, place][:, :, None]
+                score = (q_noun @ k[row, :LOOKING_HEADS].transpose(2, 3))[:, :, 0] * attention.scaling
+                share = score.masked_fill(~mask[place][:, None], -1e9).log_softmax(-1).mean(1)
+                sights.append(torch.cat([share[:, first : first + num_tokens], share[:, first - 1 : first]], dim=1))
             if number == last:
                 at = group.at[:, None, :, None].expand(-1, q.shape[1], -1, q.shape[3])
                 q = q.gather(2, at)
@@ -467,7 +531,9 @@ def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             new_states.append(state + attention.o_proj(mixed.transpose(1, 2).flatten(2)))
         states = [x + _mlp(_norm(x, layer.post_attention_layernorm), layer.mlp) for x in new_states]
-    return [F.linear(_norm(x, language.norm), embed.weight) for x in states]
+        if number == LOOKING_LAYER:
+            known = [x[tuple(group.nouns.T)] for x, group in zip(states[1:], batch.groups, strict=True)]
+    return [F.linear(_norm(x, language.norm), embed.weight) for x in states], sights, known
 
 
 def _heads(x: Tensor, attention: Any) -> Tensor:
@@ -517,6 +583,30 @@ class CellHeads(nn.Module):
         return loss, scores
 
 
+class NounHeads(nn.Module):
+    """Reads from a noun's state what the question's answer needs to know; used in training only."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.sizes = (6, 1 + len(COLOURS), 1 + len(SHAPES), 8, 8)
+        self.read = nn.Linear(hidden, sum(self.sizes))
+
+    def forward(self, known: Tensor, facts: Tensor) -> tuple[Tensor, list[float]]:
+        """Return the loss and the share read rightly of each fact.
+
+        Args:
+            known: (num_nouns, hidden).
+            facts: As in `Segments`.
+        """
+        loss = known.new_zeros(())
+        scores = []
+        for index, logit in enumerate(self.read(known).split(self.sizes, dim=-1)):
+            label = facts[:, index]
+            loss = loss + F.cross_entropy(logit, label, ignore_index=NO_LABEL)
+            scores.append((logit.argmax(-1) == label)[label != NO_LABEL].float().mean().item())
+        return loss, scores
+
+
 def schedule(step: int, total: int, peak: float, warm: int = 60) -> float:
     """Return the learning rate at a step: linear rise, cosine fall to a fiftieth of the peak."""
     if step < warm:
@@ -529,7 +619,6 @@ def train(
     out: Path,
     seed: int,
     vision_steps: int,
-    early_steps: int,
     steps: int,
     vision_images: int = 48,
     num_images: int = 16,
@@ -541,7 +630,6 @@ def train(
         out: Folder of the checkpoint.
         seed: Seeds weights and scenes.
         vision_steps: Steps of the vision tower alone.
-        early_steps: Steps of the language model alone, on open questions.
         steps: Steps of the whole model.
         vision_images: Images per step of the vision tower alone.
         num_images: Images per step of the whole model.
@@ -552,6 +640,7 @@ def train(
     tokenizer = build_tokenizer()
     model = Qwen2_5_VLForConditionalGeneration(build_config(tokenizer)).train()
     heads = CellHeads(tokenizer, 128)
+    noun_heads = NounHeads(128)
     batches = Batches(tokenizer, seed + 1)
     check(model, batches)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
@@ -559,7 +648,7 @@ def train(
     for layer in model.model.language_model.layers:  # attention begins by looking for tokens like the one that looks
         layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
     slow = [*model.model.visual.parameters(), *heads.parameters()]
-    fast = [*model.model.language_model.parameters()]
+    fast = [*model.model.language_model.parameters(), *noun_heads.parameters()]
     parameters = [*slow, *fast]
     optimizer = torch.optim.AdamW(
         [
@@ -589,27 +678,31 @@ def train(
             print(f"vision {step} loss {loss.item():.3f} cells {report} {time.monotonic() - began:.0f} s", flush=True)
 
     right: dict[str, float] = {}
-    for step in range(early_steps + steps):
-        early = step < early_steps
-        batch = batches.make(num_images, EARLY_KINDS if early else KINDS)
-        with torch.set_grad_enabled(not early):
-            vision = see(model.model.visual, batch.pixels, batch.size)
-            cell_loss, scores = heads(vision, embedding, batch.cells)
-        logits = read(model, batch, vision)
+    for step in range(steps):
+        batch = batches.make(num_images, KINDS)
+        vision = see(model.model.visual, batch.pixels, batch.size)
+        cell_loss, scores = heads(vision, embedding, batch.cells)
+        logits, sights, known = read(model, batch, vision)
         answers = torch.cat([logit.flatten(0, 1) for logit in logits])
         labels = torch.cat([group.labels.flatten() for group in batch.groups])
-        loss = 2 * F.cross_entropy(answers, labels)
-        advance(loss if early else loss + 0.3 * cell_loss, schedule(step, early_steps + steps, 1.5e-3), 0.3)
+        looks = torch.cat([group.looks for group in batch.groups])
+        look_loss = -(looks * torch.cat(sights)).sum(1).mean() + (looks * looks.clamp_min(1e-9).log()).sum(1).mean()
+        noun_loss, facts = noun_heads(torch.cat(known), torch.cat([group.facts for group in batch.groups]))
+        answer_loss = 2 * F.cross_entropy(answers, labels)
+        loss = 2 * answer_loss + 0.3 * cell_loss + 0.3 * look_loss + 0.1 * noun_loss
+        advance(loss, schedule(step, steps, 1.5e-3), 0.3)
         for logit, group in zip(logits, batch.groups, strict=True):
             hits = logit[:, 0].argmax(-1) == group.labels[:, 0]
             for name in set(group.names):
                 chosen = torch.tensor([name == other for other in group.names])
                 share = hits[chosen].float().mean().item()
                 right[name] = right.get(name, share) * 0.95 + share * 0.05
-        if step % 50 == 0 or step == early_steps + steps - 1:
+        if step % 50 == 0 or step == steps - 1:
             report = " ".join(f"{score:.3f}" for score in scores)
             shares = " ".join(f"{name} {share:.2f}" for name, share in sorted(right.items()))
-            print(f"step {step} loss {loss.item():.3f} cells {report} {time.monotonic() - began:.0f} s", flush=True)
+            facts_report = " ".join(f"{score:.3f}" for score in facts)
+            losses = f"answers {answer_loss.item():.3f} look {look_loss.item():.3f}"
+            print(f"step {step} {losses} cells {report} nouns {facts_report} {time.monotonic() - began:.0f} s", flush=True)
             print(f"    {shares}", flush=True)
         if limit is not None and time.monotonic() - began > limit * 60:
             print(f"stopped at step {step}: {limit} minutes are over", flush=True)
@@ -637,7 +730,7 @@ def check(model: Qwen2_5_VLForConditionalGeneration, batches: Batches) -> None:
     assert torch.allclose(real["pixel_values"], ours, atol=1e-5), "patches differ from the image processor's"
     for _ in range(3):
         batch = batches.make(2, ("yes_no", "open", "letter", "letter"))
-        logits = read(model, batch, see(model.model.visual, batch.pixels, batch.size))
+        logits, _, _ = read(model, batch, see(model.model.visual, batch.pixels, batch.size))
         for group, logit in zip(batch.groups, logits, strict=True):
             each = group.ids.shape[0] // 2
             for row in range(2 * each):
@@ -666,11 +759,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=500, help="steps of the vision tower alone")
-    parser.add_argument("--early-steps", type=int, default=400, help="steps on open questions, vision tower at rest")
     parser.add_argument("--steps", type=int, default=1400, help="steps of the whole model")
     parser.add_argument("--minutes", type=float, default=None, help="stop early after so many minutes")
     args = parser.parse_args()
-    train(args.out, args.seed, args.vision_steps, args.early_steps, args.steps, limit=args.minutes)
+    train(args.out, args.seed, args.vision_steps, args.steps, limit=args.minutes)
 
 
 if __name__ == "__main__":

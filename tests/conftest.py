@@ -1,0 +1,3 @@
+"""For all tests: pytest's own tool for testing plugins."""
+
+pytest_plugins = ["pytester"]
