@@ -354,6 +354,10 @@ class Engine:
             self.is_stuck = True
             self._fail(busy[1], ModelError(f"no response within {limit} s: the adapter's generate is stuck"))
             self._feed_nothing()
+            while not self._jobs.empty():
+                job = self._jobs.get()
+                if job is not None:
+                    self._fail(job[0], self._refusal())
             return
         self._loop.call_later(min(POLL_SECONDS, (limit or 1) / 4), self._watch)
 
