@@ -262,8 +262,14 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
             colours = {pair[0] for pair in present}
             names = [colour for colour in COLOURS if (colour in colours) == yes]
             noun = f"{rng.choice(names)} shape"
-        text = rng.choice((f"Is there {_article(noun)}{where}?", f"Is there {_article(noun)}{where}?",
-                           f"Does the image contain {_article(noun)}?", f"Can you see {_article(noun)}{where}?"))
+        text = rng.choice(
+            (
+                f"Is there {_article(noun)}{where}?",
+                f"Is there {_article(noun)}{where}?",
+                f"Does the image contain {_article(noun)}?",
+                f"Can you see {_article(noun)}{where}?",
+            )
+        )
         return Question("existence", "yes_no", text, None, "Yes" if yes else "No")
     if kind == "open" or rng.random() < 0.35:
         colour_shapes: dict[str, set[str]] = {}
@@ -273,8 +279,13 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
         if not single:
             return None
         pair = _prefer_held_out(rng, single, split)
-        text = rng.choice((f"Which shape is {pair[0]}?", f"What shape is the {pair[0]} object{where}?",
-                           f"What is the shape of the {pair[0]} object?"))
+        text = rng.choice(
+            (
+                f"Which shape is {pair[0]}?",
+                f"What shape is the {pair[0]} object{where}?",
+                f"What is the shape of the {pair[0]} object?",
+            )
+        )
         if kind == "open":
             return Question("existence", "open", text, None, pair[1])
         others = [shape for shape in SHAPES if shape != pair[1] and (pair[0], shape) in _pairs(split)]
@@ -285,8 +296,14 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
     named = [_name(pair) for pair in wrong]
     plain = rng.random() < 0.5
     style = (lambda noun: noun) if plain else _article
-    text = rng.choice((f"Which of these is{where}?", "Which of these does the image show?",
-                       f"What can be seen{where}?", "Which of the following is in the image?"))
+    text = rng.choice(
+        (
+            f"Which of these is{where}?",
+            "Which of these does the image show?",
+            f"What can be seen{where}?",
+            "Which of the following is in the image?",
+        )
+    )
     if text == "Which of these is?":
         text = "Which of these is there?"
     return _letter(rng, "existence", text, style(_name(right)), [style(noun) for noun in named])
@@ -330,12 +347,22 @@ def _count(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Questi
         if asked == 1:
             text = rng.choice((f"Is there only one {noun}{where}?", f"Is there exactly one {noun}{where}?"))
         else:
-            text = rng.choice((f"Are there {word} {_plural(noun)}{where}?", f"Are there {word} {_plural(noun)}{where}?",
-                               f"Are there exactly {word} {_plural(noun)}{where}?",
-                               f"Is there a total of {word} {_plural(noun)}{where}?"))
+            text = rng.choice(
+                (
+                    f"Are there {word} {_plural(noun)}{where}?",
+                    f"Are there {word} {_plural(noun)}{where}?",
+                    f"Are there exactly {word} {_plural(noun)}{where}?",
+                    f"Is there a total of {word} {_plural(noun)}{where}?",
+                )
+            )
         return Question("count", "yes_no", text, None, "Yes" if yes else "No")
-    text = rng.choice((f"How many {_plural(noun)} are there{where}?", f"How many {_plural(noun)} are{where}?",
-                       f"What is the number of {_plural(noun)}{where}?"))
+    text = rng.choice(
+        (
+            f"How many {_plural(noun)} are there{where}?",
+            f"How many {_plural(noun)} are{where}?",
+            f"What is the number of {_plural(noun)}{where}?",
+        )
+    )
     if text.endswith(" are?"):
         text = text.replace(" are?", " are there?")
     if kind == "open":
@@ -346,7 +373,7 @@ def _count(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Questi
     return _letter(rng, "count", text, right, options)
 
 
-def _references(scene: Scene, split: Split) -> list[tuple[str, Item]]:
+def _references(scene: Scene) -> list[tuple[str, Item]]:
     """Return the phrases that name exactly one item: "red circle", or "circle" where there is one circle only."""
     groups: dict[str, list[Item]] = {}
     for item in scene.items:
@@ -356,7 +383,7 @@ def _references(scene: Scene, split: Split) -> list[tuple[str, Item]]:
 
 
 def _position(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Question | None:
-    references = _references(scene, split)
+    references = _references(scene)
     rng.shuffle(references)
     if split == "held_out":
         references.sort(key=lambda named: " " not in named[0] or named[1].pair not in HELD_OUT_PAIRS)
@@ -378,21 +405,24 @@ def _position(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Que
             yes = rng.random() < 0.5
             asked = true if yes else {"left": "right", "right": "left", "above": "below", "below": "above"}[true]
             if asked in ("left", "right"):
-                phrase = rng.choice((f"on the {asked} side of", f"on the {asked} side of", f"to the {asked} of",
-                                     f"on the {asked} of"))
+                phrase = rng.choice(
+                    (f"on the {asked} side of", f"on the {asked} side of", f"to the {asked} of", f"on the {asked} of")
+                )
             else:
                 phrase = asked
             tail = rng.choice(("", "", " in the image", " in this image"))
-            return Question("position", "yes_no", f"Is the {noun} {phrase} the {other}{tail}?", None,
-                            "Yes" if yes else "No")
+            return Question(
+                "position", "yes_no", f"Is the {noun} {phrase} the {other}{tail}?", None, "Yes" if yes else "No"
+            )
         if abs(dx) >= max(2 * abs(dy), _RELATION_MARGIN):
             true = "left" if dx < 0 else "right"
         elif abs(dy) >= max(2 * abs(dx), _RELATION_MARGIN):
             true = "above" if dy < 0 else "below"
         else:
             return None
-        text = rng.choice((f"Where is the {noun} relative to the {other}?",
-                           f"Where is the {noun} compared with the {other}?"))
+        text = rng.choice(
+            (f"Where is the {noun} relative to the {other}?", f"Where is the {noun} compared with the {other}?")
+        )
         style = {"left": "to the left", "right": "to the right"} if rng.random() < 0.5 else {}
         options = {side: style.get(side, side) for side in _SIDES}
         return _letter(rng, "position", text, options.pop(true), list(options.values()))
@@ -442,12 +472,22 @@ def _colour(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Quest
     if kind == "yes_no":
         yes = rng.random() < 0.5
         asked = colour if yes else rng.choice(others)
-        text = rng.choice((f"{verb.capitalize()} the {noun} {asked}?", f"{verb.capitalize()} the {noun}{where} {asked}?",
-                           f"Is the colour of the {noun} {asked}?"))
+        text = rng.choice(
+            (
+                f"{verb.capitalize()} the {noun} {asked}?",
+                f"{verb.capitalize()} the {noun}{where} {asked}?",
+                f"Is the colour of the {noun} {asked}?",
+            )
+        )
         return Question("colour", "yes_no", text, None, "Yes" if yes else "No")
     word = rng.choice(("colour", "color"))
-    text = rng.choice((f"What is the {word} of the {noun}{where}?", f"What {word} {verb} the {noun}{where}?",
-                       f"Which {word} {'do' if many else 'does'} the {noun} have?"))
+    text = rng.choice(
+        (
+            f"What is the {word} of the {noun}{where}?",
+            f"What {word} {verb} the {noun}{where}?",
+            f"Which {word} {'do' if many else 'does'} the {noun} have?",
+        )
+    )
     if kind == "open":
         return Question("colour", "open", text, None, colour)
     wrong = rng.sample(others, 3)

@@ -5,12 +5,17 @@
 The saved model is a plain `Qwen2_5_VLForConditionalGeneration`; only the training loop is special, because a tiny model
 trained on answers alone ignores its images for a long time:
 
-1. The vision tower learns first. From each of its output tokens (one per 28 x 28 pixels) small heads, thrown away later,
-   read whether a shape is centred there, which, of which colour, and where. Colour and shape are read by comparing the
-   token with the embeddings of the words "red", "circle", ..., so that the language model finds words where it looks.
-2. Then everything learns together: a dozen questions share one image, and the loss is taken on the answers only. The
-   common beginning of the prompts is computed once per image; `check` proves that this shortcut gives the logits that
-   transformers' own forward gives.
+1. The vision tower learns first. From each of its output tokens (one per 28 x 28 pixels) small heads, thrown away
+   later, read whether a shape is centred there, which, of which colour, and where. Colour and shape are read by
+   comparing the token with the embeddings of the words "red", "circle", ..., so that the language model finds words
+   where it looks.
+2. Then everything learns together, from the answers to several questions about each image. One layer of the language
+   model is shown, besides, where to look from words like "circle" or "red": at the vision tokens that are meant, and
+   for an equal share at <|vision_start|>, so that the shares tell their number. What it should know then is read by
+   another head that is thrown away.
+
+The common beginning of the prompts is computed once per image; `check` proves that this shortcut gives the logits that
+transformers' own forward gives.
 
 Everything is seeded; the number of steps, not the clock, ends the training.
 """
@@ -31,9 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scenes import (
-    ALL_PAIRS,
     CELL,
     COLOURS,
     NUMBERS,
@@ -52,6 +55,7 @@ from scenes import (
 )
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import (
     GenerationConfig,
     Qwen2_5_VLConfig,
@@ -113,7 +117,7 @@ LINE = re.compile(r"[^\n]*\n+|[^\n]+")
 
 
 def build_tokenizer() -> Qwen2Tokenizer:
-    """Train a byte-level BPE on our own prompts; every text can be encoded, words of the prompts mostly as one token."""
+    """Train a byte-level BPE on our own prompts; it can encode every text, and most words of the prompts as one token."""
     core = Tokenizer(models.BPE())
     core.normalizer = normalizers.NFC()
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -156,7 +160,8 @@ def _corpus() -> Iterator[str]:
                 question = make_question(rng, scene, "train", skill, kind)
                 if question is not None:
                     yield prompt(question, rng)
-    words = ["Yes", "No", "yes", "no", "A", "B", "C", "D", "E", "system", "user", "assistant", *NUMBERS, *COLOURS, *SHAPES, *PLACES]
+    words = ["Yes", "No", "yes", "no", *"ABCDE", "system", "user", "assistant"]
+    words += [*NUMBERS, *COLOURS, *SHAPES, *PLACES]
     yield from (form for word in words for form in (word, f" {word}") for _ in range(9))
     yield from ["You are a helpful assistant.", "system\n", "user\n", "assistant\n", "<image 1> <image 2>"] * 9
 
@@ -209,7 +214,9 @@ def save(model: Qwen2_5_VLForConditionalGeneration, tokenizer: Qwen2Tokenizer, o
     """Write the checkpoint, weights as bfloat16, with an image processor that brings every image near 112 x 112."""
     out.mkdir(parents=True, exist_ok=True)
     ids = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
-    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=ids, pad_token_id=ids[1], max_new_tokens=16)
+    model.generation_config = GenerationConfig(
+        do_sample=False, eos_token_id=ids, pad_token_id=ids[1], max_new_tokens=16
+    )
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     model.to(torch.bfloat16).save_pretrained(out)
     model.float().load_state_dict(state)
@@ -333,9 +340,7 @@ class Batches:
         starts = self.starts[rng.random() < 0.5]
         prefix = [*starts, *[self.image] * (rows * columns), *self.vision_end]
         groups = tuple(self.pack(segments, cells) for segments in (short, long) if segments)
-        return Batch(
-            patches(images), size, torch.from_numpy(cells), torch.tensor(prefix), rng.random() < 0.15, groups
-        )
+        return Batch(patches(images), size, torch.from_numpy(cells), torch.tensor(prefix), rng.random() < 0.15, groups)
 
     def ask(self, rng: random.Random, scene: Scene, kind: Kind) -> tuple[list[int], int, str]:
         """Return a prompt's ids after the image, answer included, and where the answer is."""
@@ -411,11 +416,11 @@ def patches(images: np.ndarray[Any, Any]) -> Tensor:
 
 def _norm(x: Tensor, layer: nn.Module) -> Tensor:
     weight: Tensor = layer.weight  # type: ignore[assignment]
-    return F.rms_norm(x, (x.shape[-1],), weight, layer.variance_epsilon)  # type: ignore[arg-type]
+    return functional.rms_norm(x, (x.shape[-1],), weight, layer.variance_epsilon)  # type: ignore[arg-type]
 
 
 def _mlp(x: Tensor, mlp: Any) -> Tensor:
-    out: Tensor = mlp.down_proj(F.silu(mlp.gate_proj(x)) * mlp.up_proj(x))
+    out: Tensor = mlp.down_proj(functional.silu(mlp.gate_proj(x)) * mlp.up_proj(x))
     return out
 
 
@@ -439,20 +444,22 @@ def see(visual: Any, pixels: Tensor, size: tuple[int, int]) -> Tensor:
     grid = torch.tensor([[1, size[1] // PATCH, size[0] // PATCH]])
     cos, sin = visual.rotary_pos_emb(pixels, get_vision_position_ids(grid, 2))
     weight = visual.patch_embed.proj.weight.sum(2).flatten(1)
-    x = F.linear(pixels, weight)
+    x = functional.linear(pixels, weight)
     count, length, hidden = x.shape
     for block in visual.blocks:
         heads = block.attn.num_heads
         qkv = block.attn.qkv(_norm(x, block.norm1)).view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = _rotate(qkv[0], cos, sin), _rotate(qkv[1], cos, sin), qkv[2]
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
         x = x + block.attn.proj(mixed.transpose(1, 2).reshape(count, length, hidden))
         x = x + _mlp(_norm(x, block.norm2), block.mlp)
     merged: Tensor = visual.merger.mlp(_norm(x, visual.merger.ln_q).view(count, length // 4, -1))
     return merged
 
 
-def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def read(
+    model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Run the language model on every question of a batch, the shared beginning once per image.
 
     Args:
@@ -509,7 +516,7 @@ def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
         new_states = []
         if number < last:
             q = _rotate(_heads(attention.q_proj(normal[0]), attention), *turns[0])
-            mixed = F.scaled_dot_product_attention(q, keys[0], values[0], is_causal=True)
+            mixed = functional.scaled_dot_product_attention(q, keys[0], values[0], is_causal=True)
             new_states.append(states[0] + attention.o_proj(mixed.transpose(1, 2).flatten(2)))
         for index, (group, mask) in enumerate(zip(batch.groups, masks, strict=True), start=1):
             each = group.ids.shape[0] // num_images
@@ -527,13 +534,13 @@ def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
                 at = group.at[:, None, :, None].expand(-1, q.shape[1], -1, q.shape[3])
                 q = q.gather(2, at)
                 state = state.gather(1, group.at[:, :, None].expand(-1, -1, hidden))
-                mask = mask[group.at][:, None]
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            seen = mask[group.at][:, None] if number == last else mask
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
             new_states.append(state + attention.o_proj(mixed.transpose(1, 2).flatten(2)))
         states = [x + _mlp(_norm(x, layer.post_attention_layernorm), layer.mlp) for x in new_states]
         if number == LOOKING_LAYER:
             known = [x[tuple(group.nouns.T)] for x, group in zip(states[1:], batch.groups, strict=True)]
-    return [F.linear(_norm(x, language.norm), embed.weight) for x in states], sights, known
+    return [functional.linear(_norm(x, language.norm), embed.weight) for x in states], sights, known
 
 
 def _heads(x: Tensor, attention: Any) -> Tensor:
@@ -570,7 +577,7 @@ class CellHeads(nn.Module):
         logits = []
         for kind, words in enumerate(self.words):
             table = torch.cat([self.none[kind : kind + 1], embedding[words]])
-            logits.append(self.scale * F.linear(vision, table))
+            logits.append(self.scale * functional.linear(vision, table))
         place = self.place(vision)
         logits += [place[..., :8], place[..., 8:]]
         loss = vision.new_zeros(())
@@ -578,7 +585,7 @@ class CellHeads(nn.Module):
         full = cells[..., 0] > 0
         for index, logit in enumerate(logits):
             label = cells[..., index]
-            loss = loss + F.cross_entropy(logit.flatten(0, 1), label.flatten(), ignore_index=NO_LABEL)
+            loss = loss + functional.cross_entropy(logit.flatten(0, 1), label.flatten(), ignore_index=NO_LABEL)
             scores.append((logit.argmax(-1) == label)[full].float().mean().item())
         return loss, scores
 
@@ -602,7 +609,7 @@ class NounHeads(nn.Module):
         scores = []
         for index, logit in enumerate(self.read(known).split(self.sizes, dim=-1)):
             label = facts[:, index]
-            loss = loss + F.cross_entropy(logit, label, ignore_index=NO_LABEL)
+            loss = loss + functional.cross_entropy(logit, label, ignore_index=NO_LABEL)
             scores.append((logit.argmax(-1) == label)[label != NO_LABEL].float().mean().item())
         return loss, scores
 
@@ -688,7 +695,7 @@ def train(
         looks = torch.cat([group.looks for group in batch.groups])
         look_loss = -(looks * torch.cat(sights)).sum(1).mean() + (looks * looks.clamp_min(1e-9).log()).sum(1).mean()
         noun_loss, facts = noun_heads(torch.cat(known), torch.cat([group.facts for group in batch.groups]))
-        answer_loss = 2 * F.cross_entropy(answers, labels)
+        answer_loss = 2 * functional.cross_entropy(answers, labels)
         loss = 2 * answer_loss + 0.3 * cell_loss + 0.3 * look_loss + 0.1 * noun_loss
         advance(loss, schedule(step, steps, 1.5e-3), 0.3)
         for logit, group in zip(logits, batch.groups, strict=True):
@@ -702,7 +709,9 @@ def train(
             shares = " ".join(f"{name} {share:.2f}" for name, share in sorted(right.items()))
             facts_report = " ".join(f"{score:.3f}" for score in facts)
             losses = f"answers {answer_loss.item():.3f} look {look_loss.item():.3f}"
-            print(f"step {step} {losses} cells {report} nouns {facts_report} {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step} {losses} cells {report} nouns {facts_report} {time.monotonic() - began:.0f} s", flush=True
+            )
             print(f"    {shares}", flush=True)
         if limit is not None and time.monotonic() - began > limit * 60:
             print(f"stopped at step {step}: {limit} minutes are over", flush=True)
