@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from pytest_lmms.records import Request, Response
+from pytest_lmms.records import Generation, Request, Response
 
 
 @runtime_checkable
@@ -97,3 +97,36 @@ HONOURS_ALL = frozenset(
 )
 """Every generation setting that the harness knows. An adapter's optional attribute `honours` names those that it
 passes on; a setting outside it that a user typed is an error, one that a task YAML holds is warned about once."""
+
+
+def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> list[str]:
+    """Name the generation settings that an adapter would pass over although they could change its text.
+
+    Args:
+        generation: What a task asks for.
+        honours: What the adapter passes on; None when it does not say, which is taken as everything.
+
+    Returns:
+        ``["until=['Q:']", ...]``; without settings whose value changes nothing: one beam, `top_p` of 1, greedy
+        decoding where the adapter samples only on request.
+    """
+    if honours is None:
+        return []
+    values: dict[str, Any] = {
+        name: getattr(generation, name) for name in sorted(HONOURS_ALL) if getattr(generation, name) is not None
+    }
+    values |= {k: v for k, v in generation.extra.items() if k not in _ABOUT_PICTURES}
+    harmless = {"num_beams": 1, "top_p": 1.0, "do_sample": generation.samples, "until": (), "seed": generation.seed}
+    if not generation.samples:
+        harmless |= {"temperature": values.get("temperature"), "top_p": values.get("top_p"),
+                     "top_k": values.get("top_k")}  # fmt: skip
+    return [
+        f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+        for name, value in values.items()
+        if name not in honours and harmless.get(name, _NOTHING) != value
+    ]
+
+
+_NOTHING = object()
+_ABOUT_PICTURES = frozenset({"image_aspect_ratio"})
+"""Keys that tasks written for one family of models hold; they say how pictures are cut, not how text is made."""

@@ -19,6 +19,7 @@ from pytest_lmms.evaluate import Document, Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
+from pytest_lmms.inference.model import ignored_settings
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, recorder_of, summarise
@@ -50,6 +51,7 @@ class ModelLine:
         self.engine.start()
         self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores)
         self.model = model
+        self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size)
         if self.engine.is_async:
             self.window = max(WINDOW, 2 * int(getattr(model, "num_concurrent", 32)))
@@ -63,8 +65,10 @@ class ModelLine:
         return self.done.pop(document)
 
     def close(self) -> None:
-        """Stop the engine."""
+        """Stop the engine; write down the batch size that fitted."""
         self.engine.close()
+        if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
+            self.recorder.shard.note(fitting_batch_size=self.engine.fitting_batch_size)
 
 
 class Runner:
@@ -79,6 +83,7 @@ class Runner:
         self.active_line: ModelLine | None = None
         self.failure: BaseException | None = None
         """What filling the active task's fixtures raised."""
+        self._noted: set[TaskFile] = set()
         self._next = 0
         """On a single process: first item that has not been looked at."""
 
@@ -206,12 +211,21 @@ class Runner:
         documents = []
         for item in items:
             task_file = item.parent
-            self.recorder.note_task(task_file)
+            if task_file not in self._noted:
+                self._note(task_file, line)
             document = Document(task_file.task, task_file.rows, task_file.scorer, item.index, item.position, group)
             self.documents[item] = document
             item.is_submitted = True
             documents.append(document)
         line.line.submit(documents)
+
+    def _note(self, task_file: TaskFile, line: ModelLine) -> None:
+        """Write down, once a task, what the results need to know beside its records."""
+        self._noted.add(task_file)
+        self.recorder.note_task(task_file)
+        ignored = ignored_settings(task_file.task.generation, getattr(line.model, "honours", None))
+        if ignored:
+            self.recorder.shard.note(task=task_file.task.name, ignored_settings=ignored)
 
     def _ahead(self, item: Any) -> Iterator[Any]:
         """Items that this process will run after one, that are not in flight yet, in order."""

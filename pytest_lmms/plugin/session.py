@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ class LmmsSession:
         """Found while running; ends the session with exit code 4."""
         self.is_resumed = False
         self._run_path: Path | None = None
+        self._is_begun = False
 
     @property
     def is_worker(self) -> bool:
@@ -82,6 +85,7 @@ class LmmsSession:
         )
 
     def _decide_run(self) -> Path:
+        """A new run folder, or the one to go on with; changes nothing on disk."""
         from pytest_lmms.results.store import RunFolder, find_runs, new_run_path
 
         settings = self.settings
@@ -103,18 +107,41 @@ class LmmsSession:
                     )
                 )
         else:
-            folder = next((r for r in find_runs(output) if r.info().get("plan_digest") == digest), None)
-            if folder is None and settings.retry_errors:
+            found = next((r for r in find_runs(output) if r.info().get("plan_digest") == digest), None)
+            if found is None and settings.retry_errors:
                 raise UsageError(
                     explain(f"no run of this command in {output}", where=option, remedy="run it without first")
                 )
-            if folder is None:
+            if found is None:
                 self.notices.append(f"nothing to resume in {output}: this is a first run")
                 return new_run_path(output, settings.model_name)
+            folder = found
+        if (pid := _running(folder.info())) is not None:
+            raise UsageError(
+                explain(
+                    f"that run is still going on, in process {pid}",
+                    where=f"{option} {folder.path}",
+                    remedy="wait for it, or end it",
+                )
+            )
         self.is_resumed = True
-        folder.clear_shards()
-        folder.update(status="running", resumed=folder.info().get("resumed", 0) + 1)
         return folder.path
+
+    def begin_run(self) -> None:
+        """Take the run folder into use, once, in the process that the user started.
+
+        Records of an earlier attempt are forgotten: they are made again from its responses.
+        """
+        from pytest_lmms.results.store import RunFolder
+
+        if self._is_begun or self.is_worker:
+            return
+        self._is_begun = True
+        folder = RunFolder(self.run_path)
+        if self.is_resumed:
+            folder.clear_shards()
+            info = folder.info()
+            folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_this_process())
 
     def run_info(self) -> dict[str, Any]:
         """What run.json says about how the run came to be."""
@@ -127,7 +154,28 @@ class LmmsSession:
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,
+            "process": _this_process(),
         }
+
+
+def _this_process() -> list[Any]:
+    """Machine and number of the process that runs a session; a worker names its controller."""
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return [socket.gethostname(), os.getppid() if in_worker else os.getpid()]
+
+
+def _running(info: Mapping[str, Any]) -> int | None:
+    """The process that a run folder is in use by; None when it is free, or another machine's."""
+    host, pid = info.get("process") or (None, None)
+    if info.get("status") != "running" or host != socket.gethostname() or pid == os.getpid():
+        return None
+    try:
+        os.kill(pid, 0)
+        with Path(f"/proc/{pid}/stat").open(encoding="utf-8", errors="replace") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return None  # gone; or no way to tell whether its number is another's by now
+    return None if state == "Z" else int(pid)
 
 
 def mask_command(words: list[str]) -> str:

@@ -166,10 +166,15 @@ class ShardIndex:
 _HEAD = re.compile(rb'^\{"task": ("(?:[^"\\]|\\.)*"), "doc_id": (\d+), "status": "(\w+)"')
 
 
-def index_shards(folder: Path) -> ShardIndex:
-    """Read where every record of a run folder's shards lies; of one document the last counts."""
+def index_shards(folder: Path, *, only: str = "*.jsonl") -> ShardIndex:
+    """Read where every record of a run folder's shards lies; of one document the last counts.
+
+    Args:
+        folder: `shards` of a run folder.
+        only: Pattern of the files to read.
+    """
     index = ShardIndex()
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob(only)):
         offset = 0
         with path.open("rb") as file:
             for line in file:
