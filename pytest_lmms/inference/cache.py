@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pytest_lmms.errors import StoreError, explain
+from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import Generation, Message, Request, Response, TokenCounts
 
@@ -167,8 +168,7 @@ class ResponseStore:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
-        line = json.dumps({"v": VERSION, "responses": values}, ensure_ascii=False)
-        self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        self._file.write(dumps({"v": VERSION, "responses": values}) + b"\n")
 
     def close(self) -> None:
         """Close the file; the store may be read again, not written."""
@@ -180,7 +180,7 @@ class ResponseStore:
 def _parse(line: bytes, path: Path) -> dict[str, Any]:
     """The entries of one line; none of a line that a kill cut short."""
     try:
-        value = json.loads(line)
+        value = loads(line)
         version, responses = value["v"], value["responses"]
     except (ValueError, KeyError, TypeError):
         return {}

@@ -1,16 +1,22 @@
-"""The run folder, written as documents finish: this process's shard, and what a report carries.
+"""The run folder, written as documents finish: this process's shard, what a report carries, and what was printed.
 
-A report carries a few builtins only; the record is on disk before the report exists.
+A report carries a few builtins only; the record is on disk before the report exists. Prints of task code and
+adapters belong to no document, because many are in flight: they go to `logs/<worker>.log`. Log records made while a
+document is rendered or scored are attached to its report when it errs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import TaskFile
+from pytest_lmms.evaluate import current_document
+from pytest_lmms.plugin.collection import DocumentItem, TaskFile
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Record, TokenCounts
 from pytest_lmms.results.efficiency import number_of
@@ -22,15 +28,32 @@ PROPERTY = "lmms"
 
 def summarise(record: Record, score_key: str) -> dict[str, Any]:
     """What a report tells of a record: builtins only, whatever the record's size."""
-    scores = next(iter(record.scores.values()), {})
-    output = [t.output_tokens for t in record.token_counts if t.output_tokens is not None]
+    return _summary(
+        record.task, record.doc_id, record.status, record.scores, score_key,
+        [t.output_tokens for t in record.token_counts], record.num_cached,
+    )  # fmt: skip
+
+
+def summarise_decoded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a record read from a shard, whose task is not loaded here."""
+    return _summary(
+        record["task"], record["doc_id"], record["status"], record["scores"], "score",
+        [o for _, o, _ in record["token_counts"]], record.get("num_cached", 0),
+    )  # fmt: skip
+
+
+def _summary(
+    task: str, doc_id: int, status: str, by_filter: Mapping[str, Any], score_key: str, tokens: list[int | None],
+    num_cached: int,
+) -> dict[str, Any]:  # fmt: skip
+    output = [t for t in tokens if t is not None]
     return {
-        "task": record.task,
-        "doc_id": record.doc_id,
-        "status": record.status,
-        "score": number_of(scores, score_key),
+        "task": task,
+        "doc_id": doc_id,
+        "status": status,
+        "score": number_of(next(iter(by_filter.values()), {}), score_key),
         "output_tokens": int(sum(output)) if output else None,
-        "cached": record.num_cached,
+        "cached": num_cached,
     }
 
 
@@ -39,6 +62,7 @@ class Recorder:
 
     def __init__(self, session: LmmsSession) -> None:
         self.session = session
+        session.begin_run()
         self.folder = RunFolder(session.run_path)
         self.folder.start(session.run_info())
         self._shard: Shard | None = None
@@ -48,6 +72,8 @@ class Recorder:
         self.extra_scores = self._extra_scores if hook.pytest_lmms_score.get_hookimpls() else None
         self._suspects = frozenset(session.ours.get("suspects", ()))
         self._known = index_shards(self.folder.shards) if session.is_replacement else None
+        self._log = DocumentLog()
+        logging.getLogger().addHandler(self._log)
 
     @property
     def shard(self) -> Shard:
@@ -59,6 +85,8 @@ class Recorder:
     def write(self, record: Record) -> None:
         """Make a record durable, then let plugins see it. On the engine's loop."""
         self.shard.write(record)
+        if self._log.lines:
+            self._log.settle(record)
         if self._observe is not None:
             self._observe(record=record)
 
@@ -108,8 +136,100 @@ class Recorder:
         )
 
     def captured(self, record: Record) -> list[tuple[str, str]]:
-        """What was logged for a document while it was rendered and scored."""
-        return []
+        """What was logged for an errored document while it was rendered and scored, as sections of its report."""
+        text = self._log.take(record)
+        return [("Captured log", text)] if text else []
+
+    def close(self) -> None:
+        """Stop listening to loggers."""
+        logging.getLogger().removeHandler(self._log)
+
+
+class DocumentLog(logging.Handler):
+    """Keeps log lines by document until its record tells whether anybody wants them."""
+
+    MAX_LINES = 100
+    """Of one document."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
+        self.lines: dict[str, list[str]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line, if it was made for a document."""
+        name = current_document.get()
+        if name is None:
+            return
+        lines = self.lines.setdefault(name, [])
+        if len(lines) < self.MAX_LINES:
+            lines.append(self.format(record))
+
+    def settle(self, record: Record) -> None:
+        """Forget the lines of a document that went well."""
+        if record.status != "error":
+            self.lines.pop(f"{record.task}[{record.doc_id}]", None)
+
+    def take(self, record: Record) -> str:
+        """The lines of a document."""
+        return "\n".join(self.lines.pop(f"{record.task}[{record.doc_id}]", ()))
+
+
+class PrintLog:
+    """Sends what is printed while documents run to a file, through pytest's own capture.
+
+    Capture is switched on with the first document and off with the last, or before an ordinary test; not once a
+    document. Only while a report is shown is it off, because the terminal is written to through the same descriptor.
+    """
+
+    FLUSH_SECONDS = 1.0
+
+    def __init__(self, config: pytest.Config, path: Path) -> None:
+        self.path = path
+        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        self._is_wanted = self._capture is not None and self._capture.is_globally_capturing()
+        self._has_terminal = config.pluginmanager.has_plugin("terminalreporter")
+        self._is_on = False
+        self._flushed = time.monotonic()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Switch on for a document on the short protocol, off for anything else."""
+        if isinstance(item, DocumentItem):
+            if self._is_wanted and not self._is_on:
+                self._capture.resume_global_capture()
+                self._is_on = True
+            elif self._is_on and time.monotonic() - self._flushed > self.FLUSH_SECONDS:
+                self.flush()
+        elif self._is_on:
+            self.off()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Iterator[None]:
+        """Let the terminal be written to."""
+        if not self._is_on or not self._has_terminal:
+            return (yield)
+        self._capture.suspend_global_capture()
+        try:
+            return (yield)
+        finally:
+            self._capture.resume_global_capture()
+
+    def off(self) -> None:
+        """Stop capturing, and write down what there is."""
+        if self._is_on:
+            self._is_on = False
+            self._capture.suspend_global_capture()
+            self.flush()
+
+    def flush(self) -> None:
+        """Move what was printed so far to the file."""
+        self._flushed = time.monotonic()
+        text = "".join(self._capture.read_global_capture())
+        if text:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
 
 
 _KEY = pytest.StashKey[Recorder]()
@@ -121,3 +241,23 @@ def recorder_of(config: pytest.Config) -> Recorder:
     if recorder is None:
         recorder = config.stash[_KEY] = Recorder(session_of(config))
     return recorder
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
+    """Send prints to the log while documents run."""
+    config = session.config
+    prints = None
+    if any(isinstance(item, DocumentItem) for item in session.items):
+        state = session_of(config)
+        prints = PrintLog(config, RunFolder(state.run_path).logs / f"{state.writer}.log")
+        config.pluginmanager.register(prints, "lmms-print-log")
+    try:
+        return (yield)
+    finally:
+        if prints is not None:
+            prints.off()
+            config.pluginmanager.unregister(prints)
+        recorder = config.stash.get(_KEY, None)
+        if recorder is not None:
+            recorder.close()

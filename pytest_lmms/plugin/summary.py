@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
 import time
@@ -21,6 +22,15 @@ from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.results.store import RunFolder
 
 REDRAW_SECONDS = 0.1
+ALIKE_SHOWN = 3
+"""Of errored documents with the same message, so many are shown in full."""
+FAILURES_SHOWN = 20
+"""Errored documents shown in full, whatever their messages."""
+GROUPS_SHOWN = 10
+LONGEST_MESSAGE = 4000
+"""Characters of an error shown on the terminal; the record keeps all."""
+SURPLUS = "more documents with errors"
+"""How errored documents that are not shown one by one appear in pytest's last line."""
 WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR"}
 
 
@@ -40,9 +50,41 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, s
     summary = document_summary(report)
     if summary is None:
         return None
-    category = "failed" if report.failed else "passed"
+    category = getattr(report, "lmms_category", "failed") if report.failed else "passed"
     word = WORDS[summary["status"]] if config.get_verbosity() > 0 else ""
     return category, "", word
+
+
+def alike(message: str) -> str:
+    """What messages have in common that differ in documents and numbers only: the first line, numbers left out."""
+    first = message.strip().partition("\n")[0]
+    return re.sub(r"\d+", "N", re.sub(r"[\w./:-]*\[\d+\]", "a document", first))[:200]
+
+
+class Errors:
+    """Groups errored documents by message, and says which of them are worth showing in full."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, list[int | str]] = {}
+        """By common message: how many, the first one's id, its first line."""
+        self.num_shown = 0
+
+    def admit(self, nodeid: str, message: str) -> bool:
+        """Count one; whether it is to be shown in full."""
+        group = self.groups.setdefault(alike(message), [0, nodeid, message.strip().partition("\n")[0]])
+        group[0] += 1  # type: ignore[operator]
+        is_shown = group[0] <= ALIKE_SHOWN and self.num_shown < FAILURES_SHOWN  # type: ignore[operator]
+        self.num_shown += is_shown
+        return is_shown
+
+    def lines(self) -> Iterator[str]:
+        """One line a group, the largest first."""
+        ordered = sorted(self.groups.values(), key=lambda g: -g[0])  # type: ignore[operator]
+        for number, nodeid, message in ordered[:GROUPS_SHOWN]:
+            yield f"{number:>7,} x {str(message)[:300]}" + (f" (first: {nodeid})" if number != 1 else "")
+        if len(ordered) > GROUPS_SHOWN:
+            rest = sum(g[0] for g in ordered[GROUPS_SHOWN:])  # type: ignore[misc]
+            yield f"{rest:>7,} with {len(ordered) - GROUPS_SHOWN} other messages"
 
 
 class Progress:
@@ -52,7 +94,8 @@ class Progress:
         self.config = config
         self.reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         writer = getattr(self.reporter, "_tw", None)
-        self.is_shown = bool(writer is not None and writer.hasmarkup and config.get_verbosity() == 0)
+        is_terminal = writer is not None and bool(self.reporter.isatty)
+        self.is_shown = is_terminal and config.get_verbosity() == 0
         self.total = 0
         self.done = 0
         self.tokens = 0
@@ -119,21 +162,43 @@ class Summary:
         self.config = config
         self.session = session_of(config)
         self.progress = Progress(config)
-        self.is_interrupted = False
+        self.errors = Errors()
+        self.cut_short: str | None = None
+        """Why the loop was left early."""
         self.finished: Any = None
         self.failed_gates: list[str] = []
         self.num_documents = 0
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Count a document."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Find the run to go on with before anything is collected, so that a wrong one is told at once."""
+        settings = self.session.settings
+        if (settings.resume or settings.retry_errors) and not self.config.option.collectonly:
+            try:
+                self.session.run_path  # noqa: B018  (decided at first use)
+            except LmmsError as e:
+                raise pytest.UsageError(str(e)) from e
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: Any) -> Iterator[None]:
+        """Decide how an errored document is shown; let others see it; count it."""
+        if report.failed and report.when == "call" and document_summary(report) is not None:
+            message = str(report.longrepr or "")
+            if not self.errors.admit(report.nodeid, message):
+                report.lmms_category = SURPLUS
+            if len(message) > LONGEST_MESSAGE:
+                report.longrepr = message[:LONGEST_MESSAGE] + f"\n... ({len(message)} characters)"
+        try:
+            return (yield)
+        finally:
+            self._count(report)
+
+    def _count(self, report: Any) -> None:
         if report.when == "call" and (summary := document_summary(report)) is not None:
             if not self.progress.total:
                 self.progress.total = self._count_expected()
             self.num_documents += 1
             self.progress.add(summary)
-            if report.failed:
-                self.progress.clear()
 
     def _count_expected(self) -> int:
         documents, _ = self.expected()
@@ -181,14 +246,10 @@ class Summary:
         self.pytest_session = session
         previous = _interrupt_on_sigterm()
         try:
-            try:
-                result = yield
-            except (KeyboardInterrupt, session.Interrupted):
-                self.is_interrupted = True
-                raise
-            except session.Failed:
-                raise
-            return result
+            return (yield)
+        except BaseException as e:
+            self.cut_short = _reason(e)
+            raise
         finally:
             with _uninterrupted():
                 self.progress.clear()
@@ -204,11 +265,12 @@ class Summary:
         documents, paths = self.expected()
         if not documents:
             return
-        status = "interrupted" if self.is_interrupted or session.shouldstop else "complete"
+        self.cut_short = self.cut_short or str(session.shouldstop or session.shouldfail or "") or None
+        status = "interrupted" if self.cut_short else "complete"
         try:
             self.finished = finish_run(
                 RunFolder(self.session.run_path),
-                Expected(documents=documents, paths=paths, reason_incomplete=self._why_partial(session)),
+                Expected(documents=documents, paths=paths, reason_incomplete=self._why_partial()),
                 self.session.settings,
                 status=status,
                 bind=lambda task: task.bind(
@@ -216,7 +278,7 @@ class Summary:
                     generation_overrides=self.session.settings.gen_kwargs,
                 ),
             )
-        except LmmsError as e:
+        except (LmmsError, OSError) as e:
             self.session.notices.append(f"results could not be made: {e}")
             session.testsfailed += 1
             return
@@ -225,17 +287,19 @@ class Summary:
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
 
-    def _why_partial(self, session: pytest.Session) -> str | None:
+    def _why_partial(self) -> str | None:
         option, settings = self.config.option, self.session.settings
+        reasons = []
         if settings.limit is not None or settings.offset:
-            return f"limit {settings.limit}, offset {settings.offset}"
-        if option.keyword or option.markexpr or getattr(option, "lf", False):
-            return "documents were deselected"
+            limit = "none" if settings.limit is None else f"{settings.limit:g}"
+            reasons.append(f"limit {limit}, offset {settings.offset}")
+        if option.keyword or option.markexpr or getattr(option, "lf", False) or getattr(option, "deselect", None):
+            reasons.append("documents were deselected")
         if any("::" in arg for arg in self.config.args):
-            return "single documents were named"
-        if self.is_interrupted or session.shouldstop or session.shouldfail:
-            return "the run was cut short"
-        return None
+            reasons.append("single documents were named")
+        if self.cut_short:
+            reasons.append(f"the run was cut short: {self.cut_short}")
+        return "; ".join(reasons) or None
 
     def _judge_errors(self, session: pytest.Session) -> None:
         """Let errored documents within `--lmms-max-errors` pass, and anything lost fail."""
@@ -246,7 +310,7 @@ class Summary:
             self.session.notices.append(
                 f"{finished.num_errors} errored documents are within --lmms-max-errors: they do not fail the run"
             )
-        if finished.complaints or (finished.lost and not self.is_interrupted and not session.shouldstop):
+        if finished.complaints or (finished.lost and not self.cut_short):
             session.testsfailed += 1
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -280,12 +344,24 @@ class Summary:
             terminalreporter.write_line(f"{task}: {len(lost)} documents have no record: {shown}", red=True)
         for complaint in self.finished.complaints:
             terminalreporter.write_line(complaint, red=True)
+        if self.errors.groups:
+            number = sum(g[0] for g in self.errors.groups.values())  # type: ignore[misc]
+            terminalreporter.write_line(f"Errored documents: {number:,}", red=True)
+            for line in self.errors.lines():
+                terminalreporter.write_line(line)
         if (line := efficiency_line(results)) is not None:
             terminalreporter.write_line(line)
         path = self.session.run_path
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
         terminalreporter.write_line(f"Run folder: {path}")
+
+
+def _reason(error: BaseException) -> str:
+    """Why a loop was left, in a few words."""
+    if isinstance(error, KeyboardInterrupt):  # what xdist raises is one, too, and says why
+        return str(error) or "Ctrl-C (SIGINT)"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _interrupt_on_sigterm() -> Any:
@@ -302,17 +378,19 @@ def _interrupt_on_sigterm() -> Any:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while results are written; a second one within this time is obeyed afterwards."""
+    """Hold Ctrl-C and SIGTERM back while results are written; obey afterwards."""
     caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
     try:
-        previous = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
-    except ValueError:
+        previous = [signal.signal(n, lambda number, _: caught.append(number)) for n in numbers]
+    except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
         if caught and sys.exc_info()[0] is None:
             raise KeyboardInterrupt
 

@@ -19,6 +19,10 @@ from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.render import Task
 
 
+MAX_ERRORS_LISTED = 100
+MAX_ERROR_CHARS = 500
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """What a run set out to record."""
@@ -64,11 +68,15 @@ def finish_run(
     aggregates = {name: TaskAggregate(task, extra_metrics=list(EVERY_TASK)) for name, task in tasks.items()}
     by_task: dict[str, Efficiency] = {name: Efficiency() for name in tasks}
     overall = Efficiency()
+    errors: list[dict[str, Any]] = []
 
     def each(task: str, record: dict[str, Any]) -> None:
         if task not in aggregates:
             return
         aggregates[task].add(record)
+        if record["status"] == "error" and len(errors) < MAX_ERRORS_LISTED:
+            message = (record.get("error") or "").strip().partition("\n")[0]
+            errors.append({"task": task, "doc_id": record["doc_id"], "error": message[:MAX_ERROR_CHARS]})
         score_key = tasks[task].spec.score_key
         by_task[task].add(record, score_key)
         overall.add(record, score_key)
@@ -125,6 +133,7 @@ def finish_run(
             "by_task": {name: e.summary() for name, e in by_task.items()},
         },
         **overall_throughput(overall),
+        "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},
         "complaints": finished.complaints,

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import xxhash
 
 from pytest_lmms.errors import DatasetError, did_you_mean, explain
+from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.image import LazyImage
 from pytest_lmms.tasks.spec import TaskSpec
 
@@ -56,8 +57,7 @@ class Rows(Protocol):
 
 def digest_row(storage: Mapping[str, Any]) -> str:
     """SHA-256, in hex, of a row's canonical JSON, with bytes replaced by their xxh3-128 digests."""
-    text = json.dumps(storage, sort_keys=True, default=_jsonable, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(dumps(storage, sort_keys=True, default=_jsonable)).hexdigest()
 
 
 def _jsonable(value: Any) -> Any:

@@ -28,6 +28,7 @@ import json
 import math
 import random
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ from scenes import (
     scene_rng,
 )
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from transformers import (
     GenerationConfig,
@@ -109,6 +110,8 @@ ANSWER_CUE = "<|im_end|>\n<|im_start|>assistant\n"
 PLACES = ("left", "right", "above", "below", "top", "bottom")
 SKILL_WEIGHTS = (2, 3, 3, 2)
 NO_LABEL = -100
+WORKERS = 2
+"""Processes that train together; the result depends on their number, not on the number of cores."""
 LINE = re.compile(r"[^\n]*\n+|[^\n]+")
 """A line with all the breaks after it."""
 
@@ -117,7 +120,7 @@ LINE = re.compile(r"[^\n]*\n+|[^\n]+")
 
 
 def build_tokenizer() -> Qwen2Tokenizer:
-    """Train a byte-level BPE on our own prompts; it can encode every text, and most words of the prompts as one token."""
+    """Train a byte-level BPE on our own prompts; it can encode every text, our own words as one token."""
     core = Tokenizer(models.BPE())
     core.normalizer = normalizers.NFC()
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -629,9 +632,8 @@ def train(
     steps: int,
     vision_images: int = 48,
     num_images: int = 16,
-    limit: float | None = None,
 ) -> None:
-    """Train and save.
+    """Train and save, in `WORKERS` processes of one thread each that share out every batch.
 
     Args:
         out: Folder of the checkpoint.
@@ -640,17 +642,33 @@ def train(
         steps: Steps of the whole model.
         vision_images: Images per step of the vision tower alone.
         num_images: Images per step of the whole model.
-        limit: Minutes after which to stop early and save; None runs all steps.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = f"file://{folder}/meeting"
+        settings = (meeting, out, seed, vision_steps, steps, vision_images // WORKERS, num_images // WORKERS)
+        torch.multiprocessing.spawn(_work, settings, nprocs=WORKERS)
+
+
+def _work(
+    rank: int, meeting: str, out: Path, seed: int, vision_steps: int, steps: int, vision_images: int, num_images: int
+) -> None:
+    """Do one worker's share (arguments as for `train`, images per worker); the first worker reports and saves."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORKERS)
     torch.manual_seed(seed)
     began = time.monotonic()
+
+    def report(text: str) -> None:
+        if rank == 0:
+            print(f"{time.monotonic() - began:5.0f} s  {text}", flush=True)
+
     tokenizer = build_tokenizer()
     model = Qwen2_5_VLForConditionalGeneration(build_config(tokenizer)).train()
     heads = CellHeads(tokenizer, 128)
     noun_heads = NounHeads(128)
-    batches = Batches(tokenizer, seed + 1)
+    batches = Batches(tokenizer, WORKERS * seed + rank)
     check(model, batches)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
+    report(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
 
     for layer in model.model.language_model.layers:  # attention begins by looking for tokens like the one that looks
         layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
@@ -665,12 +683,19 @@ def train(
         ],
         lr=1e-3,
         betas=(0.9, 0.98),
+        fused=True,
     )
     embedding = model.model.language_model.embed_tokens.weight
 
     def advance(loss: Tensor, rate: float, slowness: float = 1.0) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        shared = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(shared)
+        shared /= WORKERS
+        for gradient, mean in zip(gradients, shared.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for part in optimizer.param_groups:
             part["lr"] = rate * (slowness if part["slow"] else 1.0)
@@ -681,8 +706,7 @@ def train(
         loss, scores = heads(see(model.model.visual, batch.pixels, batch.size), embedding, batch.cells)
         advance(loss, schedule(step, 2 * vision_steps, 1.5e-3))
         if step % 50 == 0 or step == vision_steps - 1:
-            report = " ".join(f"{score:.3f}" for score in scores)
-            print(f"vision {step} loss {loss.item():.3f} cells {report} {time.monotonic() - began:.0f} s", flush=True)
+            report(f"vision {step} loss {loss.item():.3f} cells {_shares(scores)}")
 
     right: dict[str, float] = {}
     for step in range(steps):
@@ -705,23 +729,24 @@ def train(
                 share = hits[chosen].float().mean().item()
                 right[name] = right.get(name, share) * 0.95 + share * 0.05
         if step % 50 == 0 or step == steps - 1:
-            report = " ".join(f"{score:.3f}" for score in scores)
-            shares = " ".join(f"{name} {share:.2f}" for name, share in sorted(right.items()))
-            facts_report = " ".join(f"{score:.3f}" for score in facts)
-            losses = f"answers {answer_loss.item():.3f} look {look_loss.item():.3f}"
-            print(
-                f"step {step} {losses} cells {report} nouns {facts_report} {time.monotonic() - began:.0f} s", flush=True
+            report(
+                f"step {step} answers {answer_loss.item():.3f} look {look_loss.item():.3f} "
+                f"cells {_shares(scores)} nouns {_shares(facts)}"
             )
-            print(f"    {shares}", flush=True)
-        if limit is not None and time.monotonic() - began > limit * 60:
-            print(f"stopped at step {step}: {limit} minutes are over", flush=True)
-            break
-        if step % 200 == 199:
+            report("  ".join(f"{name} {share:.2f}" for name, share in sorted(right.items())))
+        if rank == 0 and step % 200 == 199:
             save(model, tokenizer, out)
-    model.eval()
-    check(model, batches)
-    save(model, tokenizer, out)
-    print(f"saved to {out} after {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+    if rank == 0:
+        model.eval()
+        check(model, batches)
+        save(model, tokenizer, out)
+        report(f"saved to {out}")
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def _shares(shares: Sequence[float]) -> str:
+    return " ".join(f"{share:.3f}" for share in shares)
 
 
 @torch.no_grad()
@@ -769,9 +794,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=500, help="steps of the vision tower alone")
     parser.add_argument("--steps", type=int, default=1400, help="steps of the whole model")
-    parser.add_argument("--minutes", type=float, default=None, help="stop early after so many minutes")
     args = parser.parse_args()
-    train(args.out, args.seed, args.vision_steps, args.steps, limit=args.minutes)
+    train(args.out, args.seed, args.vision_steps, args.steps)
 
 
 if __name__ == "__main__":

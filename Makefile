@@ -1,0 +1,70 @@
+# Everything runs in .venv, which the first target makes; nothing is asked for but Python 3.10 or newer.
+# Other versions of the packages: make demo CONSTRAINTS=   (then pip takes the newest)
+
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints/cpu.txt
+TEST_EXTRAS ?= local,metrics,dev
+NUM_WORKERS ?= 2
+PYTEST_ARGS ?=
+DEMO_ARGS ?= --lmms-output-path results/demo
+
+# pip compiles nothing: Python does it for the few modules that are imported, which is much sooner.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test lint types format bench build clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed-local  ## Make .venv with pytest-lmms and what local models need (CPU)
+
+setup-dev: $(VENV)/.installed-dev  ## Add what tests and checks need
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "pytest-lmms needs Python 3.10 or newer with venv (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-local: $(SETUP_INPUTS) | $(BIN)/python
+	@echo "Installing pytest-lmms with local models into $(VENV) ..."
+	@$(PIP_INSTALL) --editable ".[local]"
+	@touch $@
+
+$(VENV)/.installed-dev: $(SETUP_INPUTS) | $(BIN)/python
+	@echo "Installing pytest-lmms with [$(TEST_EXTRAS)] into $(VENV) ..."
+	@$(PIP_INSTALL) --editable ".[$(TEST_EXTRAS)]"
+	@touch $@ $(VENV)/.installed-local
+
+demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run leaves behind
+	$(BIN)/pytest benchmarks/mme --lmms-model tiny_vlm --lmms-data mini $(DEMO_ARGS)
+	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
+
+test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
+	$(BIN)/pytest tests -n $(NUM_WORKERS) $(PYTEST_ARGS)
+
+lint: setup-dev  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev  ## Check types
+	$(BIN)/mypy
+
+format: setup-dev  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev  ## Measure what the harness itself costs
+	$(BIN)/python tools/bench/overhead.py
+
+build: setup-dev  ## Build sdist and wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+clean:  ## Remove the environment, caches and builds; keeps results/
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
