@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?= --lmms-output-path results/demo
 
 # pip compiles nothing: Python does it for the few modules that are imported, which is much sooner.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 

@@ -85,7 +85,7 @@ def _limit(text: str, where: str) -> float | None:
         ) from None
     if value == -1:
         return None
-    if value <= 0 or (value > 1 and value != int(value)):
+    if not 0 < value < 1e15 or (value > 1 and value % 1):  # nan and inf are refused as well
         raise UsageError(
             explain(f"{text} is no limit", where=where, expected="a number of documents, a fraction below 1, or -1")
         )

@@ -7,17 +7,18 @@ ids of their own, `lmms/<benchmark>/<file>.yaml::task[17]`, which can be pasted 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import types
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lmms import catalog
-from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
 from pytest_lmms.plugin import expressions, fastpath
 from pytest_lmms.plugin.session import LmmsSession, session_of
-from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate
+from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate, is_surely_meant, yaml_files
 
 if TYPE_CHECKING:
     from pytest_lmms.scoring.score import Scorer
@@ -32,9 +33,11 @@ ID_PREFIX = "lmms/"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Turn `--lmms-tasks` and pasted ids into paths, before anything is collected."""
+    """Turn `--lmms-tasks` and pasted ids into paths, before anything is collected; make names known to `-m`."""
     try:
         config.args[:] = _arguments(config, session_of(config))
+        if config.option.markexpr:
+            _register_marks(config)
     except LmmsError as e:
         raise pytest.UsageError(str(e)) from e
 
@@ -44,7 +47,7 @@ def _arguments(config: pytest.Config, session: LmmsSession) -> list[str]:
     names = session.settings.task_names
     if not names:
         return args
-    paths = task_index(session).expand(list(names), where=session.settings.sources["tasks"])
+    paths = expanded(config)
     if config.args_source is not config.ArgsSource.ARGS:
         return [str(p) for p in paths]
     return args
@@ -73,7 +76,7 @@ def _cached_index(roots: tuple[Path, ...]) -> TaskIndex:
 
 
 def task_index(session: LmmsSession, *more: Path) -> TaskIndex:
-    """All tasks of the catalogue, of `--lmms-task-paths`, and of further folders.
+    """All tasks of the catalogue, of `--lmms-task-paths`, and of further folders; each folder is read once.
 
     Raises:
         UsageError: A folder of `--lmms-task-paths` does not exist.
@@ -83,10 +86,44 @@ def task_index(session: LmmsSession, *more: Path) -> TaskIndex:
             raise UsageError(
                 explain(f"no folder {str(path)!r}", where=session.settings.sources.get("task_paths"))
             )
-    roots = dict.fromkeys(
-        p.resolve() for p in (catalog.folder("benchmarks"), *session.settings.task_folders, *more)
-    )
+    roots: list[Path] = []
+    for path in (catalog.folder("benchmarks"), *session.settings.task_folders, *more):
+        path = path.resolve()
+        if not any(path.is_relative_to(r) for r in roots):
+            roots.append(path)
     return _cached_index(tuple(roots))
+
+
+def given_index(config: pytest.Config) -> TaskIndex:
+    """`task_index`, together with the folders that the command line names."""
+    folders = []
+    for arg in config.args:
+        path = Path(config.invocation_params.dir, arg.partition("::")[0])
+        folders += [path] if path.is_dir() else [path.parent] if path.suffix in SUFFIXES else []
+    return task_index(session_of(config), *folders)
+
+
+def expanded(config: pytest.Config) -> list[Path]:
+    """The task files that `--lmms-tasks` names.
+
+    Raises:
+        UsageError: A name that nothing has.
+    """
+    session = session_of(config)
+    try:
+        return task_index(session).expand(
+            list(session.settings.task_names), where=session.settings.sources.get("tasks", "--lmms-tasks")
+        )
+    except TaskError as e:
+        raise UsageError(str(e)) from e
+
+
+def _register_marks(config: pytest.Config) -> None:
+    """Register the tasks, groups and tags that `-m` mentions as markers, for `--strict-markers`."""
+    words = set(expressions.identifiers(config.option.markexpr))
+    index = given_index(config)
+    for name in sorted(words & {*index.tasks, *index.groups, *index.tags}):
+        config.addinivalue_line("markers", f"{name}: the documents of this task, group or tag")
 
 
 def may_hold_tasks(config: pytest.Config) -> bool:
@@ -97,38 +134,42 @@ def may_hold_tasks(config: pytest.Config) -> bool:
         path = Path(config.invocation_params.dir, arg.partition("::")[0])
         if path.suffix in SUFFIXES:
             return True
-        if path.is_dir() and any(is_candidate(p) for s in SUFFIXES for p in path.rglob(f"*{s}")):
+        if path.is_dir() and any(map(is_candidate, yaml_files(path, config.getini("norecursedirs")))):
             return True
     return False
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a YAML that is a task."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Collect a YAML that is a task, and complain about a named one that is none and that nobody else collects."""
+    collected = yield
     if file_path.suffix not in SUFFIXES:
-        return None
+        return collected
+    ours = _collector(file_path, parent, is_anyones=bool(collected))
+    return collected if ours is None else [*collected, ours]
+
+
+def _collector(file_path: Path, parent: pytest.Collector, *, is_anyones: bool) -> pytest.Collector | None:
     config = parent.config
     is_named = parent.session.isinitpath(file_path)
     if not is_named and not _is_below_given(config, file_path):
         return None
-    if not is_candidate(file_path):
-        if is_named:
-            raise parent.CollectError(
-                explain("this YAML is no task", where=str(file_path), expected="`task: name` and `dataset_path: ...`")
-            )
+    is_complained_about = is_named and not is_anyones
+    if not is_candidate(file_path) and not is_complained_about:
         return None
-    session = session_of(config)
-    names = session.settings.task_names
-    if names and file_path.resolve() not in task_index(session).expand(list(names)):
+    if session_of(config).settings.task_names and file_path.resolve() not in expanded(config):
         return None
     from pytest_lmms.tasks.load import kind_of, read_yaml
 
     try:
         kind = kind_of(read_yaml(file_path.resolve()))
     except LmmsError:
-        kind = "task"  # its error is told when it is collected
+        kind = "task" if is_surely_meant(file_path) else None  # its error is told when it is collected
     if kind == "group" and is_named:
         return GroupFile.from_parent(parent, path=file_path)
-    if kind != "task":
+    if kind != "task" and not is_complained_about:
         return None
     return TaskFile.from_parent(parent, path=file_path, nodeid=node_id(config, file_path))
 
@@ -162,9 +203,8 @@ class GroupFile(pytest.File):
         """Give the tasks that the group reaches."""
         from pytest_lmms.tasks.load import load_group
 
-        session = session_of(self.config)
         group = load_group(self.path.resolve())
-        index = task_index(session, self.path.parent)
+        index = given_index(self.config)
         for path in index.expand([group.name], where=str(self.path)):
             yield TaskFile.from_parent(self, path=path, nodeid=node_id(self.config, path))
 
@@ -173,14 +213,17 @@ class GroupFile(pytest.File):
         return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
 
 
-class TaskFile(pytest.File):
-    """One task; its items are the selected documents."""
+class TaskFile(pytest.Module):
+    """One task; its items are the selected documents. A module to pytest, so that module-scoped fixtures fit it."""
 
-    obj = None
-    """pytest looks for a module's object here."""
     task: Task
     rows: Rows
     scorer: Scorer
+
+    @functools.cached_property
+    def obj(self) -> types.ModuleType:  # type: ignore[override]
+        """An empty stand-in for the Python module that a task is not, for whoever asks `request.module`."""
+        return types.ModuleType(self.path.stem)
 
     def collect(self) -> Iterator[pytest.Item]:
         """Open the documents and give one item each, unless `-k` or `-m` rule all of them out."""
@@ -192,10 +235,11 @@ class TaskFile(pytest.File):
         session = session_of(self.config)
         settings = session.settings
         task = load_task(self.path)
-        self._name_groups(session, task)
+        self._name_groups(task)
         if self._is_ruled_out(task):
             self.config.stash.setdefault(PRUNED, []).append(task.name)
             return
+        self._refuse_second(task)
         self.task = task.bind(
             model_names=model_names(settings.model), generation_overrides=settings.gen_kwargs, seed=settings.seed
         )
@@ -205,18 +249,26 @@ class TaskFile(pytest.File):
         if chosen:
             check_task(self.task, self.rows, self.scorer, first=chosen[0])
         reason = fastpath.obstacle(self)
-        if reason is not None:
+        if reason is not None and self.config.get_verbosity() > 0:
             session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")
         make = DocumentItem.make if reason is None else document_function
         for index in chosen:
             yield make(self, index)
 
-    def _name_groups(self, session: LmmsSession, task: Task) -> None:
+    def _refuse_second(self, task: Task) -> None:
+        """Records are kept by task name: two files with one name cannot share a run."""
+        from pytest_lmms.tasks.load import twice_defined
+
+        first = self.config.stash.setdefault(_COLLECTED, {}).setdefault(task.name, self.path)
+        if first != self.path:
+            raise TaskError(twice_defined(task.name, [first, self.path]))
+
+    def _name_groups(self, task: Task) -> None:
         """Let `-k` and `-m` know the task's groups and tags."""
         option = self.config.option
         names = {task.name, *task.spec.tag, *task.spec.group}
         if option.keyword or option.markexpr:
-            names |= task_index(session, self.path.parent).groups_of(task.name)
+            names |= given_index(self.config).groups_of(task.name)
         self.extra_keyword_matches.update(names)
         for name in sorted(names):
             mark = pytest.Mark(name, (), {}, _ispytest=True)
@@ -231,11 +283,17 @@ class TaskFile(pytest.File):
             and expressions.may_match_marks(option.markexpr or "", marks=marks)
         )
 
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """File and name."""
+        return (self.path, 0, self.path.name)
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Show our own errors as text."""
         return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
 
 
+_COLLECTED = pytest.StashKey[dict[str, Path]]()
+"""Task name to the file it was collected from."""
 PRUNED = pytest.StashKey[list[str]]()
 """Tasks that `-k` and `-m` ruled out before their dataset was opened."""
 
@@ -261,7 +319,8 @@ class DocumentItem(pytest.Item):
     @classmethod
     def make(cls, parent: TaskFile, index: int) -> DocumentItem:
         """Make the item of one row."""
-        item: DocumentItem = cls.from_parent(parent, name=f"{parent.task.name}[{index}]")
+        name = f"{parent.task.name}[{index}]"
+        item: DocumentItem = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
         item.index = index
         item.position = 0
         item.is_submitted = False
@@ -281,16 +340,29 @@ class DocumentItem(pytest.Item):
         raise AssertionError("documents are run by pytest_lmms.plugin.run_document")
 
 
+class DocumentFunction(pytest.Function):
+    """One document as an ordinary pytest function."""
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
+        """Show what the record says, without the frames of the harness."""
+        from pytest_lmms.plugin.run_document import DocumentFailed
+
+        if isinstance(excinfo.value, (DocumentFailed, LmmsError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *args, **kwargs)
+
+
 def document_function(parent: TaskFile, index: int) -> pytest.Function:
-    """An ordinary pytest function for one document, where something needs pytest's own three phases."""
+    """Make an ordinary function of one document, where something needs pytest's own three phases."""
     from pytest_lmms.plugin.run_document import run_as_function
 
     def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
         run_as_function(request.node, lmms_model)
 
-    item: pytest.Function = pytest.Function.from_parent(
+    item: pytest.Function = DocumentFunction.from_parent(
         parent, name=f"{parent.task.name}[{index}]", callobj=document
     )
+    fastpath.give_document_id(item)
     item.index = index  # type: ignore[attr-defined]
     item.position = 0  # type: ignore[attr-defined]
     item.is_submitted = False  # type: ignore[attr-defined]
@@ -305,11 +377,11 @@ def is_document(item: object) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Number the selected documents of each task: positions fix the batches."""
-    counts: dict[str, int] = {}
+    counts: dict[object, int] = {}
     for item in session.items:
         if is_document(item):
-            name = item.parent.nodeid  # type: ignore[union-attr]
-            item.position = counts[name] = counts.get(name, -1) + 1  # type: ignore[attr-defined]
+            task_file = item.parent
+            item.position = counts[task_file] = counts.get(task_file, -1) + 1  # type: ignore[attr-defined]
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 
 MAX_UNKNOWNS = 8
 """Above so many unknown identifiers nothing is left out."""
-_DOC_ID = "0123456789"
 
 
 def may_match_keyword(expression: str, *, names: Iterable[str], task: str) -> bool:
@@ -45,13 +44,10 @@ def can_be_in_name(text: str, task: str) -> bool:
     """Whether `text` is part of `task[digits]` for some digits."""
     if text in task:
         return True
-    pattern = re.fullmatch(r"([^\[\]]*)(\[?)(\d*)(\]?)", text)
-    if not pattern:
-        return False
-    before, opening, digits, closing = pattern.groups()
+    before, opening, rest = text.partition("[")
     if not opening:
-        return not before and bool(digits or closing)
-    return task.endswith(before)
+        return re.fullmatch(r"\d+\]?|\]", text) is not None
+    return task.endswith(before) and re.fullmatch(r"(\d+\]?)?", rest) is not None
 
 
 def _may_be_true(text: str, settle: Callable[[str], bool | None]) -> bool:
@@ -82,7 +78,7 @@ def _may_be_true(text: str, settle: Callable[[str], bool | None]) -> bool:
         compiled = Expression.compile(text)
     except SyntaxError:
         return True  # pytest itself reports it
-    for name in getattr(compiled, "idents", lambda: _identifiers(text))():
+    for name in getattr(compiled, "idents", lambda: identifiers(text))():
         value = settle(name)
         if value is None:
             unknown.setdefault(name)
@@ -99,8 +95,8 @@ def _may_be_true(text: str, settle: Callable[[str], bool | None]) -> bool:
         return True
 
 
-def _identifiers(text: str) -> list[str]:
-    """Identifiers of an expression, for a pytest whose expressions do not tell."""
+def identifiers(text: str) -> list[str]:
+    """Words of an expression, but for its operators."""
     return [w for w in re.findall(r"[\w:+\-.\[\]\\/]+", text) if w not in ("and", "or", "not")]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_lmms.errors import LmmsError
+
 if TYPE_CHECKING:
     from pytest_lmms.plugin.collection import TaskFile
 
@@ -75,17 +77,54 @@ def fixture_closure(task_file: TaskFile) -> dict[str, Any]:
     return dict(probe(task_file)._fixtureinfo.name2fixturedefs)
 
 
+def is_own_fixture(task_file: TaskFile, fixture: Any) -> bool:
+    """Whether the fixture `lmms_model` that this task gets is the given one, and not an overriding one."""
+    definitions = fixture_closure(task_file).get("lmms_model")
+    return bool(definitions) and definitions[-1].func is getattr(fixture, "__wrapped__", fixture)
+
+
+class FixtureFailed(Exception):
+    """A fixture of a task raised; the message names it, and where."""
+
+
 def set_up(task_file: TaskFile) -> Any:
     """Fill the fixtures of a task and return the model.
 
     Raises:
-        BaseException: Whatever a fixture raises; it is raised again for every later document.
+        FixtureFailed: A fixture raised an ordinary exception.
+        LmmsError: One of ours, from a fixture, as it is.
+        BaseException: What ends a session, as it is.
     """
     item = probe(task_file)
     if not getattr(item, "_request", None):
         item._initrequest()
-    task_file.session._setupstate.setup(item)
+    try:
+        task_file.session._setupstate.setup(item)
+    except LmmsError:
+        raise
+    except Exception as e:
+        raise FixtureFailed(_describe(e)) from e
     return item.funcargs["lmms_model"]
+
+
+def _describe(error: Exception) -> str:
+    """Name the innermost fixture that an exception came through, and the line it was raised at."""
+    name, trace = None, error.__traceback__
+    while trace is not None:
+        variables = trace.tb_frame.f_locals
+        if trace.tb_frame.f_code.co_name == "execute" and hasattr(variables.get("self"), "argname"):
+            name = variables["self"].argname
+        last, trace = trace, trace.tb_next
+    place = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if error.__traceback__ else "unknown place"
+    who = f"fixture {name}" if name else "filling the fixtures of this task"
+    return f"{who} failed: {type(error).__name__}: {error}\n  at {place}"
+
+
+def give_document_id(item: pytest.Function) -> None:
+    """Let a function's id be the same as that of the text: pytest 9.2 keeps an id's parts, and compares them."""
+    known = getattr(item, "_id", None)
+    if hasattr(known, "parse"):
+        item._id = known.parse(str(known))
 
 
 def tear_down(session: pytest.Session, next_item: pytest.Item | None) -> None:

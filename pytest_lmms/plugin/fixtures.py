@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.plugin import fastpath
+from pytest_lmms.plugin.collection import is_document
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Generation
 from pytest_lmms.registry import MODELS, check_model_args
@@ -69,6 +71,27 @@ def check_model(session: LmmsSession) -> Any:
                     )
                 )
     return adapter
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check the model before anything runs, where a document will ask for ours; workers report it at their first.
+
+    Raises:
+        pytest.UsageError: No model is named, or its arguments or the settings do not fit it.
+    """
+    state = session_of(session.config)
+    if state.is_worker or session.config.option.collectonly or session.testsfailed:
+        return
+    task_files = {item.parent: None for item in session.items if is_document(item)}
+    if not any(fastpath.is_own_fixture(task_file, lmms_model) for task_file in task_files):  # type: ignore[arg-type]
+        return
+    try:
+        if state.settings.model is None:
+            raise UsageError(NO_MODEL)
+        check_model(state)
+    except LmmsError as e:
+        raise pytest.UsageError(str(e)) from e
 
 
 def _arguments(session: LmmsSession, adapter: Any) -> dict[str, Any]:

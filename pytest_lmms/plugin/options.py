@@ -58,7 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
         _register(config)
         if session.settings.model is not None:
             MODELS.canonical(session.settings.model)
-        session.settings.task_folders  # noqa: B018  (checked with the rest)
+        if session.settings.gen_kwargs:
+            from pytest_lmms.tasks.render import build_generation
+
+            build_generation(session.settings.gen_kwargs, where=session.settings.sources["gen_kwargs"])
     except LmmsError as e:
         raise pytest.UsageError(str(e)) from e
 

@@ -164,7 +164,7 @@ class Runner:
         group = self._group_of(item, line)
         ahead = self._ahead(item)
         for other in ahead:
-            if self._group_of(other, line) != group or not self._may_follow(item, other):
+            if not self._may_follow(item, other) or self._group_of(other, line) != group:
                 self._submit(members, line)
                 if self._may_follow(item, other):
                     self._fill([other], ahead, line, item)
@@ -302,6 +302,8 @@ def _report(
 def _fixture_failure(error: BaseException) -> str:
     if isinstance(error, LmmsError):
         return f"fixture lmms_model: {error}"
+    if isinstance(error, fastpath.FixtureFailed):
+        return str(error)
     return f"filling the fixtures of this task failed: {type(error).__name__}: {error}"
 
 

@@ -117,7 +117,6 @@ class BlockScheduling:
         self._num_unsent = 0
         self._alone: deque[int] = deque()
         self._pending: OrderedDict[Any, OrderedDict[int, None]] = OrderedDict()
-        self._ended: set[Any] = set()
 
     # --- what xdist asks -----------------------------------------------------------------------------------------
 
@@ -201,7 +200,6 @@ class BlockScheduling:
         """
         pending = list(self._pending.pop(node))
         self._collections.pop(node, None)
-        self._ended.discard(node)
         if not pending or self.collection is None:
             return None
         ids = self.collection
@@ -272,7 +270,7 @@ class BlockScheduling:
 
     def _serve(self, node: Any) -> None:
         """Send a worker its next block, or the word that nothing more comes."""
-        if self.collection is None or node in self._ended or node not in self._collections:
+        if self.collection is None or node not in self._collections or node.shutting_down:
             return
         pending = self._pending[node]
         if len(pending) > self._low_water():
@@ -286,10 +284,10 @@ class BlockScheduling:
             block.extend(unit)
         if block:
             pending.update(dict.fromkeys(block))
-            node.send_runtest_some(block)
+            with contextlib.suppress(OSError):  # it has just died: what was meant for it goes out again
+                node.send_runtest_some(block)
         # While suspects wait for their worker, the others are kept: they may have to help it out.
         if not self._units and not self._alone:
-            self._ended.add(node)
             node.shutdown()
 
     def _take_alone(self, node: Any) -> list[int]:
@@ -627,5 +625,5 @@ def _is_alive(node: Any) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Join in where this process is a controller of workers."""
-    if config.pluginmanager.has_plugin("xdist") and session_of(config).is_distributed:
+    if hasattr(config.hook, "pytest_xdist_make_scheduler") and session_of(config).is_distributed:
         config.pluginmanager.register(XdistController(config), "lmms-xdist-controller")

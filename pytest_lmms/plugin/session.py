@@ -141,7 +141,7 @@ class LmmsSession:
         if self.is_resumed:
             folder.clear_shards()
             info = folder.info()
-            folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_this_process())
+            folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_process(is_worker=False))
 
     def run_info(self) -> dict[str, Any]:
         """What run.json says about how the run came to be."""
@@ -154,14 +154,13 @@ class LmmsSession:
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,
-            "process": _this_process(),
+            "process": _process(is_worker=self.is_worker),
         }
 
 
-def _this_process() -> list[Any]:
+def _process(*, is_worker: bool) -> list[Any]:
     """Machine and number of the process that runs a session; a worker names its controller."""
-    in_worker = "PYTEST_XDIST_WORKER" in os.environ
-    return [socket.gethostname(), os.getppid() if in_worker else os.getpid()]
+    return [socket.gethostname(), os.getppid() if is_worker else os.getpid()]
 
 
 def _running(info: Mapping[str, Any]) -> int | None:

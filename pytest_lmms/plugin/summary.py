@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_lmms.errors import LmmsError
-from pytest_lmms.plugin.collection import is_document, model_names
+from pytest_lmms.plugin.collection import is_document, may_hold_tasks, model_names
 from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
@@ -51,8 +51,11 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, s
     if summary is None:
         return None
     category = getattr(report, "lmms_category", "failed") if report.failed else "passed"
-    word = WORDS[summary["status"]] if config.get_verbosity() > 0 else ""
-    return category, "", word
+    if config.get_verbosity() > 0:
+        return category, "", WORDS[summary["status"]]
+    overview: Any = config.pluginmanager.get_plugin("lmms-summary")
+    is_over = overview is None or overview.is_over  # a word while documents run would be taken for a dot
+    return category, "", category.upper() if is_over else ""
 
 
 def alike(message: str) -> str:
@@ -165,6 +168,7 @@ class Summary:
         self.errors = Errors()
         self.cut_short: str | None = None
         """Why the loop was left early."""
+        self.is_over = False
         self.finished: Any = None
         self.failed_gates: list[str] = []
         self.num_documents = 0
@@ -244,7 +248,7 @@ class Summary:
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[Any]:
         """Run; then, however it ended, merge, aggregate and judge."""
         self.pytest_session = session
-        previous = _interrupt_on_sigterm()
+        previous = _interrupt_on_sigterm() if self._may_have_documents(session) else None
         try:
             return (yield)
         except BaseException as e:
@@ -252,10 +256,17 @@ class Summary:
             raise
         finally:
             with _uninterrupted():
+                self.is_over = True
                 self.progress.clear()
                 self._finish(session)
             if previous is not None:
                 signal.signal(signal.SIGTERM, previous)
+
+    def _may_have_documents(self, session: pytest.Session) -> bool:
+        """Whether this session is any business of ours; a controller of workers has no items of its own."""
+        if self.config.pluginmanager.has_plugin("lmms-xdist-controller"):
+            return may_hold_tasks(self.config)
+        return any(is_document(item) for item in session.items)
 
     def _finish(self, session: pytest.Session) -> None:
         if self.session._run_path is None or not RunFolder(self.session.run_path).exists:

@@ -19,7 +19,7 @@ import yaml
 
 from pytest_lmms.catalog import import_file
 from pytest_lmms.errors import TaskError, did_you_mean, explain
-from pytest_lmms.tasks.candidates import is_candidate
+from pytest_lmms.tasks.candidates import is_candidate, yaml_files
 from pytest_lmms.tasks.render import Task
 from pytest_lmms.tasks.spec import build_spec
 
@@ -222,13 +222,6 @@ def kind_of(file: YamlFile) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=1024)
-def _load(path: Path, _stamp: int) -> Task:
-    file = read_merged(path)
-    spec = build_spec(file.values, where=file.where)
-    return Task(spec=spec, path=path, where=file.where)
-
-
 def load_task(path: str | Path) -> Task:
     """Load one task YAML: the one door from a file to a `Task`.
 
@@ -247,7 +240,8 @@ def load_task(path: str | Path) -> Task:
                 expected="`task: name` and one of dataset_path, include, output_type, doc_to_*",
             )
         )
-    return _load(path, path.stat().st_mtime_ns)
+    file = read_merged(path)
+    return Task(spec=build_spec(file.values, where=file.where), path=path, where=file.where)
 
 
 @dataclass(frozen=True)
@@ -285,6 +279,8 @@ class TaskIndex:
     groups: dict[str, Group] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     broken: dict[Path, TaskError] = field(default_factory=dict)
+    twice: dict[str, list[Path]] = field(default_factory=dict)
+    """Names that several files define; an error for whoever asks for one of them by name."""
 
     def groups_of(self, task: str) -> set[str]:
         """Every group and tag that reaches a task, however deep."""
@@ -307,6 +303,8 @@ class TaskIndex:
         paths: dict[Path, None] = {}
         for name in names:
             for task in self._expand_one(name, where, ()):
+                if task in self.twice:
+                    raise TaskError(twice_defined(task, [self.tasks[task], *self.twice[task]], where=where))
                 paths[self.tasks[task]] = None
         return list(paths)
 
@@ -337,21 +335,31 @@ class TaskIndex:
 def index_tasks(roots: list[Path]) -> TaskIndex:
     """Read every YAML below some folders, by name; broken files are kept aside with their error.
 
-    Raises:
-        TaskError: Two files define the same name (both are named).
+    Args:
+        roots: Folders; where two files define one name, the first found has it, and `expand` refuses the name.
     """
     index = TaskIndex()
+    seen: set[Path] = set()
     for root in roots:
-        for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
-            if not is_candidate(path):
+        for found in yaml_files(root):
+            path = found.resolve()
+            if path in seen or not is_candidate(path):
                 continue
+            seen.add(path)
             try:
-                _index_one(index, path.resolve())
+                _index_one(index, path)
             except TaskError as e:
-                if "defined twice" in str(e):
-                    raise
                 index.broken[path] = e
     return index
+
+
+def twice_defined(name: str, paths: list[Path], *, where: str | None = None) -> str:
+    """Say that several files define one task name."""
+    return explain(
+        f"task {name!r} is defined twice: in " + " and in ".join(map(str, paths)),
+        where=where,
+        remedy="rename one of them, or give the file's path instead of the name",
+    )
 
 
 def _index_one(index: TaskIndex, path: Path) -> None:
@@ -363,15 +371,15 @@ def _index_one(index: TaskIndex, path: Path) -> None:
     elif kind == "task":
         name = file.values["task"]
         other = index.tasks.get(name)
-        if other is not None and other != path:
-            raise TaskError(
-                explain(f"task {name!r} is defined twice: in {other} and in {path}",
-                        remedy="rename one of them")
-            )
+        if other is not None:
+            index.twice.setdefault(name, []).append(path)
+            return
         index.tasks[name] = path
         merged = read_merged(path).values if "include" in file.values else file.values
         for key in ("tag", "group"):
             tags = merged.get(key) or []
             for tag in [tags] if isinstance(tags, str) else tags:
-                index.tags.setdefault(str(tag), []).append(name)
+                members = index.tags.setdefault(str(tag), [])
+                if name not in members:
+                    members.append(name)
 

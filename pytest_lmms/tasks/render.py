@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from pytest_lmms.tasks.spec import TaskSpec
 
 Doc = Mapping[str, Any]
 _SAME_MEANING = {"max_gen_toks": "max_new_tokens", "max_tokens": "max_new_tokens", "stop": "until"}
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_PYTHON = os.path.dirname(os.__file__) + os.sep
 _KNOWN = frozenset(
     {"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"}
 )
@@ -120,7 +123,12 @@ class Task:
             DocumentError: A function of the task failed on it; the message names function, file and line.
         """
         doc = rows.document(index)
-        messages = self._called("doc_to_messages", self.messages, doc, index)
+        if self._messages is not None:
+            messages = self._called("doc_to_messages", self.messages, doc, index)
+        else:
+            visuals = self._called("doc_to_visual", self.visuals, doc, index)
+            text = self._called("doc_to_text", self.render_text, doc, index)
+            messages = self._called("doc_to_visual", lambda _: auto_messages(visuals, text), doc, index)
         requests = [
             Request(task=self.name, doc_id=index, messages=messages, generation=self.generation, repeat=r)
             for r in range(self.spec.repeats)
@@ -192,7 +200,7 @@ class Task:
 
         def target(doc: Doc) -> Any:
             value = literal(doc)
-            if isinstance(value, str) and has_choices and value.isdigit():
+            if isinstance(value, str) and has_choices and value.isdecimal():
                 return int(value)
             if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
                 try:
@@ -302,15 +310,22 @@ def build_generation(values: Mapping[str, Any], *, seed: int | None = None, wher
 
 
 def task_frame(error: BaseException) -> str:
-    """`file:line` of the innermost frame of an exception that lies outside this package and the interpreter."""
-    frames = traceback.extract_tb(error.__traceback__)
-    package = str(Path(__file__).parent.parent)
-    own = [f for f in frames if not f.filename.startswith(package + "/") or "_catalog" in f.filename]
-    frame = (own or list(frames))[-1]
+    """`file:line` of the innermost frame of an exception that lies in a task's code, or else of the innermost."""
+    frames = list(traceback.extract_tb(error.__traceback__))
+    if not frames:
+        return "unknown place"
+    frame = next((f for f in reversed(frames) if _is_task_code(f.filename)), frames[-1])
     return f"{frame.filename}:{frame.lineno}"
 
 
+def _is_task_code(filename: str) -> bool:
+    """Whether a file belongs to neither this package, an installed one, nor Python."""
+    if "_catalog" in filename:
+        return True
+    return not (filename.startswith((_PACKAGE, _PYTHON, "<")) or "/site-packages/" in filename)
+
+
 def _column_hint(error: Exception, doc: Doc) -> str | None:
-    if isinstance(error, KeyError):
+    if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":  # jinja2's
         return f"the document has the columns {', '.join(map(str, doc))}"
     return None

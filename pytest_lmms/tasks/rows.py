@@ -35,6 +35,8 @@ _HARNESS_KWARGS = frozenset(
 _LOCAL_BUILDERS = frozenset(
     {"json", "csv", "parquet", "text", "arrow", "imagefolder", "audiofolder", "videofolder", "webdataset"}
 )
+_MEDIUM = frozenset({"bytes", "path"})
+"""What `datasets` stores of an image, a sound or a video."""
 _HUB_SECONDS = 3.0
 """How long a first connection to the Hub may take."""
 
@@ -57,7 +59,17 @@ class Rows(Protocol):
 
 def digest_row(storage: Mapping[str, Any]) -> str:
     """SHA-256, in hex, of a row's canonical JSON, with bytes replaced by their xxh3-128 digests."""
-    return hashlib.sha256(dumps(storage, sort_keys=True, default=_jsonable)).hexdigest()
+    row = {k: _canonical(v) if isinstance(v, (list, dict)) else v for k, v in storage.items()}
+    return hashlib.sha256(dumps(row, sort_keys=True, default=_jsonable)).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """A value with every stored medium as the digest of its bytes, whatever file they once came from."""
+    if isinstance(value, dict):
+        if value.keys() == _MEDIUM and isinstance(value["bytes"], bytes):
+            return value["bytes"]
+        return {k: _canonical(v) for k, v in value.items()}
+    return [_canonical(v) for v in value] if isinstance(value, list) else value
 
 
 def _jsonable(value: Any) -> Any:
@@ -155,7 +167,7 @@ class ListRows:
 def _open_media(value: Any) -> Any:
     if isinstance(value, _MediaFile):
         return value.open()
-    if isinstance(value, list) and value and isinstance(value[0], (_MediaFile, list, dict)):
+    if isinstance(value, list):
         return [_open_media(v) for v in value]
     if isinstance(value, dict):
         return {k: _open_media(v) for k, v in value.items()}
@@ -242,10 +254,17 @@ class DatasetRows:
         return rows[index - chunk * CHUNK]
 
     def document(self, index: int) -> dict[str, Any]:
-        row = dict(self.storage(index))
+        row = {k: _copied(v) if isinstance(v, (list, dict)) else v for k, v in self.storage(index).items()}
         for name, wrap in self._wrap.items():
             row[name] = wrap(row[name])
         return row
+
+
+def _copied(value: Any) -> Any:
+    """A copy whose lists and mappings task code may change."""
+    if isinstance(value, list):
+        return [_copied(v) for v in value]
+    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _wrapper(feature: Any) -> Callable[[Any], Any] | None:
@@ -333,8 +352,13 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
     try:
         return spec.process_docs(dataset)
     except Exception as e:
+        from pytest_lmms.tasks.render import task_frame
+
         raise DatasetError(
-            explain(f"process_docs of task {spec.task} failed with {type(e).__name__}: {e}", where=where)
+            explain(
+                f"process_docs of task {spec.task} failed with {type(e).__name__}: {e} ({task_frame(e)})",
+                where=getattr(spec.process_docs, "where", where),
+            )
         ) from e
 
 

@@ -109,6 +109,7 @@ class TaskSpec:
 FIELDS = {f.name: f for f in fields(TaskSpec)}
 _NAMES = ("tag", "group")
 _LISTS = ("metric_list", "filter_list")
+_COUNTS = {"repeats": 1, "num_fewshot": 0}
 _MAPPINGS = (
     "dataset_kwargs", "generation_kwargs", "lmms_eval_specific_kwargs", "fewshot_config",
     "model_specific_generation_kwargs",
@@ -192,8 +193,8 @@ def _coerce(name: str, value: Any, where: Callable[[str], str]) -> Any:
         return tuple(value)
     if name in _MAPPINGS and not isinstance(value, Mapping):
         raise _wrong(name, value, "a mapping", where)
-    if name in ("repeats", "num_fewshot") and (not isinstance(value, int) or value < 0):
-        raise _wrong(name, value, "a whole number", where)
+    if name in _COUNTS and (isinstance(value, bool) or not isinstance(value, int) or value < _COUNTS[name]):
+        raise _wrong(name, value, f"a whole number, {_COUNTS[name]} or more", where)
     if isinstance(default, bool) and not isinstance(value, bool):
         raise _wrong(name, value, "true or false", where)
     if name == "dataset_name":

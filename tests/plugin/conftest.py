@@ -8,6 +8,7 @@ tests that need workers, signals or a fresh interpreter use `pytester.runpytest_
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
@@ -72,10 +73,11 @@ def _write_task(
 @pytest.fixture(scope="session", autouse=True)
 def _imported_once() -> None:
     """Import everything a run may import: pytester forgets, after each run in process, what that run imported."""
-    import datasets  # noqa: F401
-
     import pytest_lmms
 
+    for name in ("datasets", "hypothesis"):  # the second by its plugin
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
     for module in pkgutil.walk_packages(pytest_lmms.__path__, "pytest_lmms."):
         if "_catalog" not in module.name:
             importlib.import_module(module.name)

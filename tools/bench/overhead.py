@@ -120,6 +120,8 @@ class Case:
     """Records that it must have written; 0 for a command that runs no document."""
     exit_codes: Sequence[int] = (0,)
     env: Mapping[str, str] = field(default_factory=dict)
+    warms_up: bool = False
+    """Whether it is run once before anything is counted: data sets are converted, modules compiled."""
 
 
 @dataclass
@@ -186,7 +188,8 @@ def measure(case: Case, folder: Path) -> Run:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     env = {**os.environ, **case.env, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    env.pop("PYTEST_ADDOPTS", None)
+    for name in ("PYTEST_ADDOPTS", "PYTHONDONTWRITEBYTECODE"):  # a user's second run finds compiled modules
+        env.pop(name, None)
     command = [part.replace("{out}", str(folder / "out")) for part in case.command]
     with (folder / "log.txt").open("wb") as log:
         start = time.perf_counter()
@@ -209,7 +212,12 @@ def measure(case: Case, folder: Path) -> Run:
         problem = f"{found} records instead of {case.num_documents}"
     peaks = memory.peaks or {process.pid: 0.0}
     return Run(
-        wall, usage.ru_utime + usage.ru_stime, max(peaks.values()), peaks.get(process.pid, 0.0), memory.peak_sum, problem
+        wall,
+        usage.ru_utime + usage.ru_stime,
+        max(peaks.values()),
+        peaks.get(process.pid, 0.0),
+        memory.peak_sum,
+        problem,
     )
 
 
@@ -221,6 +229,17 @@ def _count_records(folder: Path) -> int:
     return total
 
 
+def measure_all(cases: Sequence[Case], measured: Mapping[str, list[Run]], folder: Path, repeats: int) -> None:
+    """Fill caches with one uncounted run of what needs them, then run all commands in turn, `repeats` times."""
+    for number in range(repeats + 1):
+        for case in cases if number else [c for c in cases if c.warms_up]:
+            run = measure(case, folder)
+            what = f"{number}/{repeats}" if number else "warm-up"
+            print(f"[{what}] {case.name}: {run.wall_seconds:.2f} s {run.problem or ''}", file=sys.stderr, flush=True)
+            if number:
+                measured[case.name].append(run)
+
+
 # --- what is run --------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +248,7 @@ def write_rows(path: Path, num_rows: int) -> None:
     import datasets
     from PIL import Image
 
-    rng = random.Random(num_rows)  # noqa: S311  (pictures, no secrets)
+    rng = random.Random(num_rows)
     pictures = []
     for _ in range(NUM_IMAGES):
         noise = Image.frombytes("RGB", (16, 12), rng.randbytes(16 * 12 * 3))
@@ -302,17 +321,21 @@ def document_cases(cache: Path, size: int, peer: Path | None) -> list[Case]:
     ours = [*pytest, "-p", "no:hypothesispytest", str(cache / f"ours_{size}"), "--lmms-output-path", "{out}",
             "--lmms-batch-size", "16"]  # fmt: skip
     if size == NUM_LONG:
-        return [Case("long in process", ours, size, env=hub), Case("long -n 2", [*ours, "-n", "2"], size, env=hub)]
+        return [
+            Case("long in process", ours, size, env=hub, warms_up=True),
+            Case("long -n 2", [*ours, "-n", "2"], size, env=hub),
+        ]
     dummy = ["--lmms-model", "dummy", "--lmms-model-args", "response=Yes"]
     cases = [
-        Case(f"ours {size}", [*ours, *dummy], size, env=hub),
+        Case(f"ours {size}", [*ours, *dummy], size, env=hub, warms_up=True),
         Case(f"ours -n 2 {size}", [*ours, *dummy, "-n", "2"], size, env=hub),
     ]
     if peer is not None:
         theirs = [str(peer), "-m", "lmms_eval", "--model", "dummy", "--model_args", "response=Yes", "--tasks",
                   f"mme_{size}", "--include_path", str(cache / f"peer_{size}"), "--batch_size", "1", "--output_path",
                   "{out}", "--log_samples"]  # fmt: skip
-        cases.insert(0, Case(f"{PEER} {size}", theirs, size, env={"HF_HOME": str(cache / "hub_peer")}))
+        env = {"HF_HOME": str(cache / "hub_peer")}
+        cases.insert(0, Case(f"{PEER} {size}", theirs, size, env=env, warms_up=True))
     return cases
 
 
@@ -351,7 +374,9 @@ def middle(measured: Measured, name: str, figure: str) -> float | None:
 
 def rows_of_runs(measured: Measured) -> list[Row]:
     """Every command with its medians."""
-    rows = [("command", "runs", "wall s", "min to max", "CPU s", "peak MiB: one process", "first", "all together")]
+    rows: list[Row] = [
+        ("command", "runs", "wall s", "min to max", "CPU s", "peak MiB: one process", "first", "all together")
+    ]
     for name, runs in measured.items():
         good = [r for r in runs if r.problem is None]
         if not good:
@@ -455,19 +480,13 @@ def main() -> None:
     cases = [*start_cases(cache), *(case for size in sizes for case in document_cases(cache, size, peer))]
     repeats = 1 if options.quick else options.repeats
     measured: dict[str, list[Run]] = {case.name: [] for case in cases}
-    for number in range(repeats + 1):
-        for case in cases:
-            is_warm_up = number == 0
-            if is_warm_up and case.name not in (f"{PEER} {case.num_documents}", f"ours {case.num_documents}",
-                                                "long in process"):  # fmt: skip
-                continue
-            run = measure(case, cache / "work")
-            what = "warm-up" if is_warm_up else f"{number}/{repeats}"
-            print(f"[{what}] {case.name}: {run.wall_seconds:.2f} s {run.problem or ''}", file=sys.stderr, flush=True)
-            if not is_warm_up:
-                measured[case.name].append(run)
+    try:
+        measure_all(cases, measured, cache / "work", repeats)
+    except KeyboardInterrupt:
+        print("stopped; what there is:", file=sys.stderr)
+    measured = {name: runs for name, runs in measured.items() if runs}
     about_machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
-    print(f"{about}; {about_machine}; median of {repeats}\n")
+    print(f"{about}; {about_machine}; median of {max(map(len, measured.values()), default=0)}\n")
     print(show(rows_of_runs(measured), markdown=options.markdown), end="\n\n")
     print(show(rows_of_answers(measured), markdown=options.markdown))
     if options.json:

@@ -138,7 +138,7 @@ def build_tokenizer() -> Qwen2Tokenizer:
     )
     core.train_from_iterator(_corpus(), trainer)
     vocab: dict[str, int] = core.get_vocab()
-    merges = json.loads(core.to_str())["model"]["merges"]
+    merges: list[Any] = json.loads(core.to_str())["model"]["merges"]
     tokenizer = Qwen2Tokenizer(
         vocab=vocab,
         merges=[tuple(pair) for pair in merges],
@@ -171,7 +171,7 @@ def _corpus() -> Iterator[str]:
 
 def build_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     """Return the shape of the model: 4 vision layers and 5 language layers, all 128 wide."""
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
+    ids: dict[str, Any] = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
     vision = {
         "depth": 4,
         "hidden_size": 128,
@@ -201,6 +201,7 @@ def build_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
         "initializer_range": 0.06,
         "tie_word_embeddings": True,
     }
+    beginning: dict[str, Any] = {"initializer_range": 0.06}
     return Qwen2_5_VLConfig(
         text_config=text,
         vision_config=vision,
@@ -209,7 +210,7 @@ def build_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
-        initializer_range=0.06,
+        **beginning,
     )
 
 

@@ -1,0 +1,233 @@
+"""A task YAML, its includes and functions, groups and tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_lmms.errors import TaskError
+from pytest_lmms.tasks.candidates import is_candidate, yaml_files
+from pytest_lmms.tasks.load import index_tasks, load_group, load_task, read_merged
+
+MINIMAL = "task: toy\ndataset_path: json\ntest_split: train\n"
+
+
+def write(folder: Path, **files: str) -> Path:
+    """Write `name.yaml` (or `name.py` for names that start with py_) for each argument."""
+    for name, text in files.items():
+        if name.startswith("py_"):
+            (folder / f"{name[3:]}.py").write_text(text)
+        else:
+            (folder / f"{name}.yaml").write_text(text)
+    return folder / "toy.yaml"
+
+
+# --- include ------------------------------------------------------------------------------------------------------
+
+
+def test_own_keys_win_over_included_ones(tmp_path):
+    path = write(tmp_path, toy="include: base.yaml\nrepeats: 3\n" + MINIMAL, base="repeats: 2\nnum_fewshot: 5\n")
+    spec = load_task(path).spec
+    assert (spec.repeats, spec.num_fewshot) == (3, 5)
+
+
+def test_of_a_list_of_includes_earlier_ones_win(tmp_path):
+    path = write(tmp_path, toy="include: [a.yaml, b.yaml]\n" + MINIMAL, a="repeats: 2\n", b="repeats: 4\nnum_fewshot: 1\n")
+    spec = load_task(path).spec
+    assert (spec.repeats, spec.num_fewshot) == (2, 1)
+
+
+def test_includes_nest_and_replace_whole_values(tmp_path):
+    path = write(
+        tmp_path,
+        toy="include: a.yaml\ngeneration_kwargs: {temperature: 0}\n" + MINIMAL,
+        a="include: b.yaml\n",
+        b="generation_kwargs: {max_new_tokens: 7}\nrepeats: 2\n",
+    )
+    spec = load_task(path).spec
+    assert spec.generation_kwargs == {"temperature": 0}
+    assert spec.repeats == 2
+
+
+def test_an_include_is_relative_to_the_file_that_has_it(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.yaml").write_text("include: b.yaml\n")
+    (tmp_path / "deep" / "b.yaml").write_text("repeats: 9\n")
+    assert load_task(write(tmp_path, toy="include: deep/a.yaml\n" + MINIMAL)).spec.repeats == 9
+
+
+def test_one_file_may_be_included_twice_on_two_ways(tmp_path):
+    path = write(
+        tmp_path, toy="include: [a.yaml, b.yaml]\n" + MINIMAL,
+        a="include: base.yaml\n", b="include: base.yaml\n", base="repeats: 2\n",
+    )  # fmt: skip
+    assert load_task(path).spec.repeats == 2
+
+
+def test_errors_keep_the_line_of_the_file_a_value_comes_from(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "include: base.yaml\n", base="\n\nrepeats: 2\n")
+    merged = read_merged(path.resolve())
+    assert merged.where("repeats") == f"{tmp_path / 'base.yaml'}:3"
+    assert merged.where("task") == f"{path}:1"
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    import os
+
+    path = write(tmp_path, toy=MINIMAL + "include: base.yaml\n", base="repeats: 2\n")
+    assert load_task(path).spec.repeats == 2
+    (tmp_path / "base.yaml").write_text("repeats: 33\n")
+    os.utime(tmp_path / "base.yaml", ns=(1, 1))
+    assert load_task(path).spec.repeats == 33
+
+
+# --- !function ----------------------------------------------------------------------------------------------------
+
+
+def test_a_function_is_found_beside_the_yaml_before_any_package_of_that_name(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "doc_to_text: !function json.f\n", py_json="def f(doc): return 'beside'\n")
+    assert load_task(path).render_text({}) == "beside"
+
+
+def test_a_function_may_come_from_an_installed_module(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "doc_to_text: !function posixpath.basename\n")
+    assert load_task(path).spec.doc_to_text("a/b") == "b"
+
+
+def test_a_function_of_an_included_yaml_is_found_beside_that_yaml(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "b.yaml").write_text("doc_to_text: !function utils.f\n")
+    (tmp_path / "base" / "utils.py").write_text("def f(doc): return 'of base'\n")
+    path = write(tmp_path, toy="include: base/b.yaml\n" + MINIMAL, py_utils="def f(doc): return 'of toy'\n")
+    assert load_task(path).render_text({}) == "of base"
+
+
+def test_two_folders_utils_stay_apart_and_sys_path_is_untouched(tmp_path):
+    import sys
+
+    before = list(sys.path)
+    said = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        path = write(tmp_path / name, toy=MINIMAL + "doc_to_text: !function utils.f\n",
+                     py_utils=f"def f(doc): return {name!r}\n")
+        said.append(load_task(path).render_text({}))
+    assert said == ["a", "b"]
+    assert sys.path == before
+
+
+def test_files_beside_a_yaml_may_import_one_another_relatively(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "doc_to_text: !function utils.f\n",
+                 py_utils="from .helper import x\ndef f(doc): return x\n", py_helper="x = 'help'\n")  # fmt: skip
+    assert load_task(path).render_text({}) == "help"
+
+
+def test_a_function_in_a_subfolder_is_named_with_dots(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "text.py").write_text("def f(doc): return 'sub'\n")
+    assert load_task(write(tmp_path, toy=MINIMAL + "doc_to_text: !function code.text.f\n")).render_text({}) == "sub"
+
+
+def test_loading_imports_no_code_of_the_task(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "doc_to_text: !function utils.f\n", py_utils="raise RuntimeError\n")
+    task = load_task(path)
+    with pytest.raises(TaskError, match=r"toy\.yaml:4: !function utils\.f: importing utils failed with RuntimeError"):
+        task.render_text({})
+
+
+# --- kinds of YAML ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL, True),
+        ("group: g\ntask: [a]\n", True),
+        ("task: toy\ninclude: base.yaml\n", True),
+        ("task: build\ncmds: [make]\n", False),
+        ("# task: toy\ndataset_path: x\n", False),
+        ("  task: toy\ndataset_path: x\n", False),
+        ("", False),
+    ],
+)
+def test_a_cheap_look_tells_what_may_be_a_task(tmp_path, text, expected):
+    assert is_candidate(write(tmp_path, toy=text)) is expected
+
+
+def test_yamls_in_folders_of_environments_and_caches_are_not_looked_at(tmp_path):
+    for name in (".git", "node_modules", "venv", "mine"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, toy=MINIMAL)
+    assert list(yaml_files(tmp_path)) == [tmp_path / "mine" / "toy.yaml"]
+
+
+# --- fields -------------------------------------------------------------------------------------------------------
+
+
+def test_a_tag_may_be_a_name_or_a_list(tmp_path):
+    assert load_task(write(tmp_path, toy=MINIMAL + "tag: a\n")).spec.tag == ("a",)
+    assert load_task(write(tmp_path, toy=MINIMAL + "tag: [a, b]\n")).spec.tag == ("a", "b")
+
+
+def test_the_test_split_wins_over_the_validation_split(tmp_path):
+    assert load_task(write(tmp_path, toy=MINIMAL + "validation_split: v\n")).spec.split == "train"
+    assert load_task(write(tmp_path, toy="task: toy\ndataset_path: json\nvalidation_split: v\n")).spec.split == "v"
+
+
+def test_a_dataset_name_of_digits_stays_text(tmp_path):
+    assert load_task(write(tmp_path, toy=MINIMAL + "dataset_name: 2024\n")).spec.dataset_name == "2024"
+
+
+def test_the_version_is_read_from_a_mapping_and_from_a_list(tmp_path):
+    assert load_task(write(tmp_path, toy=MINIMAL + "metadata: {version: 1.5}\n")).spec.version == 1.5
+    assert load_task(write(tmp_path, toy=MINIMAL + "metadata:\n  - version: 2.0\n")).spec.version == 2.0
+
+
+def test_generation_settings_of_a_task_that_generates_nothing_are_refused(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "output_type: multiple_choice\ngeneration_kwargs: {temperature: 0}\n")
+    with pytest.raises(TaskError, match="make no sense with output_type multiple_choice"):
+        load_task(path)
+
+
+# --- groups and tags ----------------------------------------------------------------------------------------------
+
+
+def test_the_index_knows_tasks_groups_and_tags(tmp_path):
+    write(
+        tmp_path, a=MINIMAL.replace("toy", "a") + "tag: t\n", b="include: base.yaml\n" + MINIMAL.replace("toy", "b"),
+        base="tag: t\n", g="group: g\ntask: [t, c]\n", c=MINIMAL.replace("toy", "c"), h="group: h\ntask: g\n",
+    )  # fmt: skip
+    index = index_tasks([tmp_path])
+    assert sorted(index.tasks) == ["a", "b", "c"]
+    assert index.tags == {"t": ["a", "b"]}
+    assert [p.stem for p in index.expand(["g"])] == ["a", "b", "c"]
+    assert [p.stem for p in index.expand(["c", "h", "[ab]"])] == ["c", "a", "b"]
+    assert index.groups_of("a") == {"t", "g", "h"}
+
+
+def test_a_group_may_list_members_as_mappings(tmp_path):
+    path = tmp_path / "g.yaml"
+    path.write_text("group: g\ntask:\n  - task: a\n  - b\n")
+    assert load_group(path).members == ("a", "b")
+
+
+def test_groups_that_name_each_other_do_not_hang(tmp_path):
+    write(tmp_path, g="group: g\ntask: [h]\n", h="group: h\ntask: [g]\n")
+    with pytest.raises(TaskError, match="'g'|'h'"):
+        index_tasks([tmp_path]).expand(["g"])
+
+
+def test_a_name_defined_twice_is_an_error_only_for_who_asks_for_it(tmp_path):
+    write(tmp_path, x=MINIMAL, y=MINIMAL, z=MINIMAL.replace("toy", "z"))
+    index = index_tasks([tmp_path])
+    assert [p.stem for p in index.expand(["z"])] == ["z"]
+    with pytest.raises(TaskError, match=r"defined twice: in .*x\.yaml and in .*y\.yaml"):
+        index.expand(["toy"])
+
+
+def test_a_broken_task_is_kept_aside_with_its_error(tmp_path):
+    write(tmp_path, toy=MINIMAL, bad="task: [\ndataset_path: x\n")
+    index = index_tasks([tmp_path])
+    assert list(index.tasks) == ["toy"]
+    assert [p.name for p in index.broken] == ["bad.yaml"]
