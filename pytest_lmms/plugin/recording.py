@@ -42,7 +42,7 @@ def summarise_decoded(record: Mapping[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _summary(
+def _summary(  # noqa: PLR0917
     task: str, doc_id: int, status: str, by_filter: Mapping[str, Any], score_key: str, tokens: list[int | None],
     num_cached: int,
 ) -> dict[str, Any]:  # fmt: skip
@@ -68,7 +68,8 @@ class Recorder:
         self._shard: Shard | None = None
         self._noted: set[str] = set()
         hook = session.config.hook
-        self._observe = hook.pytest_lmms_document_recorded if hook.pytest_lmms_document_recorded.get_hookimpls() else None
+        observe = hook.pytest_lmms_document_recorded
+        self._observe = observe if observe.get_hookimpls() else None
         self.extra_scores = self._extra_scores if hook.pytest_lmms_score.get_hookimpls() else None
         self._suspects = frozenset(session.ours.get("suspects", ()))
         self._known = index_shards(self.folder.shards) if session.is_replacement else None

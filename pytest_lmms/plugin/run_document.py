@@ -102,7 +102,8 @@ class Runner:
         else:
             assert self.active_line is not None  # noqa: S101
             record = self._answer(item, self.active_line)
-        self.report(item, record, failure=failure, started=started)
+        if self.session.usage_error is None:  # told once, at the end, and by no document
+            self.report(item, record, failure=failure, started=started)
         pytest_session = item.session
         stopping = pytest_session.shouldfail or pytest_session.shouldstop
         if next_item is None or stopping or next_item.parent is not task_file:

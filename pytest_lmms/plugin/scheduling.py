@@ -424,6 +424,7 @@ class XdistController:
         self.is_running = False
         self.scheduler: BlockScheduling | None = None
         self._nodes: list[Any] = []
+        self._reported: set[str] = set()
         self._num_failed = 0
         self._is_stopping = False
 
@@ -494,10 +495,11 @@ class XdistController:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         """After `--maxfail` failures let workers give up what they have queued; xdist would have them finish it."""
+        self._reported.add(report.nodeid)
         self._num_failed += report.failed
         maxfail = self.config.getoption("maxfail", 0)
         if maxfail and self._num_failed >= maxfail and not self._is_stopping:
-            dsession = self.config.pluginmanager.get_plugin("dsession")
+            dsession: Any = self.config.pluginmanager.get_plugin("dsession")
             dsession.shouldstop = dsession.shouldstop or f"stopping after {self._num_failed} failures"
             self._stop_workers(only_running=True)
 
@@ -517,7 +519,7 @@ class XdistController:
     def _await_workers(self) -> None:
         """Wait for workers to end, and take the reports that still come."""
         deadline = time.monotonic() + STOP_SECONDS
-        dsession = self.config.pluginmanager.get_plugin("dsession")
+        dsession: Any = self.config.pluginmanager.get_plugin("dsession")
         while time.monotonic() < deadline:
             try:
                 name, values = dsession.queue.get(timeout=0.1 if self._nodes else 0.0)
@@ -574,7 +576,8 @@ class XdistController:
                 continue
             record = index.read(place)
             recovered.add(nodeid)
-            self._report(nodeid, record, node=node)
+            if nodeid not in self._reported:  # it may have died between the report and the word that it is done
+                self._report(nodeid, record, node=node)
         return recovered
 
     def _give_up(self, nodeid: str, crashes: int) -> None:

@@ -165,7 +165,7 @@ def _process(*, is_worker: bool) -> list[Any]:
 
 def _running(info: Mapping[str, Any]) -> int | None:
     """The process that a run folder is in use by; None when it is free, or another machine's."""
-    host, pid = info.get("process") or (None, None)
+    host, pid = info.get("process") or ("", 0)
     if info.get("status") != "running" or host != socket.gethostname() or pid == os.getpid():
         return None
     try:

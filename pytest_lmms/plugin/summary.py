@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,29 +65,47 @@ def alike(message: str) -> str:
     return re.sub(r"\d+", "N", re.sub(r"[\w./:-]*\[\d+\]", "a document", first))[:200]
 
 
+@dataclass
+class AlikeErrors:
+    """Errored documents with one message."""
+
+    first: str
+    """Id of the first one."""
+    message: str
+    number: int = 0
+
+
 class Errors:
     """Groups errored documents by message, and says which of them are worth showing in full."""
 
     def __init__(self) -> None:
-        self.groups: dict[str, list[int | str]] = {}
-        """By common message: how many, the first one's id, its first line."""
+        self.groups: dict[str, AlikeErrors] = {}
         self.num_shown = 0
+
+    @property
+    def number(self) -> int:
+        """How many documents."""
+        return sum(group.number for group in self.groups.values())
 
     def admit(self, nodeid: str, message: str) -> bool:
         """Count one; whether it is to be shown in full."""
-        group = self.groups.setdefault(alike(message), [0, nodeid, message.strip().partition("\n")[0]])
-        group[0] += 1  # type: ignore[operator]
-        is_shown = group[0] <= ALIKE_SHOWN and self.num_shown < FAILURES_SHOWN  # type: ignore[operator]
+        key = alike(message)
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = AlikeErrors(nodeid, message.strip().partition("\n")[0][:300])
+        group.number += 1
+        is_shown = group.number <= ALIKE_SHOWN and self.num_shown < FAILURES_SHOWN
         self.num_shown += is_shown
         return is_shown
 
     def lines(self) -> Iterator[str]:
         """One line a group, the largest first."""
-        ordered = sorted(self.groups.values(), key=lambda g: -g[0])  # type: ignore[operator]
-        for number, nodeid, message in ordered[:GROUPS_SHOWN]:
-            yield f"{number:>7,} x {str(message)[:300]}" + (f" (first: {nodeid})" if number != 1 else "")
+        ordered = sorted(self.groups.values(), key=lambda group: -group.number)
+        for group in ordered[:GROUPS_SHOWN]:
+            first = f" (first: {group.first})" if group.number > 1 else ""
+            yield f"{group.number:>7,} x {group.message}{first}"
         if len(ordered) > GROUPS_SHOWN:
-            rest = sum(g[0] for g in ordered[GROUPS_SHOWN:])  # type: ignore[misc]
+            rest = sum(group.number for group in ordered[GROUPS_SHOWN:])
             yield f"{rest:>7,} with {len(ordered) - GROUPS_SHOWN} other messages"
 
 
@@ -97,7 +116,7 @@ class Progress:
         self.config = config
         self.reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         writer = getattr(self.reporter, "_tw", None)
-        is_terminal = writer is not None and bool(self.reporter.isatty)
+        is_terminal = writer is not None and bool(getattr(self.reporter, "isatty", False))
         self.is_shown = is_terminal and config.get_verbosity() == 0
         self.total = 0
         self.done = 0
@@ -356,12 +375,11 @@ class Summary:
         for complaint in self.finished.complaints:
             terminalreporter.write_line(complaint, red=True)
         if self.errors.groups:
-            number = sum(g[0] for g in self.errors.groups.values())  # type: ignore[misc]
-            terminalreporter.write_line(f"Errored documents: {number:,}", red=True)
+            terminalreporter.write_line(f"Errored documents: {self.errors.number:,}", red=True)
             for line in self.errors.lines():
                 terminalreporter.write_line(line)
-        if (line := efficiency_line(results)) is not None:
-            terminalreporter.write_line(line)
+        if (costs := efficiency_line(results)) is not None:
+            terminalreporter.write_line(costs)
         path = self.session.run_path
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())

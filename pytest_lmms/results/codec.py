@@ -16,8 +16,8 @@ from typing import Any
 _PLAIN = (str, int, bool, type(None))
 _PLAIN_TYPES = frozenset(_PLAIN)
 _TEXT = frozenset({str})
-MARK = '"$'
-"""A line without this text holds nothing to decode."""
+MARK = b'"$'
+"""JSON without these bytes holds nothing to decode."""
 
 
 def encode(value: Any) -> Any:
@@ -44,8 +44,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode("ascii")}
     if isinstance(value, (str, int, float, list)):  # subclasses: numpy's float64 is a float
-        plain = next(t for t in (str, int, float, list) if isinstance(value, t))
-        return encode(plain(value))
+        base: Any = next(t for t in (str, int, float, list) if isinstance(value, t))
+        return encode(base(value))
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         if getattr(value, "ndim", 0) == 0:
             return encode(value.tolist())

@@ -58,7 +58,7 @@ class Efficiency:
             if not record.get("num_cached"):
                 self.fresh_output_tokens = _plus(self.fresh_output_tokens, o)
         self.docs_with_token_counts += known
-        first = next(iter(record["scores"].values()), {})
+        first: Mapping[str, Any] = next(iter(record["scores"].values()), {})
         number = number_of(first, score_key)
         if number is not None:
             self.has_score = True
@@ -70,6 +70,18 @@ class Efficiency:
                 self.first_token.setdefault(source, []).append(ttft)
             if tpot is not None:
                 self.per_token.setdefault(source, []).append(tpot)
+
+    def absorb(self, other: Efficiency) -> None:
+        """Count everything that another one has counted."""
+        for name in ("docs", "docs_with_token_counts", "correct"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("input_tokens", "output_tokens", "reasoning_tokens", "fresh_output_tokens"):
+            setattr(self, name, _plus(getattr(self, name), getattr(other, name)))
+        self.has_score = self.has_score or other.has_score
+        self.intervals |= other.intervals
+        for name in ("first_token", "per_token"):
+            for source, seconds in getattr(other, name).items():
+                getattr(self, name).setdefault(source, []).extend(seconds)
 
     def summary(self) -> dict[str, Any]:
         """The keys that lmms-eval writes under `efficiency`."""

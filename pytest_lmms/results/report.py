@@ -18,7 +18,6 @@ from pytest_lmms.scoring.metrics import EVERY_TASK
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.render import Task
 
-
 MAX_ERRORS_LISTED = 100
 MAX_ERROR_CHARS = 500
 
@@ -79,9 +78,10 @@ def finish_run(
             errors.append({"task": task, "doc_id": record["doc_id"], "error": message[:MAX_ERROR_CHARS]})
         score_key = tasks[task].spec.score_key
         by_task[task].add(record, score_key)
-        overall.add(record, score_key)
 
     index = folder.merge(keep_samples=settings.log_samples, each=each)
+    for efficiency in by_task.values():
+        overall.absorb(efficiency)
     totals = {n["task"]: n["num_documents"] for n in index.notes if "num_documents" in n}
     finished = Finished({})
     args = SimpleNamespace(**settings.resolved() | {"output_path": str(folder.path)})
@@ -132,7 +132,7 @@ def finish_run(
             "overall": overall.summary(),
             "by_task": {name: e.summary() for name, e in by_task.items()},
         },
-        **overall_throughput(overall),
+        "throughput": overall.throughput(),
         "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},
@@ -147,11 +147,6 @@ def finish_run(
         if folder.shards.is_dir() and not any(folder.shards.iterdir()):
             folder.shards.rmdir()
     return finished
-
-
-def overall_throughput(overall: Efficiency) -> dict[str, Any]:
-    """The run-level figures, under `throughput`."""
-    return {"throughput": overall.throughput()}
 
 
 def _config(task: Task) -> dict[str, Any]:

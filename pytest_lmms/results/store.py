@@ -14,6 +14,7 @@ what was in its hands. Memory does not grow with the size of records: merging re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,25 +26,23 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from pytest_lmms.errors import StoreError, explain
+from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import Record
 from pytest_lmms.results.codec import MARK, decode, encode, plain
 
 SCHEMA_VERSION = 1
-_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as one shard line.
+    """A record as one shard line: what aggregation needs, then its rows of the samples file, separated by tabs.
+
+    JSON writes a tab inside a text as ``\\t``, so none can be mistaken. Merging reads the first part only and copies
+    the others as they are, however long their texts.
 
     Raises:
-        TypeError: A score or target holds something that cannot be stored.
+        TypeError: A score holds something that cannot be stored.
     """
     value: dict[str, Any] = {"task": record.task, "doc_id": record.doc_id, "status": record.status}
-    value["doc_hash"] = record.doc_hash
-    value["input"] = record.input
-    value["target"] = encode(record.target)
-    value["resps"] = record.resps
-    value["filtered_resps"] = encode(record.filtered_resps)
     value["scores"] = encode(record.scores)
     value["token_counts"] = [[t.input_tokens, t.output_tokens, t.reasoning_tokens] for t in record.token_counts]
     if record.timings:
@@ -55,62 +54,62 @@ def encode_record(record: Record) -> bytes:
         value["num_cached"] = record.num_cached
     if record.error is not None:
         value["error"] = record.error
-    if record.flags:
-        value["flags"] = list(record.flags)
-    return _dumps(value).encode("utf-8", "surrogatepass") + b"\n"
+    return b"\t".join([dumps(value), *(dumps(row) for row in sample_rows(record))]) + b"\n"
 
 
 def decode_record(line: bytes) -> dict[str, Any] | None:
-    """A shard line as a mapping, scores as they were; None for a line that a kill cut short, or a note."""
+    """The first part of a shard line, scores as they were; None for a line that a kill cut short, or a note."""
+    head = line.partition(b"\t")[0]
     try:
-        text = line.decode("utf-8", "surrogatepass")
-        value = json.loads(text)
+        value = loads(head)
     except ValueError:
         return None
     if not isinstance(value, dict) or "doc_id" not in value:
         return None
-    if MARK in text:
-        for key in ("target", "filtered_resps", "scores"):
-            value[key] = decode(value[key])
+    if MARK in head:
+        value["scores"] = decode(value["scores"])
     return value
 
 
-def sample_lines(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A decoded record as lmms-eval's JSONL rows: one a filter, flattened, deduplicated.
+def sample_rows(record: Record) -> list[dict[str, Any]]:
+    """A record as lmms-eval's JSONL rows: one a filter, flattened, deduplicated.
 
     `resps` is left out where it equals `filtered_resps`. Beyond lmms-eval's fields a row has `status`, and, where
     there is something to say, `filter` (in tasks with several), `error`, `flags`, `timings` and `num_cached`.
     """
-    tokens = [
-        None if i is None and o is None and r is None
-        else {"input_tokens": i, "output_tokens": o, "reasoning_tokens": r}
-        for i, o, r in value["token_counts"]
+    target = record.target
+    shared: dict[str, Any] = {"doc_hash": record.doc_hash, "status": record.status}
+    shared["token_counts"] = [
+        None if t.input_tokens is None and t.output_tokens is None and t.reasoning_tokens is None
+        else {"input_tokens": t.input_tokens, "output_tokens": t.output_tokens, "reasoning_tokens": t.reasoning_tokens}
+        for t in record.token_counts
     ]  # fmt: skip
-    filters = value["filtered_resps"] or {"none": []}
+    if record.error is not None:
+        shared["error"] = record.error
+    if record.flags:
+        shared["flags"] = list(record.flags)
+    if record.num_cached:
+        shared["num_cached"] = record.num_cached
+    if record.timings:
+        shared["timings"] = [
+            {"finished": t.finished, "seconds": t.seconds, "batch_size": t.batch_size,
+             "first_token_seconds": t.first_token_seconds, "seconds_per_token": t.seconds_per_token,
+             "source": t.source}
+            for t in record.timings
+        ]  # fmt: skip
+    filters = record.filtered_resps or {"none": []}
     rows = []
-    for name, answers in filters.items():
-        row: dict[str, Any] = {"doc_id": value["doc_id"], "input": value["input"]}
-        target = value["target"]
+    for name, values in filters.items():
+        row: dict[str, Any] = {"doc_id": record.doc_id, "input": record.input}
         row["target"] = target if isinstance(target, str) else "" if target is None else str(target)
-        answers = plain(answers)
-        if value["resps"] != answers:
-            row["resps"] = value["resps"]
+        answers = plain(values)
+        if record.resps != answers:
+            row["resps"] = record.resps
         row["filtered_resps"] = answers
-        row["doc_hash"] = value["doc_hash"]
-        row["status"] = value["status"]
-        row["token_counts"] = tokens
+        row |= shared
         if len(filters) > 1:
             row["filter"] = name
-        for key in ("error", "flags", "num_cached"):
-            if key in value:
-                row[key] = value[key]
-        if "timings" in value:
-            row["timings"] = [
-                {"finished": f, "seconds": s, "batch_size": b, "first_token_seconds": t, "seconds_per_token": p,
-                 "source": src}
-                for f, s, b, t, p, src in value["timings"]
-            ]  # fmt: skip
-        for metric, score in value["scores"].get(name, {}).items():
+        for metric, score in record.scores.get(name, {}).items():
             row.setdefault(metric, plain(score))
         rows.append(row)
     return rows
@@ -130,7 +129,7 @@ class Shard:
 
     def note(self, **values: Any) -> None:
         """Append something that is no record, e.g. how many documents a task has."""
-        self._file.write(_dumps({"note": values}).encode() + b"\n")
+        self._file.write(dumps({"note": values}) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -163,7 +162,7 @@ class ShardIndex:
         return value
 
 
-_HEAD = re.compile(rb'^\{"task": ("(?:[^"\\]|\\.)*"), "doc_id": (\d+), "status": "(\w+)"')
+_HEAD = re.compile(rb'^\{"task":("(?:[^"\\]|\\.)*"),"doc_id":(\d+),"status":"(\w+)"')
 
 
 def index_shards(folder: Path, *, only: str = "*.jsonl") -> ShardIndex:
@@ -184,7 +183,7 @@ def index_shards(folder: Path, *, only: str = "*.jsonl") -> ShardIndex:
                     places = index.places.setdefault(json.loads(head[1]), {})
                     index.num_duplicates += int(head[2]) in places
                     places[int(head[2])] = Place(path, start, head[3].decode())
-                elif line.startswith(b'{"note"') and line.endswith(b"}\n"):
+                elif line.startswith(b'{"note":') and line.endswith(b"}\n"):
                     index.notes.append(json.loads(line)["note"])
                 elif line.strip():
                     index.num_torn += 1
@@ -247,7 +246,7 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         """Write a JSON file, atomically."""
         path = self.path / name
-        with _replacing(path) as file:
+        with _Replacing(path) as file:
             file.write(json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
             file.write(b"\n")
         return path
@@ -272,21 +271,22 @@ class RunFolder:
         """
         index = index_shards(self.shards)
         for task, places in index.places.items():
-            lines = _read_in_order(places)
-            if keep_samples:
-                with _replacing(self.path / f"samples_{file_name(task)}.jsonl") as file:
-                    for value in lines:
-                        each(task, value)
-                        for row in sample_lines(value):
-                            file.write(_dumps(row).encode("utf-8", "surrogatepass") + b"\n")
-            else:
-                for value in lines:
+            with contextlib.ExitStack() as stack:
+                samples = None
+                if keep_samples:
+                    samples = stack.enter_context(_Replacing(self.path / f"samples_{file_name(task)}.jsonl"))
+                for line in _read_in_order(places):
+                    value = decode_record(line)
+                    if value is None:
+                        continue
                     each(task, value)
+                    if samples is not None:
+                        samples.write(line.partition(b"\t")[2].replace(b"\t", b"\n"))
         return index
 
 
-def _read_in_order(places: Mapping[int, Place]) -> Iterator[dict[str, Any]]:
-    """Records in document order. Files stay open; neighbours mostly lie in one file, one behind the other."""
+def _read_in_order(places: Mapping[int, Place]) -> Iterator[bytes]:
+    """Shard lines in document order. Files stay open; neighbours mostly lie in one file, one behind the other."""
     files: dict[Path, BinaryIO] = {}
     try:
         for doc_id in sorted(places):
@@ -296,15 +296,13 @@ def _read_in_order(places: Mapping[int, Place]) -> Iterator[dict[str, Any]]:
                 file = files[place.path] = place.path.open("rb")
             if file.tell() != place.offset:
                 file.seek(place.offset)
-            value = decode_record(file.readline())
-            if value is not None:
-                yield value
+            yield file.readline()
     finally:
         for file in files.values():
             file.close()
 
 
-class _replacing:
+class _Replacing:
     """A file that takes its name only when it is complete."""
 
     def __init__(self, path: Path) -> None:
@@ -318,7 +316,7 @@ class _replacing:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
         if kind is None:
-            os.replace(self.temporary, self.path)
+            self.temporary.replace(self.path)
         else:
             self.temporary.unlink(missing_ok=True)
 

@@ -32,7 +32,8 @@ def results_table(results: Mapping[str, Any]) -> list[str]:
             rows.append([str(values["alias"]), "", "(no metric)", "", "", "", *(
                 str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
     keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
-    return _layout([[r[i] for i in keep] for r in [head, *rows]], left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
+    shown = [[r[i] for i in keep] for r in [head, *rows]]
+    return _layout(shown, left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
 
 
 def _tells(cell: str) -> bool:

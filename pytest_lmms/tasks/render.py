@@ -280,7 +280,9 @@ def _compile(text: str, where: str) -> Any:
         raise TaskError(explain(f"template does not parse: {e.message}", where=where)) from e
 
 
-def build_generation(values: Mapping[str, Any], *, seed: int | None = None, where: str = "generation_kwargs") -> Generation:
+def build_generation(
+    values: Mapping[str, Any], *, seed: int | None = None, where: str = "generation_kwargs"
+) -> Generation:
     """Build generation settings from a YAML's or a user's mapping.
 
     Raises:

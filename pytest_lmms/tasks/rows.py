@@ -149,7 +149,9 @@ class ListRows:
 
         def plain(value: Any) -> Any:
             if isinstance(value, _MediaFile):
-                return {"bytes": value.path.read_bytes(), "path": value.path.name} if value.kind != "video" else str(value.path)
+                if value.kind == "video":
+                    return str(value.path)
+                return {"bytes": value.path.read_bytes(), "path": value.path.name}
             if isinstance(value, list):
                 return [plain(v) for v in value]
             return value
@@ -466,7 +468,9 @@ def _explained(spec: TaskSpec, source: str, where: str, error: Exception) -> Dat
     elif "BuilderConfig" in str(error):
         remedy = "correct dataset_name in the YAML"
     else:
-        remedy = "go online once, or set HF_HOME to a cache that has it, or try the task on its miniature: --lmms-data mini"
+        remedy = (
+            "go online once, or set HF_HOME to a cache that has it, or try the task on its miniature: --lmms-data mini"
+        )
     return DatasetError(
         explain(f"the dataset of task {spec.task} ({source}) cannot be opened: {reason}", where=where, remedy=remedy)
     )

@@ -8,15 +8,16 @@ tests that need workers, signals or a fresh interpreter use `pytester.runpytest_
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from _pytest.pytester import SysModulesSnapshot
 
 DEFAULTS: dict[str, Any] = {
     "dataset_path": "nobody/has-this-dataset",
@@ -71,16 +72,26 @@ def _write_task(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _imported_once() -> None:
-    """Import everything a run may import: pytester forgets, after each run in process, what that run imported."""
+def _imported_once() -> Iterator[None]:
+    """Let pytester forget, after each run in process, what that run imported, but for installed packages.
+
+    Compiled modules cannot be imported twice, and importing the others again would cost a second a run.
+    """
     import pytest_lmms
 
-    for name in ("datasets", "hypothesis"):  # the second by its plugin
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name)
     for module in pkgutil.walk_packages(pytest_lmms.__path__, "pytest_lmms."):
         if "_catalog" not in module.name:
             importlib.import_module(module.name)
+    forget = SysModulesSnapshot.restore
+
+    def restore(snapshot: SysModulesSnapshot) -> None:
+        kept = {n: m for n, m in sys.modules.items() if "site-packages" in (getattr(m, "__file__", None) or "")}
+        forget(snapshot)
+        sys.modules.update({n: m for n, m in kept.items() if n not in sys.modules})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SysModulesSnapshot, "restore", restore)
+        yield
 
 
 @pytest.fixture

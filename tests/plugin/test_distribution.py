@@ -74,7 +74,10 @@ class FakeConfig:
     def __init__(self, workers):
         self.workers = workers
         self.complaints = []
-        self.hook = SimpleNamespace(pytest_collectreport=lambda report: self.complaints.append(report))
+        self.hook = SimpleNamespace(pytest_collectreport=self._complain)
+
+    def _complain(self, report):
+        self.complaints.append(report)
 
     def getvalue(self, name):
         return ["popen"] * self.workers
@@ -122,7 +125,7 @@ class Floor:
         return False
 
     def work(self, *nodes):
-        while any([self.step(node) for node in nodes or self.nodes]):
+        while any([self.step(node) for node in nodes or self.nodes]):  # noqa: C419  (each takes its step)
             if self.scheduler.tests_finished:  # as xdist does
                 for node in self.scheduler.nodes:
                     node.shutdown()
@@ -137,7 +140,9 @@ class Floor:
         return sorted(i for done in self.done.values() for i in done)
 
 
-@pytest.mark.parametrize(("number", "workers", "batch_size"), [(1000, 2, 1), (1000, 4, 8), (3, 2, 1), (5, 4, 2), (1, 4, 1)])
+@pytest.mark.parametrize(
+    ("number", "workers", "batch_size"), [(1000, 2, 1), (1000, 4, 8), (3, 2, 1), (5, 4, 2), (1, 4, 1)]
+)
 def test_every_document_goes_out_once_and_every_worker_is_sent_home(number, workers, batch_size):
     floor = Floor(ids_of("a", number), workers=workers, batch_size=batch_size)
     floor.work()
@@ -185,8 +190,6 @@ def test_without_documents_every_worker_is_sent_home_at_once():
 
 
 def test_workers_that_collected_differently_get_nothing():
-    floor = Floor.__new__(Floor)
-    Floor.__init__(floor, ids_of("a", 3), workers=2)
     other = FakeConfig(2)
     scheduler = BlockScheduling(
         other, batch_size=1, window=4, give_up=lambda *_: None, recover=lambda *_: (), suspects={}
@@ -401,10 +404,10 @@ def test_the_worker_that_replaces_another_gets_its_place(lab):  # noqa: F811
     lab.task(24)
     lab.plan(kills_once=[3])
     assert lab.run("-n", "2").code == 0
-    slots = dict((worker, slot) for slot, worker in lab.slots())
-    assert sorted(slots)[-1] == "gw2"
-    dead = ({"gw0", "gw1"} & set(slots)) - {max(slots, key=lambda w: (slots[w] != slots["gw2"], w))}
-    assert slots["gw2"] in {slots[w] for w in dead}
+    slots = {worker: slot for slot, worker in lab.slots()}
+    (killed,) = [line.split()[1] for line in (lab.path / "asked").read_text().splitlines() if line.startswith("3 ")][:1]
+    assert killed in ("gw0", "gw1")
+    assert slots["gw2"] == slots[killed]
 
 
 def test_a_document_that_always_kills_its_worker_becomes_one_error_and_the_others_are_scored(lab):  # noqa: F811
@@ -436,7 +439,7 @@ def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(lab):  
     lab.task(6)
     lab.plan(kills_once=[2], leaves_child=True)
     with killed_at_the_end(lab.path / "child"):
-        run = lab.run("-n", "1", timeout=50)
+        run = lab.run("-n", "1", timeout=200)
     assert run.code == 0, run
     assert lab.results["counts"]["n_scored"] == 6
 

@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_and_equals_an_undisturbed_one(lab, workers):  # no
     lab.plan(seconds=0.05)
     assert interrupt(lab, signal.SIGKILL, *workers, group=True).code == -signal.SIGKILL
     assert not (lab.run_path / "results.json").exists()
-    in_flight = len(workers) and 2 or 1
+    in_flight = 2 if workers else 1
     lab.plan()
     run = lab.run("--lmms-resume", *workers)
     assert run.code == 0, run

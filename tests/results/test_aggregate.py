@@ -125,7 +125,9 @@ def finish(tmp_path, task_of):
             shard.write(record)
         return finish_run(
             folder,
-            Expected(documents={"toy": range(expected)}, paths={"toy": tmp_path / "toy.yaml"}, reason_incomplete=reason),
+            Expected(
+                documents={"toy": range(expected)}, paths={"toy": tmp_path / "toy.yaml"}, reason_incomplete=reason
+            ),
             RunConfig(model="dummy"),
             status=status,
         )

@@ -60,7 +60,8 @@ def test_a_batch_is_timed_once():
 
 
 @pytest.mark.parametrize(
-    ("intervals", "seconds"), [([], None), ([(0, 1)], 1), ([(0, 2), (1, 3)], 3), ([(0, 1), (5, 6)], 2), ([(0, 9), (1, 2)], 9)]
+    ("intervals", "seconds"),
+    [([], None), ([(0, 1)], 1), ([(0, 2), (1, 3)], 3), ([(0, 1), (5, 6)], 2), ([(0, 9), (1, 2)], 9)],
 )
 def test_time_is_counted_once_however_many_workers_answer(intervals, seconds):
     assert union_seconds(intervals) == seconds

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pytest_lmms.records import Record, Timing, TokenCounts
-from pytest_lmms.results.store import decode_record, encode_record, sample_lines
+from pytest_lmms.results.store import sample_rows
 
 
 def lines(**fields):
     base = {"task": "toy", "doc_id": 3, "status": "scored", "doc_hash": "ab", "input": "What?", "target": "cat"}
-    return sample_lines(decode_record(encode_record(Record(**{**base, **fields}))))
+    return sample_rows(Record(**{**base, **fields}))
 
 
 def test_a_line_has_the_fields_that_people_read():

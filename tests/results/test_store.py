@@ -15,7 +15,8 @@ from pytest_lmms.results.store import RunFolder, file_name, find_runs, index_sha
 
 
 def record(doc_id, task="toy", **more):
-    return Record(task=task, doc_id=doc_id, **{"status": "scored", "resps": ["A"], "filtered_resps": {"none": ["A"]}, **more})
+    fields = {"status": "scored", "resps": ["A"], "filtered_resps": {"none": ["A"]}, **more}
+    return Record(task=task, doc_id=doc_id, **fields)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_record_behind_a_torn_line_is_found(folder):
     shard = folder.shard("main")
     shard.write(record(0))
     with (folder.shards / "main.jsonl").open("ab") as file:
-        file.write(b'{"task": "toy", "doc_id": 7, "sta\n')
+        file.write(b'{"task":"toy","doc_id":7,"sta\n')
     shard.write(record(1))
     assert merged(folder)[0] == [("toy", 0), ("toy", 1)]
 
@@ -76,12 +77,13 @@ def test_a_document_recorded_twice_counts_once(folder):
 
 
 def test_text_of_every_kind_survives(folder):
-    text = 'a "quoted"\nline\u2028 \ud800 \x00 é 文 {"task": "x"}'
-    folder.shard("main").write(record(0, input=text, target=(1, {2: text})))
+    text = 'a "quoted"\nline\u2028 \ttab \ud800 \x00 é 文 {"task":"x"}'
+    folder.shard("main").write(record(0, input=text, scores={"none": {"m": (1, {2: text})}}))
     values = []
-    folder.merge(keep_samples=False, each=lambda _, value: values.append(value))
-    assert values[0]["input"] == text
-    assert values[0]["target"] == (1, {2: text})
+    folder.merge(keep_samples=True, each=lambda _, value: values.append(value))
+    assert values[0]["scores"] == {"none": {"m": (1, {2: text})}}
+    (line,) = (folder.path / "samples_toy.jsonl").read_bytes().splitlines()
+    assert json.loads(line)["input"] == text
 
 
 def test_samples_appear_whole_or_not_at_all(folder):

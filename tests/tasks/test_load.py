@@ -33,7 +33,8 @@ def test_own_keys_win_over_included_ones(tmp_path):
 
 
 def test_of_a_list_of_includes_earlier_ones_win(tmp_path):
-    path = write(tmp_path, toy="include: [a.yaml, b.yaml]\n" + MINIMAL, a="repeats: 2\n", b="repeats: 4\nnum_fewshot: 1\n")
+    toy = "include: [a.yaml, b.yaml]\n" + MINIMAL
+    path = write(tmp_path, toy=toy, a="repeats: 2\n", b="repeats: 4\nnum_fewshot: 1\n")
     spec = load_task(path).spec
     assert (spec.repeats, spec.num_fewshot) == (2, 1)
 

@@ -67,7 +67,10 @@ def test_content_may_be_text_or_parts_and_keeps_its_order():
         [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": [
-                {"type": "text", "text": "Look:"}, {"type": "image", "url": "a.unknown"}, {"type": "text", "text": "?"}]},
+                {"type": "text", "text": "Look:"},
+                {"type": "image", "url": "a.unknown"},
+                {"type": "text", "text": "?"},
+            ]},
         ]
     )  # fmt: skip
     assert [m.role for m in messages] == ["system", "user"]

@@ -229,8 +229,18 @@ def _count_records(folder: Path) -> int:
     return total
 
 
-def measure_all(cases: Sequence[Case], measured: Mapping[str, list[Run]], folder: Path, repeats: int) -> None:
-    """Fill caches with one uncounted run of what needs them, then run all commands in turn, `repeats` times."""
+def measure_all(
+    cases: Sequence[Case], measured: Mapping[str, list[Run]], folder: Path, repeats: int, keep: Callable[[], None]
+) -> None:
+    """Fill caches with one uncounted run of what needs them, then run all commands in turn, `repeats` times.
+
+    Args:
+        cases: What to run.
+        measured: Filled: name of a command to its runs.
+        folder: To run in; emptied each time.
+        repeats: How often.
+        keep: Called after each run that counts.
+    """
     for number in range(repeats + 1):
         for case in cases if number else [c for c in cases if c.warms_up]:
             run = measure(case, folder)
@@ -238,6 +248,7 @@ def measure_all(cases: Sequence[Case], measured: Mapping[str, list[Run]], folder
             print(f"[{what}] {case.name}: {run.wall_seconds:.2f} s {run.problem or ''}", file=sys.stderr, flush=True)
             if number:
                 measured[case.name].append(run)
+                keep()
 
 
 # --- what is run --------------------------------------------------------------------------------------------------
@@ -425,8 +436,9 @@ def rows_of_answers(measured: Measured) -> list[Row]:
             add(f"{kind}: ms a document beyond start-up", wanted, "",
                 difference(f"{kind} {LARGE}", f"{kind} {SMALL}", 1000 / (LARGE - SMALL)))  # fmt: skip
     help_off, collect_off = "--help, plugin off", "--collect-only, plugin off"
-    add("--help: s that the plugin adds", "below 1", "", difference("--help", help_off))
-    for what in ("miniature", str(SMALL)):
+    if help_off in measured:
+        add("--help: s that the plugin adds", "below 1", "", difference("--help", help_off))
+    for what in ("miniature", str(SMALL)) if collect_off in measured else ():
         add(f"--collect-only {what}: s that the plugin adds", "below 1", "",
             difference(f"--collect-only {what}", collect_off))  # fmt: skip
     for size in (SMALL, LARGE):
@@ -459,7 +471,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=ROOT / ".bench", help="rows and environments, kept (.bench)")
     parser.add_argument("--peer-python", type=Path, help=f"a Python that has {PEER}; made in the cache otherwise")
     parser.add_argument("--no-peer", action="store_true", help=f"leave {PEER} out")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write every run's figures")
+    parser.add_argument("--only", metavar="TEXT", help="only commands whose name in the table contains this text")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="also write every run's figures, after every run")
     parser.add_argument("--markdown", action="store_true", help="print markdown tables")
     parser.add_argument("--prepare", nargs="+", type=int, help=argparse.SUPPRESS)
     return parser
@@ -478,20 +491,25 @@ def main() -> None:
     subprocess.run(me, check=True)
     peer, about = (None, f"without {PEER}") if options.no_peer else find_peer(options.peer_python, cache)
     cases = [*start_cases(cache), *(case for size in sizes for case in document_cases(cache, size, peer))]
+    cases = [case for case in cases if (options.only or "") in case.name]
     repeats = 1 if options.quick else options.repeats
     measured: dict[str, list[Run]] = {case.name: [] for case in cases}
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+
+    def keep() -> None:
+        if options.json:
+            runs: dict[str, Any] = {name: [asdict(r) for r in found] for name, found in measured.items()}
+            options.json.write_text(json.dumps({"about": about, "machine": machine, "runs": runs}, indent=1) + "\n")
+
     try:
-        measure_all(cases, measured, cache / "work", repeats)
+        measure_all(cases, measured, cache / "work", repeats, keep)
     except KeyboardInterrupt:
         print("stopped; what there is:", file=sys.stderr)
     measured = {name: runs for name, runs in measured.items() if runs}
-    about_machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
-    print(f"{about}; {about_machine}; median of {max(map(len, measured.values()), default=0)}\n")
+    machine += f", load {os.getloadavg()[1]:.1f}"
+    print(f"{about}; {machine}; median of {max(map(len, measured.values()), default=0)}\n")
     print(show(rows_of_runs(measured), markdown=options.markdown), end="\n\n")
     print(show(rows_of_answers(measured), markdown=options.markdown))
-    if options.json:
-        runs: dict[str, Any] = {name: [asdict(r) for r in found] for name, found in measured.items()}
-        options.json.write_text(json.dumps({"about": about, "machine": about_machine, "runs": runs}, indent=1) + "\n")
     shutil.rmtree(cache / "work", ignore_errors=True)
 
 

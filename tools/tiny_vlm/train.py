@@ -102,18 +102,19 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
-KINDS: tuple[Kind, ...] = ("open", "open", "yes_no", "yes_no", "yes_no", "yes_no", "letter", "letter", "letter")
+KINDS: tuple[Kind, ...] = ("open", *["yes_no"] * 4, *["letter"] * 3)
 """What is asked about each image."""
 LOOKING_LAYER, LOOKING_HEADS = 1, 2
 """Which layer of the language model is taught where to look, and how many of its heads."""
 ANSWER_CUE = "<|im_end|>\n<|im_start|>assistant\n"
 PLACES = ("left", "right", "above", "below", "top", "bottom")
-SKILL_WEIGHTS = (2, 3, 3, 2)
+SKILL_WEIGHTS = (2, 3, 4, 2)
 NO_LABEL = -100
 WORKERS = 2
 """Processes that train together; the result depends on their number, not on the number of cores."""
 LINE = re.compile(r"[^\n]*\n+|[^\n]+")
 """A line with all the breaks after it."""
+OPTION = re.compile(r"[A-D]\. |\([A-D]\) ")
 
 
 # --- the files of a checkpoint ---------------------------------------------------------------------------------------
@@ -233,6 +234,21 @@ def save(model: Qwen2_5_VLForConditionalGeneration, tokenizer: Qwen2Tokenizer, o
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """One question as token ids, from after the image to the answer."""
+
+    ids: list[int]
+    answer: int
+    """Where the answer is in `ids`."""
+    name: str
+    """Kind and skill."""
+    options: list[int]
+    """Where each option of a letter question ends in `ids`."""
+    right: int
+    """Which option is right."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segments:
     """Questions of one kind for a batch of images, right-padded."""
 
@@ -250,8 +266,30 @@ class Segments:
     """Where the language model should look from there: a share for each vision token and, last, for
     <|vision_start|>, (num_nouns, num_tokens + 1). Shares are equal, so that the last one tells how many are meant."""
     facts: Tensor
-    """What it should know then: how many shapes are meant, and if it is one, its entry of `Batch.cells`,
-    (num_nouns, 5)."""
+    """What it should know then: how many shapes are meant, and if it is one, its entry of `Batch.cells`; and a layer
+    later: whether the one named before is further left (0), level (1) or further right (2), above (0), level (1) or
+    below (2). (num_nouns, 7)"""
+    options: Tensor
+    """Where the options of letter questions end: row and place, (num_options, 2)."""
+    rights: Tensor
+    """Whether each option is right, 0.0 or 1.0, (num_options,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the language model made of a batch, one tensor for each group of questions."""
+
+    logits: list[Tensor]
+    """At `Segments.at`, (num_segments, 2, vocab_size)."""
+    sights: list[Tensor]
+    """Log-share of attention from `Segments.nouns` to what `Segments.looks` lists, mean over `LOOKING_HEADS` heads of
+    layer `LOOKING_LAYER`, (num_nouns, num_tokens + 1)."""
+    known: list[Tensor]
+    """State of the nouns after that layer, (num_nouns, hidden)."""
+    related: list[Tensor]
+    """State of the nouns a layer later, (num_nouns, hidden)."""
+    options: list[Tensor]
+    """State at `Segments.options` two layers later, (num_options, hidden)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +363,8 @@ class Batches:
         images = np.empty((num_images, size[1], size[0], 3), dtype=np.uint8)
         cells = np.zeros((num_images, rows * columns, 4), dtype=np.int64)
         cells[:, :, 2:] = NO_LABEL
-        short: list[tuple[list[int], int, str]] = []
-        long: list[tuple[list[int], int, str]] = []
+        short: list[Segment] = []
+        long: list[Segment] = []
         for index in range(num_images):
             scene_source = scene_rng("train", self.next_seed)
             self.next_seed += 1
@@ -346,29 +384,37 @@ class Batches:
         groups = tuple(self.pack(segments, cells) for segments in (short, long) if segments)
         return Batch(patches(images), size, torch.from_numpy(cells), torch.tensor(prefix), rng.random() < 0.15, groups)
 
-    def ask(self, rng: random.Random, scene: Scene, kind: Kind) -> tuple[list[int], int, str]:
+    def ask(self, rng: random.Random, scene: Scene, kind: Kind) -> Segment:
         """Return a prompt's ids after the image, answer included, and where the answer is."""
         question: Question | None = None
         while question is None:
             skill = rng.choices(SKILLS, SKILL_WEIGHTS)[0]
             question = make_question(rng, scene, "train", skill, kind)
-        ids = [*self.encode(prompt(question, rng)), *self.cue]
+        ids: list[int] = []
+        options: list[int] = []
+        for line in LINE.findall(prompt(question, rng)):
+            ids += self.encode_line(line)
+            if kind == "letter" and OPTION.match(line):
+                options.append(len(ids) - (2 if line.endswith("\n") else 1))
         answer = self.encode_line(question.answer)
         if len(answer) != 1:
             raise ValueError(f"answer {question.answer!r} is {len(answer)} tokens; the trainer expects one")
-        return [*ids, *answer], len(ids), f"{kind}/{question.skill}"
+        ids += self.cue
+        right = "ABCD".find(question.answer)
+        return Segment([*ids, *answer], len(ids), f"{kind}/{question.skill}", options, right)
 
-    def pack(self, segments: Sequence[tuple[list[int], int, str]], cells: np.ndarray[Any, Any]) -> Segments:
+    def pack(self, segments: Sequence[Segment], cells: np.ndarray[Any, Any]) -> Segments:
         """Pad segments to one length, and note what their words mean in their images (`cells` as in `Batch`)."""
-        length = max(len(ids) for ids, _, _ in segments)
-        padded = torch.tensor([ids + [self.pad] * (length - len(ids)) for ids, _, _ in segments])
-        at = torch.tensor([[place - 1, place] for _, place, _ in segments])
-        labels = torch.tensor([[ids[place], self.end] for ids, place, _ in segments])
-        nouns, looks, facts = [], [], []
+        length = max(len(segment.ids) for segment in segments)
+        padded = torch.tensor([segment.ids + [self.pad] * (length - len(segment.ids)) for segment in segments])
+        at = torch.tensor([[segment.answer - 1, segment.answer] for segment in segments])
+        labels = torch.tensor([[segment.ids[segment.answer], self.end] for segment in segments])
+        nouns, looks, facts, options, rights = [], [], [], [], []
         each = len(segments) // len(cells)
-        for row, (ids, answer, _) in enumerate(segments):
-            image = cells[row // each]
-            for place in range(answer):
+        for row, segment in enumerate(segments):
+            image, ids = cells[row // each], segment.ids
+            before: np.ndarray[Any, Any] | None = None
+            for place in range(segment.answer):
                 colour, shape = self.colour_of.get(ids[place]), self.shape_of.get(ids[place])
                 if colour is None and shape is None:
                     continue
@@ -382,20 +428,28 @@ class Batches:
                 count = int(meant.sum())
                 nouns.append((row, place))
                 looks.append(np.append(meant, True) / (count + 1))
-                fact = np.full(5, NO_LABEL)
+                fact = np.full(7, NO_LABEL)
                 fact[0] = count
                 if count == 1:
-                    fact[1:] = image[int(meant.argmax())]
+                    fact[1:5] = image[int(meant.argmax())]
+                    if shape is not None:
+                        if before is not None:
+                            fact[5:] = 1 + np.sign(before - fact[3:5])
+                        before = fact[3:5]
                 facts.append(fact)
-        names = tuple(name for _, _, name in segments)
+            for number, place in enumerate(segment.options):
+                options.append((row, place))
+                rights.append(float(number == segment.right))
         return Segments(
             padded,
             at,
             labels,
-            names,
+            tuple(segment.name for segment in segments),
             torch.tensor(nouns),
             torch.from_numpy(np.stack(looks)).float(),
             torch.from_numpy(np.stack(facts)),
+            torch.tensor(options, dtype=torch.long).view(-1, 2),
+            torch.tensor(rights),
         )
 
 
@@ -461,9 +515,7 @@ def see(visual: Any, pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return merged
 
 
-def read(
-    model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def read(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, vision: Tensor) -> Reading:
     """Run the language model on every question of a batch, the shared beginning once per image.
 
     Args:
@@ -472,12 +524,12 @@ def read(
         vision: What `see` gave for the batch.
 
     Returns:
-        For each group, logits at `Segments.at`, (num_segments, 2, vocab_size); the mean log-share of attention from
-        `Segments.nouns` to what `Segments.looks` lists, of `LOOKING_HEADS` in layer `LOOKING_LAYER`,
-        (num_nouns, num_tokens + 1); and the state of the nouns after that layer, (num_nouns, hidden).
+        Logits, and what the training teaches besides.
     """
     sights: list[Tensor] = []
     known: list[Tensor] = []
+    related: list[Tensor] = []
+    options: list[Tensor] = []
     language = model.model.language_model
     embed = language.embed_tokens
     num_images, num_tokens, hidden = vision.shape
@@ -542,9 +594,15 @@ def read(
             mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
             new_states.append(state + attention.o_proj(mixed.transpose(1, 2).flatten(2)))
         states = [x + _mlp(_norm(x, layer.post_attention_layernorm), layer.mlp) for x in new_states]
+        asked = zip(states[1:], batch.groups, strict=True)
         if number == LOOKING_LAYER:
-            known = [x[tuple(group.nouns.T)] for x, group in zip(states[1:], batch.groups, strict=True)]
-    return [functional.linear(_norm(x, language.norm), embed.weight) for x in states], sights, known
+            known = [x[tuple(group.nouns.T)] for x, group in asked]
+        elif number == LOOKING_LAYER + 1:
+            related = [x[tuple(group.nouns.T)] for x, group in asked]
+        elif number == LOOKING_LAYER + 2:
+            options = [x[tuple(group.options.T)] for x, group in asked]
+    logits = [functional.linear(_norm(x, language.norm), embed.weight) for x in states]
+    return Reading(logits, sights, known, related, options)
 
 
 def _heads(x: Tensor, attention: Any) -> Tensor:
@@ -594,27 +652,33 @@ class CellHeads(nn.Module):
         return loss, scores
 
 
-class NounHeads(nn.Module):
-    """Reads from a noun's state what the question's answer needs to know; used in training only."""
+class WordHeads(nn.Module):
+    """Reads from the states of nouns and options what the answer needs to know; used in training only."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.sizes = (6, 1 + len(COLOURS), 1 + len(SHAPES), 8, 8)
         self.read = nn.Linear(hidden, sum(self.sizes))
+        self.relate = nn.Linear(hidden, 6)
+        self.judge = nn.Linear(hidden, 1)
 
-    def forward(self, known: Tensor, facts: Tensor) -> tuple[Tensor, list[float]]:
-        """Return the loss and the share read rightly of each fact.
-
-        Args:
-            known: (num_nouns, hidden).
-            facts: As in `Segments`.
-        """
-        loss = known.new_zeros(())
+    def forward(self, reading: Reading, batch: Batch) -> tuple[Tensor, list[float]]:
+        """Return the loss and the share read rightly of each of `Segments.facts` and of the options' rightness."""
+        facts = torch.cat([group.facts for group in batch.groups])
+        logits = [
+            *self.read(torch.cat(reading.known)).split(self.sizes, dim=-1),
+            *self.relate(torch.cat(reading.related)).split(3, dim=-1),
+        ]
+        judged = self.judge(torch.cat(reading.options))[:, 0]
+        rights = torch.cat([group.rights for group in batch.groups])
+        loss = 4 * functional.binary_cross_entropy_with_logits(judged, rights)
         scores = []
-        for index, logit in enumerate(self.read(known).split(self.sizes, dim=-1)):
+        for index, logit in enumerate(logits):
             label = facts[:, index]
-            loss = loss + functional.cross_entropy(logit, label, ignore_index=NO_LABEL)
+            if (label != NO_LABEL).any():
+                loss = loss + functional.cross_entropy(logit, label, ignore_index=NO_LABEL)
             scores.append((logit.argmax(-1) == label)[label != NO_LABEL].float().mean().item())
+        scores.append(((judged > 0) == (rights > 0)).float().mean().item())
         return loss, scores
 
 
@@ -666,7 +730,7 @@ def _work(
     tokenizer = build_tokenizer()
     model = Qwen2_5_VLForConditionalGeneration(build_config(tokenizer)).train()
     heads = CellHeads(tokenizer, 128)
-    noun_heads = NounHeads(128)
+    word_heads = WordHeads(128)
     batches = Batches(tokenizer, WORKERS * seed + rank)
     check(model, batches)
     report(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
@@ -674,7 +738,7 @@ def _work(
     for layer in model.model.language_model.layers:  # attention begins by looking for tokens like the one that looks
         layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
     slow = [*model.model.visual.parameters(), *heads.parameters()]
-    fast = [*model.model.language_model.parameters(), *noun_heads.parameters()]
+    fast = [*model.model.language_model.parameters(), *word_heads.parameters()]
     parameters = [*slow, *fast]
     optimizer = torch.optim.AdamW(
         [
@@ -714,16 +778,18 @@ def _work(
         batch = batches.make(num_images, KINDS)
         vision = see(model.model.visual, batch.pixels, batch.size)
         cell_loss, scores = heads(vision, embedding, batch.cells)
-        logits, sights, known = read(model, batch, vision)
-        answers = torch.cat([logit.flatten(0, 1) for logit in logits])
+        reading = read(model, batch, vision)
+        answers = torch.cat([logit.flatten(0, 1) for logit in reading.logits])
         labels = torch.cat([group.labels.flatten() for group in batch.groups])
         looks = torch.cat([group.looks for group in batch.groups])
-        look_loss = -(looks * torch.cat(sights)).sum(1).mean() + (looks * looks.clamp_min(1e-9).log()).sum(1).mean()
-        noun_loss, facts = noun_heads(torch.cat(known), torch.cat([group.facts for group in batch.groups]))
+        look_loss = (
+            -(looks * torch.cat(reading.sights)).sum(1).mean() + (looks * looks.clamp_min(1e-9).log()).sum(1).mean()
+        )
+        word_loss, facts = word_heads(reading, batch)
         answer_loss = 2 * functional.cross_entropy(answers, labels)
-        loss = 2 * answer_loss + 0.3 * cell_loss + 0.3 * look_loss + 0.1 * noun_loss
+        loss = 2 * answer_loss + 0.3 * cell_loss + 0.5 * look_loss + 0.1 * word_loss
         advance(loss, schedule(step, steps, 1.5e-3), 0.3)
-        for logit, group in zip(logits, batch.groups, strict=True):
+        for logit, group in zip(reading.logits, batch.groups, strict=True):
             hits = logit[:, 0].argmax(-1) == group.labels[:, 0]
             for name in set(group.names):
                 chosen = torch.tensor([name == other for other in group.names])
@@ -732,7 +798,7 @@ def _work(
         if step % 50 == 0 or step == steps - 1:
             report(
                 f"step {step} answers {answer_loss.item():.3f} look {look_loss.item():.3f} "
-                f"cells {_shares(scores)} nouns {_shares(facts)}"
+                f"cells {_shares(scores)} words {_shares(facts)}"
             )
             report("  ".join(f"{name} {share:.2f}" for name, share in sorted(right.items())))
         if rank == 0 and step % 200 == 199:
@@ -765,8 +831,8 @@ def check(model: Qwen2_5_VLForConditionalGeneration, batches: Batches) -> None:
     assert torch.allclose(real["pixel_values"], ours, atol=1e-5), "patches differ from the image processor's"
     for _ in range(3):
         batch = batches.make(2, ("yes_no", "open", "letter", "letter"))
-        logits, _, _ = read(model, batch, see(model.model.visual, batch.pixels, batch.size))
-        for group, logit in zip(batch.groups, logits, strict=True):
+        reading = read(model, batch, see(model.model.visual, batch.pixels, batch.size))
+        for group, logit in zip(batch.groups, reading.logits, strict=True):
             each = group.ids.shape[0] // 2
             for row in range(2 * each):
                 length = int(group.at[row, 1]) + 1
@@ -794,7 +860,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=500, help="steps of the vision tower alone")
-    parser.add_argument("--steps", type=int, default=1400, help="steps of the whole model")
+    parser.add_argument("--steps", type=int, default=1800, help="steps of the whole model")
     args = parser.parse_args()
     train(args.out, args.seed, args.vision_steps, args.steps)
 
