@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pytest_lmms.results.efficiency import Efficiency, number_of, union_seconds
-from pytest_lmms.results.report import overall_throughput
 
 
 def record(score=1.0, tokens=((10, 4, None),), timings=(), **more):
@@ -21,7 +20,7 @@ def test_the_names_are_those_people_know():
         "total_reasoning_tokens": 3, "total_tokens": 32, "total_correct_score": 1.0,
         "avg_output_tokens_per_sample": 6.0, "tokens_per_correct_answer": 12.0,
     }  # fmt: skip
-    throughput = overall_throughput(efficiency)["throughput"]
+    throughput = efficiency.throughput()
     assert throughput["total_gen_tokens"] == 12
     assert throughput["total_elapsed_time"] == 3.0  # from 10 to 13
     assert throughput["avg_speed"] == 4.0
