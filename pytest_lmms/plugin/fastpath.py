@@ -100,7 +100,7 @@ def set_up(task_file: TaskFile) -> Any:
         item._initrequest()
     try:
         task_file.session._setupstate.setup(item)
-    except LmmsError:
+    except (LmmsError, pytest.skip.Exception):
         raise
     except Exception as e:
         raise FixtureFailed(_describe(e)) from e

@@ -7,7 +7,6 @@ well, within a window, and gives each item its record when pytest comes to it. O
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +83,8 @@ class Runner:
         self.failure: BaseException | None = None
         """What filling the active task's fixtures raised."""
         self._noted: set[TaskFile] = set()
+        self._hook_of: tuple[Any, Any] = (None, None)
+        self._wants_teardown = bool(session.config.getoption("xmlpath", None))
         self._next = 0
         """On a single process: first item that has not been looked at."""
 
@@ -255,18 +256,21 @@ class Runner:
         if record is None and failure is None:
             return  # the run was stopped before it was asked: not run, and counted as such
         outcome = "failed" if failure or (record and record.status == "error") else "passed"
-        longrepr = failure or (record.error if record and record.status == "error" else None)
+        longrepr: Any = failure or (record.error if record and record.status == "error" else None)
+        if isinstance(self.failure, pytest.skip.Exception):
+            outcome, longrepr = "skipped", (str(item.path), 0, f"Skipped: {self.failure}")
         duration = max((t.seconds for t in record.timings), default=0.0) if record else 0.0
         report = _report(item, "call", outcome, longrepr=longrepr, started=started, duration=duration)
         if record is not None:
             report.user_properties = [(PROPERTY, summarise(record, item.parent.task.spec.score_key))]
             if outcome == "failed":
                 report.sections = self.recorder.captured(record)
-        item.ihook.pytest_runtest_logreport(report=report)
-        if item.config.getoption("xmlpath", None):
-            item.ihook.pytest_runtest_logreport(
-                report=_report(item, "teardown", "passed", properties=report.user_properties)
-            )
+        if self._hook_of[0] is not item.parent:
+            self._hook_of = (item.parent, item.ihook.pytest_runtest_logreport)
+        logreport = self._hook_of[1]
+        logreport(report=report)
+        if self._wants_teardown:
+            logreport(report=_report(item, "teardown", "passed", properties=report.user_properties))
 
     def close(self) -> None:
         """Stop every engine that is still running."""
@@ -280,7 +284,7 @@ def _report(
     when: str,
     outcome: str,
     *,
-    longrepr: str | None = None,
+    longrepr: Any = None,
     started: float | None = None,
     duration: float = 0.0,
     properties: list[tuple[str, Any]] | None = None,
@@ -349,8 +353,6 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
     """Stop engines whichever way the loop ends, and turn a usage error found while running into exit code 4."""
     state = session_of(session.config)
-    if any(isinstance(item, DocumentItem) for item in session.items[:1]):
-        gc.freeze()  # tens of thousands of items: never look at them again for garbage
     try:
         return (yield)
     finally:

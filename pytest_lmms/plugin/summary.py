@@ -290,6 +290,9 @@ class Summary:
     def _finish(self, session: pytest.Session) -> None:
         if self.session._run_path is None or not RunFolder(self.session.run_path).exists:
             return
+        if self.session.usage_error is not None:  # nothing was asked, and pytest will say why
+            RunFolder(self.session.run_path).update(status="interrupted")
+            return
         from pytest_lmms.results.report import Expected, finish_run
 
         documents, paths = self.expected()

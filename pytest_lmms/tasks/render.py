@@ -162,9 +162,11 @@ class Task:
         if function is None:
             return lambda doc: ""
         if callable(function):
+            function = _imported(function)
             if self.spec.lmms_eval_specific_kwargs is None:
-                return function
-            return lambda doc: function(doc, self.prompt_kwargs)
+                return function  # type: ignore[no-any-return]
+            kwargs = self.prompt_kwargs
+            return lambda doc: function(doc, kwargs)
         return _field(function, self.where("doc_to_text"))
 
     @functools.cached_property
@@ -183,8 +185,10 @@ class Task:
             return lambda doc: []
         if isinstance(function, str):
             return lambda doc: doc[function]
+        function = _imported(function)
         if self.spec.lmms_eval_specific_kwargs is not None and _num_parameters(function) == 2:
-            return lambda doc: function(doc, self.prompt_kwargs)
+            kwargs = self.prompt_kwargs
+            return lambda doc: function(doc, kwargs)
         return function  # type: ignore[no-any-return]
 
     @functools.cached_property
@@ -193,6 +197,7 @@ class Task:
         if function is None:
             return lambda doc: None
         if callable(function):
+            function = _imported(function)
             extra = _for_model(self.spec.model_specific_target_kwargs, self.model_names)
             return function if extra is None else lambda doc: function(doc, extra)
         literal = _field(function, self.where("doc_to_target"))
@@ -245,8 +250,12 @@ def _for_model(
     return section if overlay else None
 
 
+def _imported(function: Any) -> Any:
+    """What a `!function` names, so that the look-up is not repeated for every document."""
+    return function.resolve() if hasattr(function, "resolve") else function
+
+
 def _num_parameters(function: Any) -> int:
-    function = function.resolve() if hasattr(function, "resolve") else function
     try:
         return len(inspect.signature(function).parameters)
     except (TypeError, ValueError):

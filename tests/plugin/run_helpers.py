@@ -95,32 +95,31 @@ class Lab:
 
     # --- running -------------------------------------------------------------------------------------------------
 
-    def start(self, *arguments: str, plugins: tuple[str, ...] = ("xdist",), **options: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, plugins: tuple[str, ...] = ("xdist",), **options: Any) -> subprocess.Popen[bytes]:
         """Start pytest in a process group of its own, with no plugins but ours and those named."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
         environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(self.path)}
         loaded = [word for plugin in ("pytest_lmms.plugin", *plugins) for word in ("-p", plugin)]
         targets = [] if any(a.startswith("bench") for a in arguments) else ["bench"]
         command = [sys.executable, "-m", "pytest", *loaded, "--lmms-data", "mini", *targets, *arguments]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
-        return subprocess.Popen(
-            command, cwd=self.path, env=environment, text=True, start_new_session=True, **options
-        )
+        # A file: an orphan that holds a pipe open would keep its reader waiting.
+        with (self.path / "output").open("w") as output:
+            options = {"stdout": output, "stderr": subprocess.STDOUT, **options}
+            return subprocess.Popen(command, cwd=self.path, env=environment, start_new_session=True, **options)
 
     def run(self, *arguments: str, plugins: tuple[str, ...] = ("xdist",), timeout: float = 300) -> Run:
         """Run pytest to its end."""
         return self.finish(self.start(*arguments, plugins=plugins), timeout=timeout)
 
-    @staticmethod
-    def finish(process: subprocess.Popen[str], timeout: float = 300) -> Run:
+    def finish(self, process: subprocess.Popen[bytes], timeout: float = 300) -> Run:
         """Wait for a process; one that hangs is killed, and fails the test."""
         try:
-            output, _ = process.communicate(timeout=timeout)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            raise AssertionError(f"pytest did not end within {timeout} s:\n{output}") from None
-        return Run(process.returncode, output or "")
+            process.wait()
+            raise AssertionError(f"no end within {timeout} s:\n{(self.path / 'output').read_text()}") from None
+        return Run(process.returncode, (self.path / "output").read_text())
 
     def wait_until_asked(self, number: int, timeout: float = 200) -> None:
         """Wait until the model was asked so many times."""
