@@ -675,8 +675,8 @@ class WordHeads(nn.Module):
         scores = []
         for index, logit in enumerate(logits):
             label = facts[:, index]
-            if (label != NO_LABEL).any():
-                loss = loss + functional.cross_entropy(logit, label, ignore_index=NO_LABEL)
+            total = functional.cross_entropy(logit, label, ignore_index=NO_LABEL, reduction="sum")
+            loss = loss + total / (label != NO_LABEL).sum().clamp_min(1)
             scores.append((logit.argmax(-1) == label)[label != NO_LABEL].float().mean().item())
         scores.append(((judged > 0) == (rights > 0)).float().mean().item())
         return loss, scores
