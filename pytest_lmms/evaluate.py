@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,22 +137,29 @@ class Line:
     """Many documents in flight on one engine."""
 
     def __init__(
-        self, engine: Engine, *, record: Callable[[Record], Any], extra_scores: ExtraScores | None = None
+        self,
+        engine: Engine,
+        *,
+        record: Callable[[Sequence[Record]], Sequence[Record]],
+        extra_scores: ExtraScores | None = None,
     ) -> None:
         """Set up a line.
 
         Args:
             engine: Started by the caller.
-            record: Called on the engine's loop with each record, before anybody hears that it is done; it must have
-                the record durably written when it returns.
+            record: Called on the engine's loop with the records that finished together, before anybody hears that they
+                are done; they must be durably written when it returns. Gives back what was written: a record that
+                cannot be stored is replaced by an error.
             extra_scores: Given to every document.
         """
         self.engine = engine
         self._record = record
         self._extra_scores = extra_scores
         self.num_outstanding = 0
-        """Submitted and not yet taken from `finished`. Submitting thread only."""
-        self.finished: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        """Submitted and not yet taken. Submitting thread only."""
+        self._fresh: list[tuple[Document, Record | None]] = []
+        self._finished: queue.SimpleQueue[list[Done]] = queue.SimpleQueue()
+        self._taken: deque[Done] = deque()
 
     def submit(self, documents: Sequence[Document]) -> None:
         """Put documents in flight, in order. From one thread."""
@@ -164,19 +172,25 @@ class Line:
             self.engine.spawn(self._run(document))
 
     async def _run(self, document: Document) -> None:
-        record: Record | None = None
         try:
-            record = await evaluate(document, self.engine)
-            self._record(record)
+            record: Record | None = await evaluate(document, self.engine)
         except UnansweredError:
             record = None
-        except Exception as e:  # noqa: BLE001  (a record that cannot be written is this document's error)
-            record = Record(
-                task=document.task.name, doc_id=document.index, status="error", error=describe(e, document)
-            )
-            self._record(record)
-        finally:
-            self.finished.put((document, record))
+        if not self._fresh:
+            self.engine.call_soon(self._hand_over)
+        self._fresh.append((document, record))
+
+    def _hand_over(self) -> None:
+        """Write what has finished, in one go, then tell."""
+        fresh, self._fresh = self._fresh, []
+        try:
+            written = iter(self._record([record for _, record in fresh if record is not None]))
+            done = [(document, record and next(written)) for document, record in fresh]
+        except Exception as e:  # noqa: BLE001  (a full disk, say: told to each document, never waited for)
+            done = [
+                (d, Record(task=d.task.name, doc_id=d.index, status="error", error=describe(e, d))) for d, _ in fresh
+            ]
+        self._finished.put(done)
 
     def take(self) -> Done:
         """Wait for the next finished document. From the submitting thread.
@@ -184,12 +198,11 @@ class Line:
         Raises:
             RuntimeError: The engine's loop has ended with documents outstanding.
         """
-        while True:
+        while not self._taken:
             try:
-                done = self.finished.get(timeout=1.0)
+                self._taken.extend(self._finished.get(timeout=1.0))
             except queue.Empty:
                 if not self.engine.alive:
-                    raise RuntimeError("the engine ended with documents outstanding") from self.engine._died
-                continue
-            self.num_outstanding -= 1
-            return done
+                    raise RuntimeError("the engine ended with documents outstanding") from self.engine.cause_of_death
+        self.num_outstanding -= 1
+        return self._taken.popleft()

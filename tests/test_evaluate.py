@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., list[Record | None]]]:
         engine = Engine(model, settings=EngineSettings(batch_size=batch_size))
         engine.start()
         engines.append(engine)
-        line = Line(engine, record=recorded.append, extra_scores=extra)
+        line = Line(engine, record=write, extra_scores=extra)
         for start in range(0, len(rows), batch_size):
             members = range(start, min(start + batch_size, len(rows)))
             group: Group[Any] = Group(len(members))
@@ -68,6 +68,11 @@ def run(tmp_path: Path) -> Iterator[Callable[..., list[Record | None]]]:
         return [record for _, record in sorted(done.items(), key=lambda d: d[0].index)]
 
     recorded: list[Record] = []
+
+    def write(records: Sequence[Record]) -> Sequence[Record]:
+        recorded.extend(records)
+        return records
+
     go.recorded = recorded  # type: ignore[attr-defined]
     yield go
     for engine in engines:
@@ -136,8 +141,26 @@ def test_scores_of_plugins_join_the_documents_own(run: Callable[..., Any]) -> No
 def test_a_line_whose_engine_has_ended_says_so_instead_of_waiting(run: Callable[..., Any]) -> None:
     engine = Engine(ScriptedModel(good))
     engine.start()
-    line = Line(engine, record=lambda record: None)
+    line = Line(engine, record=lambda records: records)
     line.num_outstanding = 1
     engine.close()
     with pytest.raises(RuntimeError, match="the engine ended"):
         line.take()
+
+
+def test_a_disk_that_is_full_is_told_to_every_document_instead_of_hanging(run: Callable[..., Any], tmp_path: Path) -> None:
+    def full(records: Sequence[Record]) -> Sequence[Record]:
+        raise OSError(28, "No space left on device")
+
+    run(["one"], ScriptedModel(good))
+    task = load_task(tmp_path / "small.yaml")
+    rows = task.open_rows("mini")
+    engine = Engine(ScriptedModel(good))
+    engine.start()
+    line = Line(engine, record=full)
+    line.submit([Document(task, rows, build_scorer(task, reasoning_tags=DEFAULT_TAGS), 0)])
+    _, record = line.take()
+    engine.close()
+    assert record is not None
+    assert record.status == "error"
+    assert "No space left" in record.error  # type: ignore[operator]

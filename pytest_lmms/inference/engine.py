@@ -164,6 +164,19 @@ class Engine:
         """Call a function on the loop, from any thread."""
         self._call(function, *args)
 
+    def call_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on the loop, behind what is waiting there; to be called on the loop."""
+        self._loop.call_soon(function, *args)
+
+    def stop(self) -> None:
+        """Give up what is unsent and accept nothing more; what is in hand goes on. From any thread."""
+        self._call(self._stop)
+
+    @property
+    def cause_of_death(self) -> BaseException | None:
+        """What ended the loop, when nobody asked it to."""
+        return self._died
+
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:

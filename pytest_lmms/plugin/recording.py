@@ -83,13 +83,20 @@ class Recorder:
             self._shard = self.folder.shard(self.session.writer)
         return self._shard
 
-    def write(self, record: Record) -> None:
-        """Make a record durable, then let plugins see it. On the engine's loop."""
-        self.shard.write(record)
+    def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Make records durable, then let plugins see them. On the engine's loop.
+
+        Returns:
+            What was written: one that cannot be stored has become an error.
+        """
+        written = self.shard.write(records)
         if self._log.lines:
-            self._log.settle(record)
+            for record in written:
+                self._log.settle(record)
         if self._observe is not None:
-            self._observe(record=record)
+            for record in written:
+                self._observe(record=record)
+        return written
 
     def _extra_scores(
         self, task: str, document: Mapping[str, Any], answers: Mapping[str, list[Any]], scores: Mapping[str, Any]

@@ -363,7 +363,7 @@ class WorkerStop:
         runner = self.session.config.stash.get(_KEY, None)
         lines = list(runner.lines.values()) if runner is not None else []
         for line in lines:
-            line.engine.call(line.engine._stop)
+            line.engine.stop()
         return bool(lines)
 
     @pytest.hookimpl(tryfirst=True)
@@ -592,7 +592,7 @@ class XdistController:
             error=f"{nodeid}: the worker process died {crashes} times while it ran this document alone",
         )
         shard = RunFolder(session_of(self.config).run_path).shard("controller")
-        shard.write(record)
+        shard.write([record])
         shard.close()
         self._report(nodeid, decode_record(encode_record(record)) or {})
 

@@ -20,8 +20,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -123,9 +123,22 @@ class Shard:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = path.open("ab", buffering=0)
 
-    def write(self, record: Record) -> None:
-        """Append a record and hand it to the operating system."""
-        self._file.write(encode_record(record))
+    def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Append records and hand them to the operating system together.
+
+        Returns:
+            What was written: a record that cannot be stored has become an error that says why.
+        """
+        written = list(records)
+        lines = []
+        for i, record in enumerate(written):
+            try:
+                lines.append(encode_record(record))
+            except (TypeError, ValueError) as e:
+                written[i] = replace(record, status="error", scores={}, filtered_resps={}, error=f"{record.task}[{record.doc_id}]: {e}")
+                lines.append(encode_record(written[i]))
+        self._file.write(b"".join(lines))
+        return written
 
     def note(self, **values: Any) -> None:
         """Append something that is no record, e.g. how many documents a task has."""

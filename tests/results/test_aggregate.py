@@ -122,7 +122,7 @@ def finish(tmp_path, task_of):
         folder.start({})
         shard = folder.shard("main")
         for record in records:
-            shard.write(record)
+            shard.write([record])
         return finish_run(
             folder,
             Expected(

@@ -36,22 +36,22 @@ def test_records_of_all_workers_come_in_document_order(folder):
     for name, ids in (("gw0", [3, 0]), ("gw1", [2, 1])):
         shard = folder.shard(name)
         for i in ids:
-            shard.write(record(i))
+            shard.write([record(i)])
     assert merged(folder)[0] == [("toy", i) for i in range(4)]
     lines = (folder.path / "samples_toy.jsonl").read_text().splitlines()
     assert [json.loads(line)["doc_id"] for line in lines] == [0, 1, 2, 3]
 
 
 def test_a_record_is_on_disk_before_anything_else_happens(folder):
-    folder.shard("main").write(record(0))
+    folder.shard("main").write([record(0)])
     assert index_shards(folder.shards).places["toy"].keys() == {0}
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_line_cut_short_costs_that_record_only(folder, cut):
     shard = folder.shard("main")
-    shard.write(record(0))
-    shard.write(record(1))
+    shard.write([record(0)])
+    shard.write([record(1)])
     path = folder.shards / "main.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     seen, index = merged(folder)
@@ -61,16 +61,16 @@ def test_a_line_cut_short_costs_that_record_only(folder, cut):
 
 def test_a_record_behind_a_torn_line_is_found(folder):
     shard = folder.shard("main")
-    shard.write(record(0))
+    shard.write([record(0)])
     with (folder.shards / "main.jsonl").open("ab") as file:
         file.write(b'{"task":"toy","doc_id":7,"sta\n')
-    shard.write(record(1))
+    shard.write([record(1)])
     assert merged(folder)[0] == [("toy", 0), ("toy", 1)]
 
 
 def test_a_document_recorded_twice_counts_once(folder):
-    folder.shard("gw0").write(record(0, resps=["first"]))
-    folder.shard("gw1").write(record(0, resps=["second"]))
+    folder.shard("gw0").write([record(0, resps=["first"])])
+    folder.shard("gw1").write([record(0, resps=["second"])])
     seen, index = merged(folder)
     assert seen == [("toy", 0)]
     assert index.num_duplicates == 1
@@ -78,7 +78,7 @@ def test_a_document_recorded_twice_counts_once(folder):
 
 def test_text_of_every_kind_survives(folder):
     text = 'a "quoted"\nline\u2028 \ttab \ud800 \x00 é 文 {"task":"x"}'
-    folder.shard("main").write(record(0, input=text, scores={"none": {"m": (1, {2: text})}}))
+    folder.shard("main").write([record(0, input=text, scores={"none": {"m": (1, {2: text})}})])
     values = []
     folder.merge(keep_samples=True, each=lambda _, value: values.append(value))
     assert values[0]["scores"] == {"none": {"m": (1, {2: text})}}
@@ -87,7 +87,7 @@ def test_text_of_every_kind_survives(folder):
 
 
 def test_samples_appear_whole_or_not_at_all(folder):
-    folder.shard("main").write(record(0))
+    folder.shard("main").write([record(0)])
 
     def fail(*_):
         raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def test_samples_appear_whole_or_not_at_all(folder):
 
 
 def test_without_samples_nothing_is_written_and_everything_is_seen(folder):
-    folder.shard("main").write(record(0))
+    folder.shard("main").write([record(0)])
     assert merged(folder, keep_samples=False)[0] == [("toy", 0)]
     assert not list(folder.path.glob("samples_*"))
 
@@ -107,7 +107,7 @@ def test_without_samples_nothing_is_written_and_everything_is_seen(folder):
 def test_notes_are_no_records(folder):
     shard = folder.shard("main")
     shard.note(task="toy", num_documents=10)
-    shard.write(record(0))
+    shard.write([record(0)])
     seen, index = merged(folder)
     assert seen == [("toy", 0)]
     assert index.notes == [{"task": "toy", "num_documents": 10}]
@@ -158,8 +158,8 @@ from pytest_lmms.results.store import RunFolder
 folder = RunFolder(Path(sys.argv[1])); folder.start({})
 shard = folder.shard("gw0")
 for i in range(10_000):
-    shard.write(Record(task="toy", doc_id=i, status="scored", input="x" * 10_000, resps=["y" * 10_000],
-                       filtered_resps={"none": ["A"]}, scores={"none": {"exact_match": 1.0}}))
+    shard.write([Record(task="toy", doc_id=i, status="scored", input="x" * 10_000, resps=["y" * 10_000],
+                        filtered_resps={"none": ["A"]}, scores={"none": {"exact_match": 1.0}})])
 finished = finish_run(folder, Expected(documents={"toy": range(10_000)}, paths={"toy": Path(sys.argv[2])}),
                       RunConfig(), status="complete")
 assert finished.results["counts"]["n_scored"] == 10_000

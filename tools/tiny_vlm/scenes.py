@@ -10,6 +10,7 @@ within each skill.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ COLOURS: dict[str, Rgb] = {
     "blue": (35, 70, 215),
     "green": (30, 155, 60),
     "yellow": (240, 215, 30),
-    "purple": (140, 45, 170),
+    "purple": (155, 45, 165),
     "orange": (245, 135, 20),
 }
 SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "cross")
@@ -67,7 +68,9 @@ class Item:
     """One shape on the canvas."""
 
     shape: str
+    """One of `SHAPES`; empty, in practice scenes only, for a blob."""
     colour: str
+    """One of `COLOURS`; empty, in practice scenes only, for another colour."""
     x: int
     """Centre, pixels from the left."""
     y: int
@@ -148,6 +151,47 @@ def make_scene(rng: random.Random, split: Split, size: tuple[int, int] = SIZES[0
     return Scene(size[0], size[1], background, items)
 
 
+def make_practice_scene(rng: random.Random, size: tuple[int, int] = SIZES[0]) -> Scene:
+    """Draw up a scene for the vision tower alone.
+
+    Among shapes of training pairs it has known shapes in colours without a name (`colour` is empty) and blobs (`shape`
+    is empty) in known colours, so that the tower learns shapes apart from colours and meets no held-out pair.
+
+    Args:
+        rng: Source of all choices.
+        size: Width and height in pixels, multiples of 28.
+
+    Returns:
+        A scene of three to six items.
+    """
+    count = rng.randint(3, 6)
+    while True:
+        places = _places(rng, count, size)
+        if places is not None:
+            break
+    items = []
+    for x, y, radius in places:
+        what = rng.random()
+        colour, shape = rng.choice(TRAIN_PAIRS)
+        if what < 0.45:
+            colour, shape = "", rng.choice(SHAPES)
+        elif what < 0.75:
+            colour, shape = rng.choice(tuple(COLOURS)), ""
+        rgb = _jitter(rng, COLOURS[colour], 12) if colour else _nameless(rng)
+        items.append(Item(shape, colour, x, y, radius, rgb))
+    return Scene(size[0], size[1], _jitter(rng, rng.choice(BACKGROUNDS), 8), tuple(items))
+
+
+def _nameless(rng: random.Random) -> Rgb:
+    """Return a colour that is far from every known one and from the backgrounds."""
+    while True:
+        red, green, blue = (rng.randrange(256) for _ in range(3))
+        if max(red, green, blue) - min(red, green, blue) < 40 and max(red, green, blue) > 150:
+            continue
+        if all(math.dist((red, green, blue), known) > 60 for known in COLOURS.values()):
+            return (red, green, blue)
+
+
 def _places(rng: random.Random, count: int, size: tuple[int, int]) -> list[tuple[int, int, int]] | None:
     """Return `count` places (x, y, radius) that do not touch, or None when the dice fell badly."""
     width, height = size
@@ -185,6 +229,12 @@ def draw(scene: Scene) -> Image.Image:
             pen.rectangle((x - r + 1, y - r + 1, x + r - 1, y + r - 1), fill=item.rgb)
         elif item.shape == "triangle":
             pen.polygon(((x, y - r), (x + r, y + r), (x - r, y + r)), fill=item.rgb)
+        elif item.shape == "":
+            blob = random.Random(f"{x}/{y}/{r}/{item.rgb}")
+            corners = blob.randint(3, 9)
+            turn = blob.random()
+            reach = [(r * blob.uniform(0.5, 1), 2 * math.pi * (n + turn) / corners) for n in range(corners)]
+            pen.polygon([(x + d * math.cos(a), y + d * math.sin(a)) for d, a in reach], fill=item.rgb)
         else:
             arm = r // 3
             pen.rectangle((x - arm, y - r, x + arm, y + r), fill=item.rgb)

@@ -49,6 +49,7 @@ from scenes import (
     Question,
     Scene,
     draw,
+    make_practice_scene,
     make_question,
     make_scene,
     prompt,
@@ -302,7 +303,7 @@ class Batch:
     """Width and height of the images in pixels."""
     cells: Tensor
     """For each vision token: colour number, shape number (0 is none), x and y of the centre as eighths of the
-    canvas (`NO_LABEL` where there is none), (num_images, num_tokens, 4)."""
+    canvas; `NO_LABEL` where there is none or it has no name, (num_images, num_tokens, 4)."""
     prefix: Tensor
     """Token ids that all prompts begin with, up to <|vision_end|>, (prefix_length,)."""
     plain_positions: bool
@@ -350,12 +351,13 @@ class Batches:
         """Encode line by line, which gives the ids of the whole because no token crosses from a break to a line."""
         return [token for line in LINE.findall(text) for token in self.encode_line(line)]
 
-    def make(self, num_images: int, kinds: Sequence[Kind]) -> Batch:
+    def make(self, num_images: int, kinds: Sequence[Kind], *, practice: bool = False) -> Batch:
         """Return the next batch.
 
         Args:
             num_images: Images in it, all of one size.
             kinds: What to ask about each image.
+            practice: Make two in three of the scenes for the vision tower alone.
         """
         rng = self.rng
         size = SIZES[0] if rng.random() < 0.6 else rng.choice(SIZES[1:])
@@ -368,12 +370,15 @@ class Batches:
         for index in range(num_images):
             scene_source = scene_rng("train", self.next_seed)
             self.next_seed += 1
-            scene = make_scene(scene_source, "train", size)
+            if practice and index % 3:
+                scene = make_practice_scene(scene_source, size)
+            else:
+                scene = make_scene(scene_source, "train", size)
             images[index] = np.asarray(draw(scene))
             for item in scene.items:
                 cells[index, item.y // CELL * columns + item.x // CELL] = (
-                    1 + self.colours.index(item.colour),
-                    1 + self.shapes.index(item.shape),
+                    1 + self.colours.index(item.colour) if item.colour else NO_LABEL,
+                    1 + self.shapes.index(item.shape) if item.shape else NO_LABEL,
                     item.x * 8 // size[0],
                     item.y * 8 // size[1],
                 )
@@ -644,11 +649,11 @@ class CellHeads(nn.Module):
         logits += [place[..., :8], place[..., 8:]]
         loss = vision.new_zeros(())
         scores = []
-        full = cells[..., 0] > 0
+        full = cells[..., 2] != NO_LABEL
         for index, logit in enumerate(logits):
             label = cells[..., index]
             loss = loss + functional.cross_entropy(logit.flatten(0, 1), label.flatten(), ignore_index=NO_LABEL)
-            scores.append((logit.argmax(-1) == label)[full].float().mean().item())
+            scores.append((logit.argmax(-1) == label)[full & (label != NO_LABEL)].float().mean().item())
         return loss, scores
 
 
@@ -737,22 +742,19 @@ def _work(
 
     for layer in model.model.language_model.layers:  # attention begins by looking for tokens like the one that looks
         layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
-    slow = [*model.model.visual.parameters(), *heads.parameters()]
-    fast = [*model.model.language_model.parameters(), *word_heads.parameters()]
-    parameters = [*slow, *fast]
+    modules = (model.model.visual, model.model.language_model, heads, word_heads)
+    parameters = [p for module in modules for p in module.parameters()]
     optimizer = torch.optim.AdamW(
         [
-            {"params": [p for p in part if (p.ndim > 1) == decays], "weight_decay": 0.05 * decays, "slow": part is slow}
-            for part in (slow, fast)
-            for decays in (True, False)
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.05},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ],
-        lr=1e-3,
         betas=(0.9, 0.98),
         fused=True,
     )
     embedding = model.model.language_model.embed_tokens.weight
 
-    def advance(loss: Tensor, rate: float, slowness: float = 1.0) -> None:
+    def advance(loss: Tensor, rate: float) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -763,21 +765,21 @@ def _work(
             gradient.copy_(mean.view_as(gradient))
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for part in optimizer.param_groups:
-            part["lr"] = rate * (slowness if part["slow"] else 1.0)
+            part["lr"] = rate
         optimizer.step()
 
     for step in range(vision_steps):
-        batch = batches.make(vision_images, ())
+        batch = batches.make(vision_images, (), practice=True)
         loss, scores = heads(see(model.model.visual, batch.pixels, batch.size), embedding, batch.cells)
-        advance(loss, schedule(step, 2 * vision_steps, 1.5e-3))
+        advance(loss, schedule(step, vision_steps, 1.5e-3))
         if step % 50 == 0 or step == vision_steps - 1:
             report(f"vision {step} loss {loss.item():.3f} cells {_shares(scores)}")
 
     right: dict[str, float] = {}
     for step in range(steps):
         batch = batches.make(num_images, KINDS)
-        vision = see(model.model.visual, batch.pixels, batch.size)
-        cell_loss, scores = heads(vision, embedding, batch.cells)
+        with torch.no_grad():
+            vision = see(model.model.visual, batch.pixels, batch.size)
         reading = read(model, batch, vision)
         answers = torch.cat([logit.flatten(0, 1) for logit in reading.logits])
         labels = torch.cat([group.labels.flatten() for group in batch.groups])
@@ -787,8 +789,8 @@ def _work(
         )
         word_loss, facts = word_heads(reading, batch)
         answer_loss = 2 * functional.cross_entropy(answers, labels)
-        loss = 2 * answer_loss + 0.3 * cell_loss + 0.5 * look_loss + 0.1 * word_loss
-        advance(loss, schedule(step, steps, 1.5e-3), 0.3)
+        loss = 2 * answer_loss + 0.5 * look_loss + 0.1 * word_loss
+        advance(loss, schedule(step, steps, 1.5e-3))
         for logit, group in zip(reading.logits, batch.groups, strict=True):
             hits = logit[:, 0].argmax(-1) == group.labels[:, 0]
             for name in set(group.names):
@@ -796,10 +798,7 @@ def _work(
                 share = hits[chosen].float().mean().item()
                 right[name] = right.get(name, share) * 0.95 + share * 0.05
         if step % 50 == 0 or step == steps - 1:
-            report(
-                f"step {step} answers {answer_loss.item():.3f} look {look_loss.item():.3f} "
-                f"cells {_shares(scores)} words {_shares(facts)}"
-            )
+            report(f"step {step} answers {answer_loss.item():.3f} look {look_loss.item():.3f} words {_shares(facts)}")
             report("  ".join(f"{name} {share:.2f}" for name, share in sorted(right.items())))
         if rank == 0 and step % 200 == 199:
             save(model, tokenizer, out)
@@ -859,7 +858,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train tiny_vlm.")
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=500, help="steps of the vision tower alone")
+    parser.add_argument("--vision-steps", type=int, default=900, help="steps of the vision tower alone")
     parser.add_argument("--steps", type=int, default=1800, help="steps of the whole model")
     args = parser.parse_args()
     train(args.out, args.seed, args.vision_steps, args.steps)
