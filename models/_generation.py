@@ -44,9 +44,7 @@ def generation_arguments(settings: Generation, *, max_new_tokens: int) -> dict[s
 class StopStrings:
     """Stopping criterion of transformers: ends a row as soon as its text holds a stop string."""
 
-    def __init__(
-        self, stops: Sequence[str], decode: Callable[[list[int]], str], start: int
-    ) -> None:
+    def __init__(self, stops: Sequence[str], decode: Callable[[list[int]], str], start: int) -> None:
         """Watch for `stops` in what comes after position `start`.
 
         Args:

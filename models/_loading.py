@@ -132,9 +132,7 @@ def resolve_dtype(dtype: str, device: str) -> Any:
     return found
 
 
-def load_processor(
-    pretrained: str, *, options: Mapping[str, Any], pixels: Mapping[str, int]
-) -> Any:
+def load_processor(pretrained: str, *, options: Mapping[str, Any], pixels: Mapping[str, int]) -> Any:
     """Load a checkpoint's processor, also where torchvision is missing.
 
     A processor with a video part cannot be built without torchvision. It is then put together from
@@ -161,9 +159,7 @@ def load_processor(
     return processor
 
 
-def _compose(
-    pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, int], cause: ImportError
-) -> Any:
+def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, int], cause: ImportError) -> Any:
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
@@ -220,9 +216,7 @@ def weights_identity(pretrained: str, revision: str | None, commit: str | None) 
     folder = Path(pretrained)
     if not folder.is_dir():
         return {"hub": pretrained, "revision": revision, "commit": commit}
-    files = sorted(
-        path for path in folder.iterdir() if path.is_file() and path.suffix in _IDENTIFYING_SUFFIXES
-    )
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _IDENTIFYING_SUFFIXES)
     states = [(path, path.stat()) for path in files]
     if sum(state.st_size for _, state in states) < SMALL_CHECKPOINT_BYTES:
         digest = hashlib.sha256()

@@ -126,9 +126,7 @@ def _find(root: Path) -> dict[str, Path]:
             found[match["task"]] = path
     if not found:
         problem = "this folder holds no samples" if root.is_dir() else "no such file or folder"
-        raise UsageError(
-            explain(problem, where=f"logs={root}", expected="files named samples_<task>.jsonl")
-        )
+        raise UsageError(explain(problem, where=f"logs={root}", expected="files named samples_<task>.jsonl"))
     return found
 
 
@@ -185,6 +183,5 @@ def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _counts(row: Mapping[str, Any]) -> tuple[TokenCounts, ...]:
     names = ("input_tokens", "output_tokens", "reasoning_tokens")
     return tuple(
-        TokenCounts(**{name: (counts or {}).get(name) for name in names})
-        for counts in row.get("token_counts") or ()
+        TokenCounts(**{name: (counts or {}).get(name) for name in names}) for counts in row.get("token_counts") or ()
     )

@@ -124,9 +124,7 @@ class OpenAIChat:
             UsageError: No or two different model names, no key, or an impossible number.
             ModelError: The package `openai` is missing.
         """
-        self._model = _one_name(
-            {"model": model, "pretrained": pretrained, "model_version": model_version}
-        )
+        self._model = _one_name({"model": model, "pretrained": pretrained, "model_version": model_version})
         self._key = _Secret(_find_key(api_key))
         self._base_url = base_url or next(
             (os.environ[name] for name in _BASE_URL_VARIABLES if os.environ.get(name)), None
@@ -147,16 +145,12 @@ class OpenAIChat:
         self._max_new_tokens = max_new_tokens
         self._reasons = bool(_REASONING_MODEL.match(self._model.rpartition("/")[2]))
         sampling = {"temperature", "do_sample", "top_p", "until"}
-        self.honours = frozenset(
-            {"max_new_tokens", "seed"} | (set() if self._reasons else sampling)
-        )
+        self.honours = frozenset({"max_new_tokens", "seed"} | (set() if self._reasons else sampling))
         self._client: Any = None
         try:
             import openai
         except ImportError as error:
-            raise ModelError(
-                explain("the package 'openai' is missing", remedy="pip install openai")
-            ) from error
+            raise ModelError(explain("the package 'openai' is missing", remedy="pip install openai")) from error
         self._openai: Any = openai
 
     @property
@@ -354,9 +348,7 @@ def _one_name(said: Mapping[str, str | None]) -> str:
                 f"several model names: {given}" if names else "this model needs a name",
                 where="model",
                 expected="one of model, pretrained and model_version",
-                remedy=None
-                if names
-                else "add: --lmms-model-args model=<name that the server knows>",
+                remedy=None if names else "add: --lmms-model-args model=<name that the server knows>",
             )
         )
     return names.pop()
@@ -369,8 +361,7 @@ def _find_key(api_key: str | None) -> str:
             explain(
                 "no API key",
                 where="api_key",
-                remedy=f"set {_KEY_VARIABLE}, or pass api_key=...; any text will do for a server "
-                "that asks for none",
+                remedy=f"set {_KEY_VARIABLE}, or pass api_key=...; any text will do for a server that asks for none",
             )
         )
     return str(key)

@@ -38,11 +38,7 @@ class Scripted(ScriptedModel):
             UsageError: Nothing given, both given, or the file cannot be read.
         """
         if responses is not None and file is not None:
-            raise UsageError(
-                explain(
-                    "responses and file are both given", expected="one of them", where="scripted"
-                )
-            )
+            raise UsageError(explain("responses and file are both given", expected="one of them", where="scripted"))
         if responses is None and file is None and default is None:
             raise UsageError(
                 explain(

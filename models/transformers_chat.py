@@ -174,9 +174,7 @@ class TransformersChat:
 
     def generate(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch; see `pytest_lmms.inference.model.BatchModel`."""
-        prepared = _generation.mapping_memory_errors(
-            lambda: self.prepare(requests), num_requests=len(requests)
-        )
+        prepared = _generation.mapping_memory_errors(lambda: self.prepare(requests), num_requests=len(requests))
         return self.generate_prepared(prepared, requests)
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
@@ -217,9 +215,7 @@ class TransformersChat:
                 tokens=TokenCounts(input_tokens=num_input, output_tokens=num_output),
                 timing=timing,
             )
-            for num_input, (text, reason, num_output) in zip(
-                prepared.input_tokens, rows, strict=True
-            )
+            for num_input, (text, reason, num_output) in zip(prepared.input_tokens, rows, strict=True)
         ]
 
     # Loading
@@ -311,9 +307,7 @@ class TransformersChat:
         messages = list(request.messages)
         if self._system_prompt and all(message.role != "system" for message in messages):
             messages.insert(0, Message(role="system", content=(self._system_prompt,)))
-        last_user = max(
-            (place for place, message in enumerate(messages) if message.role == "user"), default=-1
-        )
+        last_user = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
         turns, images = [], []
         for place, message in enumerate(messages):
             parts: Sequence[Part] = message.content
@@ -366,9 +360,7 @@ class TransformersChat:
 
     # Generating
 
-    def _generate(
-        self, prepared: Prepared, request: Request
-    ) -> list[tuple[str, FinishReason, int]]:
+    def _generate(self, prepared: Prepared, request: Request) -> list[tuple[str, FinishReason, int]]:
         """Generate for one batch; return text, reason and number of tokens of each request."""
         import torch
 
@@ -376,9 +368,7 @@ class TransformersChat:
         special = set(self._tokenizer.all_special_tokens)
         stops = tuple(stop for stop in settings.until if stop and stop not in special)
         ends = self._end_tokens | frozenset(
-            self._tokenizer.convert_tokens_to_ids(stop)
-            for stop in settings.until
-            if stop in special
+            self._tokenizer.convert_tokens_to_ids(stop) for stop in settings.until if stop in special
         )
         arguments = _generation.generation_arguments(settings, max_new_tokens=self._max_new_tokens)
         num_columns = prepared.inputs["input_ids"].shape[1]
@@ -409,9 +399,7 @@ class TransformersChat:
             return value.to(self._device, dtype=self._model.dtype)
         return value.to(self._device)
 
-    def _finish(
-        self, tokens: list[int], ends: frozenset[int], stops: Sequence[str]
-    ) -> tuple[str, FinishReason, int]:
+    def _finish(self, tokens: list[int], ends: frozenset[int], stops: Sequence[str]) -> tuple[str, FinishReason, int]:
         tokens, stopped = _generation.until_end(tokens, ends)
         text = self._decode(tokens)
         place = _generation.find_stop(text, stops)
@@ -420,9 +408,7 @@ class TransformersChat:
         return text, "stop" if stopped else "length", len(tokens)
 
     def _decode(self, tokens: list[int]) -> str:
-        text = self._tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
 

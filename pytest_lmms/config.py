@@ -96,8 +96,12 @@ def _choice(*known: str) -> Callable[[str, str], str]:
     def parse(text: str, where: str) -> str:
         if text not in known:
             raise UsageError(
-                explain(f"{text!r}", where=where, expected="one of " + ", ".join(known),
-                        suggestion=did_you_mean(text, known))
+                explain(
+                    f"{text!r}",
+                    where=where,
+                    expected="one of " + ", ".join(known),
+                    suggestion=did_you_mean(text, known),
+                )
             )
         return text
 
@@ -127,7 +131,7 @@ def _arguments(text: str, where: str) -> dict[str, Any]:
 
 def _max_errors(text: str, where: str) -> tuple[float, bool]:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
-    if not match or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):  # noqa: PLR2004
+    if not match or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
         raise UsageError(
             explain(f"{text!r}", where=where, expected="a number of documents, or a percentage such as 1%")
         )

@@ -26,7 +26,9 @@ current_document: contextvars.ContextVar[str | None] = contextvars.ContextVar("c
 """Name of the document that this thread works for, for log handlers."""
 
 
-ExtraScores = Callable[[str, Mapping[str, Any], Mapping[str, list[Any]], Mapping[str, Mapping[str, Any]]], dict[str, Any]]
+ExtraScores = Callable[
+    [str, Mapping[str, Any], Mapping[str, list[Any]], Mapping[str, Mapping[str, Any]]], dict[str, Any]
+]
 """(task, document, answers by filter, scores by filter) to further scores."""
 
 
@@ -81,9 +83,7 @@ def _score(document: Document, rendered: Rendered, responses: Sequence[Response]
             scores = {name: {**values, **extra} for name, values in scores.items()}
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
         return Record(status="error", error=describe(e, document), **base)
-    return Record(
-        status=outcome.status, filtered_resps=outcome.filtered_resps, scores=scores, **base
-    )
+    return Record(status=outcome.status, filtered_resps=outcome.filtered_resps, scores=scores, **base)
 
 
 async def evaluate(document: Document, engine: Engine) -> Record:

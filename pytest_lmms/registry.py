@@ -34,9 +34,7 @@ class Registry:
         self._targets: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
 
-    def register(
-        self, name: str, target: str, *, aliases: Iterable[str] = (), replace: bool = False
-    ) -> None:
+    def register(self, name: str, target: str, *, aliases: Iterable[str] = (), replace: bool = False) -> None:
         """Add a name.
 
         Args:
@@ -163,9 +161,7 @@ for _name, _target, _aliases in (
     MODELS.register(_name, _target, aliases=_aliases)
 
 
-def check_model_args(
-    cls: type, args: Mapping[str, Any], *, model_name: str, where: str = "--lmms-model-args"
-) -> None:
+def check_model_args(cls: type, args: Mapping[str, Any], *, model_name: str, where: str = "--lmms-model-args") -> None:
     """Check the names of model arguments against a constructor, before anything is loaded.
 
     Args:

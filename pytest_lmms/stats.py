@@ -140,7 +140,7 @@ def bootstrap_standard_error(
     num_items = len(items)
     if num_items < _MIN_VALUES or iterations < _MIN_VALUES:
         return None
-    import numpy as np  # noqa: PLC0415  (importing this module costs nothing)
+    import numpy as np
 
     generator = np.random.default_rng(seed)
     rows_per_chunk = max(1, _INDICES_PER_CHUNK // num_items)
@@ -155,9 +155,7 @@ def bootstrap_standard_error(
     return math.sqrt(_sum_of_squares(_deviations(estimates)) / (iterations - 1))
 
 
-def pooled_standard_error(
-    standard_errors: Sequence[float | None], sizes: Sequence[int]
-) -> float | None:
+def pooled_standard_error(standard_errors: Sequence[float | None], sizes: Sequence[int]) -> float | None:
     """Return the standard error of a group's mean from those of its members.
 
     Pooled variance over k members of n documents each:
@@ -296,7 +294,7 @@ def mcnemar(a: Sequence[float], b: Sequence[float]) -> McNemar:
 # Power analysis: how many documents tell two models apart
 
 
-def sample_size(  # noqa: PLR0913  (what a power analysis is about)
+def sample_size(
     effect: float = 0.03,
     *,
     alpha: float = 0.05,
@@ -331,7 +329,7 @@ def sample_size(  # noqa: PLR0913  (what a power analysis is about)
     return math.ceil((_z_of(alpha, power) * sigma / effect) ** 2)
 
 
-def power(  # noqa: PLR0913  (what a power analysis is about)
+def power(
     num_documents: int,
     effect: float = 0.03,
     *,
@@ -366,7 +364,7 @@ def power(  # noqa: PLR0913  (what a power analysis is about)
     return normal.cdf(effect / sigma * math.sqrt(num_documents) - normal.inv_cdf(1 - alpha / 2))
 
 
-def minimum_detectable_effect(  # noqa: PLR0913  (what a power analysis is about)
+def minimum_detectable_effect(
     num_documents: int,
     *,
     alpha: float = 0.05,
@@ -436,9 +434,7 @@ def internal_variance(scores: Sequence[Sequence[float]]) -> float | None:
         In the unit of the scores, squared; None when no document has two repeats.
     """
     variances = [
-        _sum_of_squares(_deviations(repeats)) / (len(repeats) - 1)
-        for repeats in scores
-        if len(repeats) >= _MIN_VALUES
+        _sum_of_squares(_deviations(repeats)) / (len(repeats) - 1) for repeats in scores if len(repeats) >= _MIN_VALUES
     ]
     return math.fsum(variances) / len(variances) if variances else None
 
@@ -506,10 +502,7 @@ def _difference_std(correlation: float, std_a: float | None, std_b: float | None
     # Written so that equal deviations at correlation 1 give exactly zero.
     variance = (first - second) ** 2 + 2 * (1 - correlation) * first * second
     if variance == 0:
-        message = (
-            "two models with correlation 1 and equal standard deviations never differ; "
-            "give a correlation below 1"
-        )
+        message = "two models with correlation 1 and equal standard deviations never differ; give a correlation below 1"
         raise ValueError(message)
     return math.sqrt(variance)
 

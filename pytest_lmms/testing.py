@@ -66,10 +66,7 @@ class ScriptedModel:
 
         A scripted `Response` with a `logprob` is returned as it is.
         """
-        return [
-            _scored(response, request)
-            for response, request in zip(self.generate(requests), requests, strict=True)
-        ]
+        return [_scored(response, request) for response, request in zip(self.generate(requests), requests, strict=True)]
 
     def _respond(self, request: Request) -> Response:
         where = f"{request.task}[{request.doc_id}]"
@@ -86,9 +83,7 @@ class ScriptedModel:
         if isinstance(answer, Mapping):
             if "raise" in answer:
                 raise ModelError(explain(str(answer["raise"]), where=where))
-            return Response(
-                text=str(answer["text"]), finish_reason=answer.get("finish_reason", "stop")
-            )
+            return Response(text=str(answer["text"]), finish_reason=answer.get("finish_reason", "stop"))
         if isinstance(answer, Response):
             return answer
         return Response(text=str(answer), finish_reason="stop")

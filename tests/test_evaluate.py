@@ -148,7 +148,9 @@ def test_a_line_whose_engine_has_ended_says_so_instead_of_waiting(run: Callable[
         line.take()
 
 
-def test_a_disk_that_is_full_is_told_to_every_document_instead_of_hanging(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_disk_that_is_full_is_told_to_every_document_instead_of_hanging(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
     def full(records: Sequence[Record]) -> Sequence[Record]:
         raise OSError(28, "No space left on device")
 

@@ -21,13 +21,15 @@ def test_a_value_comes_back_as_it_was_on_one_line(value: object) -> None:
 
 
 def test_equal_mappings_give_equal_bytes_when_keys_are_sorted() -> None:
-    assert dumps({"b": 1, "a": {"d": 2, "c": 3}}, sort_keys=True) == dumps({"a": {"c": 3, "d": 2}, "b": 1}, sort_keys=True)
+    assert dumps({"b": 1, "a": {"d": 2, "c": 3}}, sort_keys=True) == dumps(
+        {"a": {"c": 3, "d": 2}, "b": 1}, sort_keys=True
+    )
 
 
 def test_what_is_no_json_is_refused_or_converted() -> None:
     with pytest.raises(TypeError):
         dumps({"x": object()})
-    assert dumps({"x": b"raw"}, default=lambda b: len(b)) == b'{"x":3}'
+    assert dumps({"x": b"raw"}, default=len) == b'{"x":3}'
 
 
 def test_torn_lines_are_an_error() -> None:

@@ -12,9 +12,7 @@ from pytest_lmms.registry import MODELS, Registry, check_model_args, parse_model
 
 
 def fresh(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_listing_models_and_loading_their_classes_imports_no_heavy_library():
@@ -31,9 +29,7 @@ def test_listing_models_and_loading_their_classes_imports_no_heavy_library():
 
 
 def test_every_built_in_model_and_alias_is_known():
-    assert {"huggingface", "qwen2_5_vl", "tiny_vlm", "dummy", "scripted", "from_log", "openai"} <= (
-        set(MODELS.names())
-    )
+    assert {"huggingface", "qwen2_5_vl", "tiny_vlm", "dummy", "scripted", "from_log", "openai"} <= (set(MODELS.names()))
     assert MODELS.canonical("hf") == "huggingface"
     assert MODELS.canonical("hf_chat") == "huggingface"
     assert MODELS.canonical("qwen2_5_vl_chat") == "qwen2_5_vl"

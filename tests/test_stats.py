@@ -22,10 +22,7 @@ FEW = st.lists(st.floats(-100, 100), min_size=2, max_size=30)
 
 
 def test_importing_the_module_imports_neither_numpy_nor_scipy() -> None:
-    code = (
-        "import sys, pytest_lmms.stats; "
-        "sys.exit(any(m.split('.')[0] in ('numpy', 'scipy') for m in sys.modules))"
-    )
+    code = "import sys, pytest_lmms.stats; sys.exit(any(m.split('.')[0] in ('numpy', 'scipy') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -92,8 +89,7 @@ def test_the_bootstrap_of_a_mean_comes_near_the_formula() -> None:
 def test_the_bootstrap_repeats_itself_for_one_seed_and_not_for_another() -> None:
     values = [0.1, 0.5, 0.2, 0.9, 0.4]
     first, again, other = (
-        stats.bootstrap_standard_error(values, median, iterations=200, seed=seed)
-        for seed in (7, 7, 8)
+        stats.bootstrap_standard_error(values, median, iterations=200, seed=seed) for seed in (7, 7, 8)
     )
     assert first == again != other
 
@@ -131,12 +127,8 @@ def test_members_of_equal_mean_pool_to_the_error_of_all_documents_but_one_degree
     )
 
 
-@pytest.mark.parametrize(
-    ("errors", "sizes"), [([], []), ([0.1, None], [3, 3]), ([0.0, 0.0], [1, 1])]
-)
-def test_a_group_without_all_its_errors_has_none(
-    errors: list[float | None], sizes: list[int]
-) -> None:
+@pytest.mark.parametrize(("errors", "sizes"), [([], []), ([0.1, None], [3, 3]), ([0.0, 0.0], [1, 1])])
+def test_a_group_without_all_its_errors_has_none(errors: list[float | None], sizes: list[int]) -> None:
     assert stats.pooled_standard_error(errors, sizes) is None
 
 
@@ -260,18 +252,14 @@ def test_models_that_can_never_differ_are_an_error() -> None:
         stats.sample_size(correlation=1)
 
 
-@pytest.mark.parametrize(
-    "bad", [{"effect": 0}, {"alpha": 0}, {"power": 1}, {"correlation": 1.1}, {"std_a": 0}]
-)
+@pytest.mark.parametrize("bad", [{"effect": 0}, {"alpha": 0}, {"power": 1}, {"correlation": 1.1}, {"std_a": 0}])
 def test_power_analysis_names_the_number_that_is_out_of_range(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         stats.sample_size(**bad)
 
 
 @given(st.floats(0.01, 0.2), st.floats(0.001, 0.2), st.floats(0.5, 0.99), st.floats(-0.9, 0.9))
-def test_the_three_figures_invert_each_other(
-    effect: float, alpha: float, wanted: float, correlation: float
-) -> None:
+def test_the_three_figures_invert_each_other(effect: float, alpha: float, wanted: float, correlation: float) -> None:
     n = stats.sample_size(effect, alpha=alpha, power=wanted, correlation=correlation)
     assert stats.power(n, effect, alpha=alpha, correlation=correlation) >= wanted - 1e-9
     found = stats.minimum_detectable_effect(n, alpha=alpha, power=wanted, correlation=correlation)

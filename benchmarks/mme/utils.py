@@ -13,8 +13,7 @@ Item = Mapping[str, Any]
 
 DATASET_SUFFIX = " Please answer yes or no."
 PERCEPTION_CATEGORIES = frozenset(
-    {"existence", "count", "position", "color", "posters"}
-    | {"celebrity", "scene", "landmark", "artwork", "OCR"}
+    {"existence", "count", "position", "color", "posters"} | {"celebrity", "scene", "landmark", "artwork", "OCR"}
 )
 QUESTIONS_PER_PAIR = 2
 
@@ -83,8 +82,7 @@ def mme_category_scores(items: Sequence[Item]) -> dict[str, float]:
         pairs = [scores for scores in questions.values() if len(scores) == QUESTIONS_PER_PAIR]
         if pairs:
             category_scores[category] = fmean(
-                fmean(pair) * 100 + (100 if all(score == 1 for score in pair) else 0)
-                for pair in pairs
+                fmean(pair) * 100 + (100 if all(score == 1 for score in pair) else 0) for pair in pairs
             )
     return category_scores
 

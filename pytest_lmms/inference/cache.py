@@ -186,7 +186,11 @@ def _parse(line: bytes, path: Path) -> dict[str, Any]:
         return {}
     if version != VERSION:
         raise StoreError(
-            explain(f"response store of version {version}", where=str(path), expected=f"version {VERSION}",
-                    remedy="move that folder away, or run without --lmms-resume")
+            explain(
+                f"response store of version {version}",
+                where=str(path),
+                expected=f"version {VERSION}",
+                remedy="move that folder away, or run without --lmms-resume",
+            )
         )
     return responses  # type: ignore[no-any-return]

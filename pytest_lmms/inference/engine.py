@@ -60,7 +60,9 @@ class Entry(NamedTuple):
 class Engine:
     """Gets requests answered by one model."""
 
-    def __init__(self, model: Any, *, store: ResponseStore | None = None, settings: EngineSettings | None = None) -> None:
+    def __init__(
+        self, model: Any, *, store: ResponseStore | None = None, settings: EngineSettings | None = None
+    ) -> None:
         """Take a model; nothing starts before `start`.
 
         Args:
@@ -409,7 +411,9 @@ class Engine:
             self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
         self._call(self._resolve, outcomes)
 
-    def _ask_parts(self, batch: Sequence[Entry], size: int, flag: str | None) -> list[tuple[Entry, Response | BaseException]]:
+    def _ask_parts(
+        self, batch: Sequence[Entry], size: int, flag: str | None
+    ) -> list[tuple[Entry, Response | BaseException]]:
         """Ask a batch in pieces, no larger than what is known to fit by the time each is asked."""
         outcomes: list[tuple[Entry, Response | BaseException]] = []
         while len(outcomes) < len(batch):
@@ -454,8 +458,7 @@ class Engine:
         finished = time.time()
         timing = Timing(seconds=time.perf_counter() - start, batch_size=len(batch), finished=finished)
         timed: list[Response | BaseException] = [
-            replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished))
-            for r in responses
+            replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished)) for r in responses
         ]
         return list(zip(batch, timed, strict=True))
 

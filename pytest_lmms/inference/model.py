@@ -92,9 +92,7 @@ class Starts(Protocol):
         ...
 
 
-HONOURS_ALL = frozenset(
-    {"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"}
-)
+HONOURS_ALL = frozenset({"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"})
 """Every generation setting that the harness knows. An adapter's optional attribute `honours` names those that it
 passes on; a setting outside it that a user typed is an error, one that a task YAML holds is warned about once."""
 

@@ -145,13 +145,7 @@ class LazyImage(PIL.Image.Image):
     def convert(self, mode: str | None = None, *args: Any, **kwargs: Any) -> PIL.Image.Image:
         """Convert as PIL does; a plain ``convert("RGB")`` before decoding only notes the mode."""
         undecoded = self._source is not None and self._decoded is None
-        if (
-            mode == "RGB"
-            and undecoded
-            and not args
-            and not kwargs
-            and "_format" not in self.__dict__
-        ):
+        if mode == "RGB" and undecoded and not args and not kwargs and "_format" not in self.__dict__:
             image = LazyImage.__new__(LazyImage)
             image._source = self._source
             image._wanted_mode = "RGB"
@@ -179,9 +173,7 @@ class LazyImage(PIL.Image.Image):
             self._decode()
             return
         header = self._read_header()
-        if header.format not in _HEADER_IS_TRUE or (
-            header.format == "PNG" and self._has_late_chunks()
-        ):
+        if header.format not in _HEADER_IS_TRUE or (header.format == "PNG" and self._has_late_chunks()):
             self._decode()
         elif name == "_size":
             width, height = header.size
@@ -199,9 +191,7 @@ class LazyImage(PIL.Image.Image):
             where = self._name()
             try:
                 source = self._source
-                with PIL.Image.open(
-                    io.BytesIO(source) if isinstance(source, bytes) else str(source)
-                ) as header:
+                with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as header:
                     if header.format in _HEADER_IS_TRUE:
                         # The base method: a PNG's own decodes, to look for EXIF behind the pixels.
                         exif = PIL.Image.Image.getexif(header)

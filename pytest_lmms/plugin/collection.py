@@ -63,9 +63,7 @@ def _resolve_id(config: pytest.Config, arg: str) -> str:
     for root in roots:
         if (root / relative).is_file():
             return str(root / relative) + separator + rest
-    raise UsageError(
-        explain(f"no task file {relative!r}", where=arg, expected="below " + ", ".join(map(str, roots)))
-    )
+    raise UsageError(explain(f"no task file {relative!r}", where=arg, expected="below " + ", ".join(map(str, roots))))
 
 
 @functools.lru_cache(maxsize=1)
@@ -83,9 +81,7 @@ def task_index(session: LmmsSession, *more: Path) -> TaskIndex:
     """
     for path in session.settings.task_folders:
         if not path.is_dir():
-            raise UsageError(
-                explain(f"no folder {str(path)!r}", where=session.settings.sources.get("task_paths"))
-            )
+            raise UsageError(explain(f"no folder {str(path)!r}", where=session.settings.sources.get("task_paths")))
     roots: list[Path] = []
     for path in (catalog.folder("benchmarks"), *session.settings.task_folders, *more):
         path = path.resolve()
@@ -208,9 +204,13 @@ class GroupFile(pytest.File):
         for path in index.expand([group.name], where=str(self.path)):
             yield TaskFile.from_parent(self, path=path, nodeid=node_id(self.config, path))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show our own errors as text."""
-        return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if isinstance(excinfo.value, LmmsError)
+            else super().repr_failure(excinfo, *args, **kwargs)
+        )
 
 
 class TaskFile(pytest.Module):
@@ -221,7 +221,7 @@ class TaskFile(pytest.Module):
     scorer: Scorer
 
     @functools.cached_property
-    def obj(self) -> types.ModuleType:  # type: ignore[override]
+    def obj(self) -> types.ModuleType:
         """An empty stand-in for the Python module that a task is not, for whoever asks `request.module`."""
         return types.ModuleType(self.path.stem)
 
@@ -287,9 +287,13 @@ class TaskFile(pytest.Module):
         """File and name."""
         return (self.path, 0, self.path.name)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show our own errors as text."""
-        return str(excinfo.value) if isinstance(excinfo.value, LmmsError) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if isinstance(excinfo.value, LmmsError)
+            else super().repr_failure(excinfo, *args, **kwargs)
+        )
 
 
 _COLLECTED = pytest.StashKey[dict[str, Path]]()
@@ -327,7 +331,7 @@ class DocumentItem(pytest.Item):
         return item
 
     @property
-    def location(self) -> tuple[str, int | None, str]:  # type: ignore[override]
+    def location(self) -> tuple[str, int | None, str]:
         """File, line and name, as reports want them; made without asking the file system."""
         return (self.parent.nodeid, 0, self.name)
 
@@ -359,9 +363,7 @@ def document_function(parent: TaskFile, index: int) -> pytest.Function:
     def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
         run_as_function(request.node, lmms_model)
 
-    item: pytest.Function = DocumentFunction.from_parent(
-        parent, name=f"{parent.task.name}[{index}]", callobj=document
-    )
+    item: pytest.Function = DocumentFunction.from_parent(parent, name=f"{parent.task.name}[{index}]", callobj=document)
     fastpath.give_document_id(item)
     item.index = index  # type: ignore[attr-defined]
     item.position = 0  # type: ignore[attr-defined]
@@ -389,7 +391,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     pruned = config.stash.get(PRUNED, [])
     if not pruned:
         return None
-    shown = ", ".join(sorted(pruned)[:5]) + (", ..." if len(pruned) > 5 else "")  # noqa: PLR2004
+    shown = ", ".join(sorted(pruned)[:5]) + (", ..." if len(pruned) > 5 else "")
     text = f"lmms: {len(pruned)} task{'s' * (len(pruned) != 1)} ruled out by name, datasets not opened ({shown})"
     if not items:
         text += "; no task matches: `pytest --lmms-list tasks` names them all"

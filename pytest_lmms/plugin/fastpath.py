@@ -48,7 +48,7 @@ def obstacle(task_file: TaskFile) -> str | None:
                 return f"{name} of {implementation.plugin_name}"
     for implementation in hooks.pytest_runtest_protocol.get_hookimpls():
         module = getattr(implementation.function, "__module__", "") or ""
-        if not f"{module}.".startswith((*HARMLESS, "pytest_rerunfailures")) :
+        if not f"{module}.".startswith((*HARMLESS, "pytest_rerunfailures")):
             return f"pytest_runtest_protocol of {implementation.plugin_name}"
         if module.startswith("pytest_rerunfailures") and getattr(option, "reruns", None):
             return "--reruns"
@@ -69,7 +69,7 @@ def probe(task_file: TaskFile) -> pytest.Function:
     if known is None:
         known = pytest.Function.from_parent(task_file, name=task_file.task.name, callobj=_probe)
         task_file.lmms_probe = known  # type: ignore[attr-defined]
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def fixture_closure(task_file: TaskFile) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def fixture_closure(task_file: TaskFile) -> dict[str, Any]:
 
 def is_own_fixture(task_file: TaskFile, fixture: Any) -> bool:
     """Whether the fixture `lmms_model` that this task gets is the given one, and not an overriding one."""
-    definitions = fixture_closure(task_file).get("lmms_model")
+    definitions = fixture_closure(task_file).get("lmms_model", ())
     return bool(definitions) and definitions[-1].func is getattr(fixture, "__wrapped__", fixture)
 
 
@@ -122,7 +122,7 @@ def _describe(error: Exception) -> str:
 
 def give_document_id(item: pytest.Function) -> None:
     """Let a function's id be the same as that of the text: pytest 9.2 keeps an id's parts, and compares them."""
-    known = getattr(item, "_id", None)
+    known: Any = getattr(item, "_id", None)
     if hasattr(known, "parse"):
         item._id = known.parse(str(known))
 

@@ -1,8 +1,8 @@
 """The model under test, as a session fixture that any conftest may override.
 
-    @pytest.fixture(scope="session")
-    def lmms_model():
-        return MyModelInMemory()
+@pytest.fixture(scope="session")
+def lmms_model():
+return MyModelInMemory()
 """
 
 from __future__ import annotations

@@ -23,12 +23,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             group.addoption(option.option, action="store_true", default=None, dest=option.ini, help=option.help)
             group.addoption(
-                option.option.replace("--", "--no-", 1), action="store_false", dest=option.ini, default=None,
+                option.option.replace("--", "--no-", 1),
+                action="store_false",
+                dest=option.ini,
+                default=None,
                 help=f"switch {option.option} off",
             )
         elif option.kind == "optional":
             group.addoption(
-                option.option, nargs="?", const=LATEST, default=None, dest=option.ini, metavar=option.metavar,
+                option.option,
+                nargs="?",
+                const=LATEST,
+                default=None,
+                dest=option.ini,
+                metavar=option.metavar,
                 help=option.help,
             )
         else:
@@ -107,10 +115,8 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     if settings.model is None or not _wants_documents(config):
         return None
     arguments = "".join(f", {k}={v}" for k, v in session_of(config).settings.resolved()["model_args"].items())
-    return [
-        f"lmms: model {settings.model}{arguments} (from {settings.sources['model']}), data {settings.data}, "
-        f"batch size {settings.batch_size}"
-    ]
+    origin = f"(from {settings.sources['model']})"
+    return [f"lmms: model {settings.model}{arguments} {origin}, data {settings.data}, batch size {settings.batch_size}"]
 
 
 def _wants_documents(config: pytest.Config) -> bool:

@@ -129,7 +129,7 @@ class Runner:
         try:
             fastpath.tear_down(session, next_item)
         except Exception as e:  # noqa: BLE001  (a fixture's teardown; reported with the task's last document)
-            report = _report(item, "teardown", "failed", longrepr=f"tear-down of {item.parent.name} failed: {e!r}")
+            report = _report(item, "teardown", "failed", longrepr=f"tear-down after {item.nodeid} failed: {e!r}")
             item.ihook.pytest_runtest_logreport(report=report)
 
     # --- engines and the window ----------------------------------------------------------------------------------

@@ -278,7 +278,7 @@ class BlockScheduling:
         block = self._take_alone(node)
         target = self._block_size()
         # A worker sits on its last item, so it is given two at least.
-        while self._units and (len(block) < target or len(pending) + len(block) < 2):  # noqa: PLR2004
+        while self._units and (len(block) < target or len(pending) + len(block) < 2):
             unit = self._units.popleft()
             self._num_unsent -= len(unit)
             block.extend(unit)
@@ -556,7 +556,7 @@ class XdistController:
                 if process is None or process.poll() is None or node._down:
                     continue
                 seen[id(node)] = seen.get(id(node), 0) + 1
-                if seen[id(node)] == 2:  # noqa: PLR2004  (once more, for what is still in the pipe)
+                if seen[id(node)] == 2:
                     node._down = True
                     node.notify_inproc("errordown", node=node, error=f"process ended with {process.returncode}")
 

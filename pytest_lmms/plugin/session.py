@@ -42,8 +42,10 @@ class LmmsSession:
     @property
     def is_distributed(self) -> bool:
         """Whether this process is a controller with workers."""
-        return not self.is_worker and bool(self.config.getoption("tx", None)) and (
-            self.config.getoption("dist", "no") != "no"
+        return (
+            not self.is_worker
+            and bool(self.config.getoption("tx", None))
+            and (self.config.getoption("dist", "no") != "no")
         )
 
     @property
@@ -193,5 +195,3 @@ def mask_command(words: list[str]) -> str:
 def session_of(config: pytest.Config) -> LmmsSession:
     """The session's state; made when the plugin is configured."""
     return config.stash[KEY]
-
-

@@ -373,7 +373,7 @@ class Summary:
         if results["incomplete_because"]:
             terminalreporter.write_line(f"Not a complete benchmark: {results['incomplete_because']}.", yellow=True)
         for task, lost in self.finished.lost.items():
-            shown = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")  # noqa: PLR2004
+            shown = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")
             terminalreporter.write_line(f"{task}: {len(lost)} documents have no record: {shown}", red=True)
         for complaint in self.finished.complaints:
             terminalreporter.write_line(complaint, red=True)

@@ -91,9 +91,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {
-            k if type(k) is str else str(k): v if type(v) in _PLAIN_TYPES else plain(v) for k, v in value.items()
-        }
+        return {k if type(k) is str else str(k): v if type(v) in _PLAIN_TYPES else plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [v if type(v) is str else plain(v) for v in value]
     if hasattr(value, "tolist"):

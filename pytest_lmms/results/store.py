@@ -34,9 +34,9 @@ SCHEMA_VERSION = 1
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as one shard line: what aggregation needs, then its rows of the samples file, separated by tabs.
+    r"""A record as one shard line: what aggregation needs, then its rows of the samples file, separated by tabs.
 
-    JSON writes a tab inside a text as ``\\t``, so none can be mistaken. Merging reads the first part only and copies
+    JSON writes a tab inside a text as ``\t``, so none can be mistaken. Merging reads the first part only and copies
     the others as they are, however long their texts.
 
     Raises:
@@ -135,7 +135,9 @@ class Shard:
             try:
                 lines.append(encode_record(record))
             except (TypeError, ValueError) as e:
-                written[i] = replace(record, status="error", scores={}, filtered_resps={}, error=f"{record.task}[{record.doc_id}]: {e}")
+                written[i] = replace(
+                    record, status="error", scores={}, filtered_resps={}, error=f"{record.task}[{record.doc_id}]: {e}"
+                )
                 lines.append(encode_record(written[i]))
         self._file.write(b"".join(lines))
         return written
@@ -247,8 +249,9 @@ class RunFolder:
         version = value.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StoreError(
-                explain(f"run folder of schema version {version}", where=str(path),
-                        expected=f"version {SCHEMA_VERSION}")
+                explain(
+                    f"run folder of schema version {version}", where=str(path), expected=f"version {SCHEMA_VERSION}"
+                )
             )
         return value  # type: ignore[no-any-return]
 
@@ -273,9 +276,7 @@ class RunFolder:
         for path in self.shards.glob("*.jsonl"):
             path.unlink()
 
-    def merge(
-        self, *, keep_samples: bool, each: Callable[[str, dict[str, Any]], None]
-    ) -> ShardIndex:
+    def merge(self, *, keep_samples: bool, each: Callable[[str, dict[str, Any]], None]) -> ShardIndex:
         """Go through all records in document order, task by task, and write the samples files.
 
         Args:

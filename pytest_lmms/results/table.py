@@ -60,8 +60,8 @@ def _number(value: Any) -> str:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = str(value)
-        return text if len(text) <= 24 else text[:21] + "..."  # noqa: PLR2004
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.2f}"  # noqa: PLR2004
+        return text if len(text) <= 24 else text[:21] + "..."
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.2f}"
 
 
 def _layout(rows: Sequence[Sequence[str]], *, left: set[int]) -> list[str]:

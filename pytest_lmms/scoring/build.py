@@ -10,8 +10,8 @@ from pytest_lmms.scoring.filters import build_ensembles
 from pytest_lmms.scoring.metrics import (
     DEFAULT_METRICS,
     METRICS,
-    MetricUse,
     Aggregation,
+    MetricUse,
     find_aggregation,
     find_metric,
     use_metric,
@@ -67,8 +67,11 @@ def _metric_list(task: Task) -> list[Mapping[str, Any]]:
     for entry in spec.metric_list:
         if "metric" not in entry:
             raise TaskError(
-                explain(f"an entry of metric_list is {dict(entry)!r}", where=task.where("metric_list"),
-                        expected="{metric: name, aggregation: mean, higher_is_better: true}")
+                explain(
+                    f"an entry of metric_list is {dict(entry)!r}",
+                    where=task.where("metric_list"),
+                    expected="{metric: name, aggregation: mean, higher_is_better: true}",
+                )
             )
     return list(spec.metric_list)
 
@@ -163,4 +166,4 @@ def _takes_args(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return False
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) >= 2 and (positional[1].default is positional[1].empty or positional[1].name == "args")  # noqa: PLR2004
+    return len(positional) >= 2 and (positional[1].default is positional[1].empty or positional[1].name == "args")

@@ -54,11 +54,7 @@ def score_choices(
     ):
         if not choices or (values is not None and len(values) != len(choices)):
             found = 0 if values is None else len(values)
-            raise DocumentError(
-                explain(
-                    f"{found} {name} for {len(choices)} choices", expected="one for each choice"
-                )
-            )
+            raise DocumentError(explain(f"{found} {name} for {len(choices)} choices", expected="one for each choice"))
     golds = _gold_indices(gold, choices)
     first_gold = golds[0] if golds else NO_GOLD
     predicted = _argmax(logprobs)

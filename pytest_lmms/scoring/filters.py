@@ -161,7 +161,7 @@ class MultiChoiceRegex(Regex):
     into its letter; then a letter after a colon.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  (the arguments are lmms-eval's)
+    def __init__(  # noqa: PLR0917  (the arguments are lmms-eval's)
         self,
         regex_pattern: str = DEFAULT_PATTERN,
         group_select: int = 0,
@@ -269,9 +269,7 @@ class Uppercase:
 class Map:
     """Replaces a response by what a table says."""
 
-    def __init__(
-        self, mapping_dict: Mapping[Any, Any] | None = None, default_value: Any = None
-    ) -> None:
+    def __init__(self, mapping_dict: Mapping[Any, Any] | None = None, default_value: Any = None) -> None:
         """Keep the table.
 
         Args:
@@ -364,14 +362,10 @@ def register_filter(name: str, make: Callable[..., Any]) -> None:
         UsageError: The name belongs to another filter.
     """
     if FILTERS.setdefault(name, make) is not make:
-        raise UsageError(
-            explain(f"a filter named {name!r} is there already", remedy="Choose another name.")
-        )
+        raise UsageError(explain(f"a filter named {name!r} is there already", remedy="Choose another name."))
 
 
-def build_filter(
-    function: str | Callable[..., Any], kwargs: Mapping[str, Any], *, where: str
-) -> Filter:
+def build_filter(function: str | Callable[..., Any], kwargs: Mapping[str, Any], *, where: str) -> Filter:
     """Make one filter from an entry of a YAML's `filter`.
 
     Args:
@@ -467,11 +461,7 @@ def build_ensembles(filter_list: Any, *, where: str) -> tuple[Ensemble, ...]:
 
 def _build_step(step: Any, where: str) -> Filter:
     if not isinstance(step, Mapping) or "function" not in step:
-        raise TaskError(
-            explain(
-                f"a filter is {step!r}", where=where, expected="{function: name, argument: value}"
-            )
-        )
+        raise TaskError(explain(f"a filter is {step!r}", where=where, expected="{function: name, argument: value}"))
     kwargs = {key: value for key, value in step.items() if key != "function"}
     return build_filter(step["function"], kwargs, where=where)
 
@@ -490,9 +480,7 @@ def _find_filter(name: str, where: str) -> Callable[..., Any]:
     return make
 
 
-def _check_arguments(
-    make: Callable[..., Any], name: str, kwargs: Mapping[str, Any], where: str
-) -> None:
+def _check_arguments(make: Callable[..., Any], name: str, kwargs: Mapping[str, Any], where: str) -> None:
     try:
         parameters = inspect.signature(make).parameters
     except (TypeError, ValueError):

@@ -100,9 +100,7 @@ def _strip_pair(text: str, opening: str, closing: str) -> str:
 
 def _is_pair(value: Any) -> bool:
     return (
-        isinstance(value, (list, tuple))
-        and len(value) == _PAIR
-        and all(isinstance(tag, str) and tag for tag in value)
+        isinstance(value, (list, tuple)) and len(value) == _PAIR and all(isinstance(tag, str) and tag for tag in value)
     )
 
 

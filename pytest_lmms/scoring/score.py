@@ -129,9 +129,7 @@ def _answers(
     return [str(a) if isinstance(a, Fallback) else a for a in answers], fell_back
 
 
-def _result(
-    scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None
-) -> Mapping[str, Any]:
+def _result(scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None) -> Mapping[str, Any]:
     function = scorer.process_results
     name = "metric_list" if function is None else _name_of(function)
     try:
@@ -153,9 +151,7 @@ def _result(
     return result
 
 
-def _compute_metrics(
-    scorer: Scorer, document: Mapping[str, Any], answers: list[Any]
-) -> dict[str, Any]:
+def _compute_metrics(scorer: Scorer, document: Mapping[str, Any], answers: list[Any]) -> dict[str, Any]:
     gold = scorer.doc_to_target(document) if scorer.doc_to_target else None
     if scorer.doc_to_choice is not None:
         gold = _chosen(gold, scorer.doc_to_choice(document))
@@ -183,9 +179,7 @@ def _chosen(gold: Any, choices: Sequence[Any]) -> Any:
 # Errors: everything below runs only when something went wrong
 
 
-def _complaint(
-    scorer: Scorer, what: str, error: Exception, document: Mapping[str, Any], doc_id: int | None
-) -> str:
+def _complaint(scorer: Scorer, what: str, error: Exception, document: Mapping[str, Any], doc_id: int | None) -> str:
     frame = _blame(error)
     place = f" at {frame.filename}:{frame.lineno} in {frame.name}" if frame else ""
     missing = isinstance(error, KeyError)

@@ -13,9 +13,7 @@ _NAME = re.compile(rb"^(?:task|group)[ \t]*:", re.MULTILINE)
 _SUBSTANCE = re.compile(
     rb"^(?:dataset_path|include|output_type|process_results|doc_to_\w+|group|metric_list)[ \t]*:", re.MULTILINE
 )
-_SURELY = re.compile(
-    rb"^(?:dataset_path|output_type|process_results|doc_to_\w+|metric_list)[ \t]*:", re.MULTILINE
-)
+_SURELY = re.compile(rb"^(?:dataset_path|output_type|process_results|doc_to_\w+|metric_list)[ \t]*:", re.MULTILINE)
 SKIPPED_FOLDERS = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}", "__pycache__")
 """Folders that nobody keeps tasks in; pytest's default `norecursedirs` and Python's cache."""
 

@@ -54,13 +54,11 @@ class FunctionRef:
         return _resolve(self)(*args, **kwargs)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _resolve(ref: FunctionRef) -> Any:
     module_name, _, name = ref.dotted.rpartition(".")
     if not module_name:
-        raise TaskError(
-            explain(f"!function {ref.dotted!r}", where=ref.where, expected="!function module.name")
-        )
+        raise TaskError(explain(f"!function {ref.dotted!r}", where=ref.where, expected="!function module.name"))
     beside = ref.path.parent / (module_name.replace(".", "/") + ".py")
     try:
         if beside.is_file():
@@ -151,17 +149,13 @@ def _read_yaml(path: Path, _mtime_ns: int, _size: int) -> YamlFile:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         line = mark.line + 1 if mark else 1
-        raise TaskError(
-            explain(f"does not parse: {e.problem or e.context}", where=f"{path}:{line}")
-        ) from e
+        raise TaskError(explain(f"does not parse: {e.problem or e.context}", where=f"{path}:{line}")) from e
     except (yaml.YAMLError, RecursionError, ValueError) as e:
         raise TaskError(explain(f"does not parse: {e}", where=str(path))) from e
     finally:
         loader.dispose()
     if not isinstance(values, dict):
-        raise TaskError(
-            explain(f"holds a {type(values).__name__}", where=str(path), expected="a mapping of fields")
-        )
+        raise TaskError(explain(f"holds a {type(values).__name__}", where=str(path), expected="a mapping of fields"))
     lines = {}
     if node is not None:
         lines = {k.value: (path, k.start_mark.line + 1) for k, _ in node.value}
@@ -189,15 +183,16 @@ def _merge(path: Path, chain: tuple[Path, ...]) -> YamlFile:
     lines: dict[str, tuple[Path, int]] = {}
     names = [includes] if isinstance(includes, str) else includes
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise TaskError(
-            explain(f"include is {names!r}", where=own.where("include"), expected="a file name or a list")
-        )
+        raise TaskError(explain(f"include is {names!r}", where=own.where("include"), expected="a file name or a list"))
     for name in reversed(names):
         target = Path(path.parent, name).resolve() if not Path(name).is_absolute() else Path(name)
         if not target.is_file():
             raise TaskError(
-                explain(f"include: no file {name!r}", where=own.where("include"),
-                        expected=f"a path relative to {path.parent}")
+                explain(
+                    f"include: no file {name!r}",
+                    where=own.where("include"),
+                    expected=f"a path relative to {path.parent}",
+                )
             )
         included = _merge(target, (*chain, path))
         values |= included.values
@@ -265,9 +260,7 @@ def load_group(path: Path) -> Group:
     members = [members] if isinstance(members, str) else members
     names = [m["task"] if isinstance(m, Mapping) and "task" in m else m for m in members]
     if not all(isinstance(n, str) for n in names):
-        raise TaskError(
-            explain("a group's task list holds names", where=file.where("task"))
-        )
+        raise TaskError(explain("a group's task list holds names", where=file.where("task")))
     return Group(str(file.values["group"]), tuple(names), path, file.values.get("group_alias"))
 
 
@@ -382,4 +375,3 @@ def _index_one(index: TaskIndex, path: Path) -> None:
                 members = index.tags.setdefault(str(tag), [])
                 if name not in members:
                     members.append(name)
-

@@ -15,8 +15,8 @@ from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.media.image import reference
 from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
-IMAGE_EXTENSIONS = frozenset("jpg jpeg png bmp gif tiff webp".split())
-AUDIO_EXTENSIONS = frozenset("wav mp3 m4a aac flac ogg opus".split())
+IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tiff", "webp"])
+AUDIO_EXTENSIONS = frozenset(["wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"])
 ROLES = get_args(Role)
 KINDS = get_args(MediaKind)
 
@@ -100,7 +100,7 @@ def _plain(value: Any) -> Mapping[str, Any]:
 
 def _message(message: Mapping[str, Any], index: int) -> Message:
     where = f"message {index}"
-    role = message.get("role")
+    role: Any = message.get("role")
     if role not in ROLES:
         raise DocumentError(explain(f"role is {role!r}", where=where, expected="|".join(ROLES)))
     content = message.get("content")

@@ -26,9 +26,7 @@ Doc = Mapping[str, Any]
 _SAME_MEANING = {"max_gen_toks": "max_new_tokens", "max_tokens": "max_new_tokens", "stop": "until"}
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PYTHON = os.path.dirname(os.__file__) + os.sep
-_KNOWN = frozenset(
-    {"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"}
-)
+_KNOWN = frozenset({"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"})
 
 
 class Rendered(NamedTuple):
@@ -171,15 +169,15 @@ class Task:
 
     @functools.cached_property
     def _visual(self) -> Callable[[Doc], Any]:
-        return self._media_function("doc_to_visual", self.spec.doc_to_visual)
+        return self._media_function(self.spec.doc_to_visual)
 
     @functools.cached_property
     def _messages(self) -> Callable[[Doc], Any] | None:
         if self.spec.doc_to_messages is None:
             return None
-        return self._media_function("doc_to_messages", self.spec.doc_to_messages)
+        return self._media_function(self.spec.doc_to_messages)
 
-    def _media_function(self, name: str, function: Any) -> Callable[[Doc], Any]:
+    def _media_function(self, function: Any) -> Callable[[Doc], Any]:
         """Bind the prompt variants only to a function that takes exactly two parameters."""
         if function is None:
             return lambda doc: []

@@ -44,7 +44,7 @@ _HUB_SECONDS = 3.0
 class Rows(Protocol):
     """The documents of one task, in order."""
 
-    columns: Sequence[str]
+    columns: list[str]
 
     def __len__(self) -> int: ...
 
@@ -138,9 +138,11 @@ class ListRows:
         return len(self._rows)
 
     def storage(self, index: int) -> Mapping[str, Any]:
+        """One row as it is stored."""
         return self._rows[index]
 
     def document(self, index: int) -> dict[str, Any]:
+        """One row as task code sees it."""
         return {k: _open_media(v) for k, v in self._rows[index].items()}
 
     def to_dataset(self) -> Any:
@@ -244,6 +246,7 @@ class DatasetRows:
         return self._length
 
     def storage(self, index: int) -> Mapping[str, Any]:
+        """One row as it is stored; its neighbours are read with it."""
         chunk = index // CHUNK
         with self._lock:
             rows = self._chunks.get(chunk)
@@ -256,6 +259,7 @@ class DatasetRows:
         return rows[index - chunk * CHUNK]
 
     def document(self, index: int) -> dict[str, Any]:
+        """One row as task code sees it."""
         row = {k: _copied(v) if isinstance(v, (list, dict)) else v for k, v in self.storage(index).items()}
         for name, wrap in self._wrap.items():
             row[name] = wrap(row[name])
@@ -338,8 +342,12 @@ def open_rows(spec: TaskSpec, path: Path, *, data: DataChoice = "full", where: s
         file = miniature_path(spec, path)
         if not file.is_file():
             raise DatasetError(
-                explain(f"task {spec.task} has no miniature", where=where, expected=str(file),
-                        remedy="leave out --lmms-data mini, or write one")
+                explain(
+                    f"task {spec.task} has no miniature",
+                    where=where,
+                    expected=str(file),
+                    remedy="leave out --lmms-data mini, or write one",
+                )
             )
         rows = read_miniature(file)
         if spec.process_docs is None:
@@ -421,7 +429,7 @@ def _cache_only() -> Iterator[None]:
     import datasets
     from huggingface_hub import constants
 
-    places = (constants, datasets.config)
+    places: tuple[Any, ...] = (constants, datasets.config)
     before = [getattr(place, "HF_HUB_OFFLINE", False) for place in places]
     for place in places:
         place.HF_HUB_OFFLINE = True

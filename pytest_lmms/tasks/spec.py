@@ -144,9 +144,7 @@ def build_spec(
             )
         checked[name] = _coerce(name, value, where)
     if not isinstance(checked.get("task"), str):
-        raise TaskError(
-            explain("`task` must be a name", where=where("task"), expected="task: my_task")
-        )
+        raise TaskError(explain("`task` must be a name", where=where("task"), expected="task: my_task"))
     spec = TaskSpec(**checked)
     if spec.output_type not in OUTPUT_TYPES:
         raise TaskError(
@@ -203,6 +201,4 @@ def _coerce(name: str, value: Any, where: Callable[[str], str]) -> Any:
 
 
 def _wrong(name: str, value: Any, expected: str, where: Callable[[str], str]) -> TaskError:
-    return TaskError(
-        explain(f"{name} is {value!r}", where=where(name), expected=expected)
-    )
+    return TaskError(explain(f"{name} is {value!r}", where=where(name), expected=expected))

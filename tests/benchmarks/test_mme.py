@@ -41,9 +41,7 @@ def item(category: str, question_id: str, score: float) -> dict[str, Any]:
         ({"pre_prompt": "<", "post_prompt": ">"}, "<Is there a dog in this image?>"),
     ],
 )
-def test_an_instruction_of_ours_replaces_the_one_in_the_dataset(
-    kwargs: dict[str, str] | None, prompt: str
-) -> None:
+def test_an_instruction_of_ours_replaces_the_one_in_the_dataset(kwargs: dict[str, str] | None, prompt: str) -> None:
     assert mme.mme_doc_to_text({"question": f" {QUESTION}\n"}, kwargs) == prompt
 
 
@@ -103,9 +101,7 @@ def test_what_is_not_perception_is_cognition(category: str, metric: str) -> None
     assert not isinstance(result, Unparsed)
 
 
-@pytest.mark.parametrize(
-    ("scores", "total"), [((0, 0), 0), ((1, 0), 50), ((0, 1), 50), ((1, 1), 200)]
-)
+@pytest.mark.parametrize(("scores", "total"), [((0, 0), 0), ((1, 0), 50), ((0, 1), 50), ((1, 1), 200)])
 def test_a_pair_scores_0_50_or_200(scores: tuple[int, int], total: float) -> None:
     assert mme.mme_aggregate_results([item("count", "1", s) for s in scores]) == total
 

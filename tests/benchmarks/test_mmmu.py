@@ -53,9 +53,7 @@ def layout(doc: dict[str, Any], kwargs: dict[str, str]) -> list[str | int]:
     return [p["text"] if p["type"] == "text" else p["url"].width for p in message["content"]]
 
 
-def item(
-    answer: str, *read: str, kind: str = "multiple-choice", subject: str = "Art"
-) -> dict[str, Any]:
+def item(answer: str, *read: str, kind: str = "multiple-choice", subject: str = "Art") -> dict[str, Any]:
     fixed = {"id": f"validation_{subject}_1", "subdomain": subject, "question_type": kind}
     return {**fixed, "answer": answer, "parsed_pred": list(read)}
 
@@ -82,9 +80,7 @@ def item(
         ("it is a PLUM, not a pear", "B"),
     ],
 )
-def test_a_letter_is_found_in_brackets_before_a_space_before_a_stop_or_by_its_text(
-    text: str, letter: str
-) -> None:
+def test_a_letter_is_found_in_brackets_before_a_space_before_a_stop_or_by_its_text(text: str, letter: str) -> None:
     assert read_letter(text, FRUITS) == letter
 
 

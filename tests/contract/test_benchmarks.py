@@ -13,9 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-FOLDERS = sorted(
-    p for p in BENCHMARKS.iterdir() if p.is_dir() and not p.name.startswith((".", "_"))
-)
+FOLDERS = sorted(p for p in BENCHMARKS.iterdir() if p.is_dir() and not p.name.startswith((".", "_")))
 YAMLS = sorted(p for folder in FOLDERS for p in folder.rglob("*.yaml"))
 UTILS = sorted(p for folder in FOLDERS for p in folder.rglob("*.py"))
 MAX_LINES_OF_YAML = 60
@@ -33,7 +31,7 @@ _Loader.add_constructor("!function", lambda _, node: f"!function {node.value}")
 
 
 def read(path: Path) -> dict[str, Any]:
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     assert isinstance(content, dict), f"{path}: not a mapping"
     return content
 
@@ -90,9 +88,7 @@ def test_a_yaml_is_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", UTILS, ids=name_of)
 def test_the_code_of_a_benchmark_is_short(path: Path) -> None:
-    assert num_lines(path) <= MAX_LINES_OF_UTILS, (
-        "move what another task can use to pytest_lmms/scoring"
-    )
+    assert num_lines(path) <= MAX_LINES_OF_UTILS, "move what another task can use to pytest_lmms/scoring"
 
 
 @pytest.mark.parametrize("path", UTILS, ids=name_of)
@@ -122,9 +118,7 @@ def test_functions_of_a_yaml_exist_beside_it(path: Path) -> None:
     for module, function in re.findall(r"!function (\w+)\.(\w+)", path.read_text(encoding="utf-8")):
         beside = path.parent / f"{module}.py"
         assert beside.is_file(), f"{beside.name} is missing"
-        defined = re.search(
-            rf"^(?:def|class) {function}\b|^{function}\b.*=", beside.read_text(), re.M
-        )
+        defined = re.search(rf"^(?:def|class) {function}\b|^{function}\b.*=", beside.read_text(), re.MULTILINE)
         assert defined, f"{beside.name} has no {function}"
 
 
@@ -150,9 +144,7 @@ def test_task_names_are_unique() -> None:
 
 
 @each_task
-def test_a_task_has_a_miniature_of_4_to_8_rows_with_one_set_of_columns(
-    path: Path, task: str
-) -> None:
+def test_a_task_has_a_miniature_of_4_to_8_rows_with_one_set_of_columns(path: Path, task: str) -> None:
     miniature = path.parent / "miniature" / f"{task}.jsonl"
     assert miniature.is_file(), f"{miniature.relative_to(ROOT)} is missing"
     lines = miniature.read_text(encoding="utf-8").splitlines()

@@ -22,9 +22,7 @@ def no_settings(monkeypatch):
 
 def encoded(image_format, mode="RGB", **options):
     buffer = io.BytesIO()
-    PIL.Image.linear_gradient("L").resize((40, 30)).convert(mode).save(
-        buffer, image_format, **options
-    )
+    PIL.Image.linear_gradient("L").resize((40, 30)).convert(mode).save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
@@ -78,9 +76,7 @@ def test_turned_and_cmyk_files_are_drawn_anew(mode):
 
 
 def test_a_data_uri_is_made_of_mime_and_text():
-    assert data_uri(MediaRef(kind="image", data=encoded("PNG"))).startswith(
-        "data:image/png;base64,iVBOR"
-    )
+    assert data_uri(MediaRef(kind="image", data=encoded("PNG"))).startswith("data:image/png;base64,iVBOR")
 
 
 def test_wrong_settings_and_broken_files_are_named(monkeypatch):

@@ -74,9 +74,7 @@ FILES = {
     "webp": lambda: encoded(rgb(), "WEBP", lossless=True),
     "bmp": lambda: encoded(rgb(), "BMP"),
     "tiff": lambda: encoded(rgb(), "TIFF"),
-    "tiff float": lambda: encoded(
-        PIL.Image.fromarray(pixels(channels=1).astype(np.float32)), "TIFF"
-    ),
+    "tiff float": lambda: encoded(PIL.Image.fromarray(pixels(channels=1).astype(np.float32)), "TIFF"),
     "tiff turned": lambda: turned(8, "TIFF"),
     "ico": lambda: encoded(rgb().resize((32, 32)), "ICO"),
     "gif": animation,
@@ -222,9 +220,7 @@ def test_an_undecoded_image_is_referred_to_by_its_bytes_or_path(tmp_path):
     lazy = LazyImage.from_bytes(data)
     assert lazy.size == (31, 17)
     assert reference(lazy) == MediaRef(kind="image", data=data)
-    assert reference(lazy.convert("RGB").convert("RGB")) == MediaRef(
-        kind="image", data=data, mode="RGB"
-    )
+    assert reference(lazy.convert("RGB").convert("RGB")) == MediaRef(kind="image", data=data, mode="RGB")
     assert reference(LazyImage.from_path(path)) == MediaRef(kind="image", path=str(path))
 
 

@@ -75,9 +75,7 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
 
 def test_a_lazy_image_is_hashed_undecoded():
     lazy = LazyImage.from_bytes(png()).convert("RGB")
-    assert digest(MediaRef(kind="image", content=lazy)) == digest(
-        MediaRef(kind="image", data=png(), mode="RGB")
-    )
+    assert digest(MediaRef(kind="image", content=lazy)) == digest(MediaRef(kind="image", data=png(), mode="RGB"))
     assert lazy.encoded_reference() is not None
     lazy.putpixel((0, 0), (0, 0, 0))
     assert ":object:" in digest(MediaRef(kind="image", content=lazy))

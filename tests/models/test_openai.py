@@ -243,9 +243,7 @@ def test_images_travel_as_data_uris_in_their_place(server, tmp_path):
     )
     answer(make(server), ask(*parts))
     content = server.requests[0][2]["messages"][0]["content"]
-    assert [part["type"] for part in content] == ["text", "image_url"] + ["text"] + [
-        "image_url"
-    ] * 3
+    assert [part["type"] for part in content] == ["text", "image_url"] + ["text"] + ["image_url"] * 3
     urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
     assert urls[0] == "data:image/png;base64," + base64.b64encode(png()).decode()
     assert base64.b64decode(urls[1].partition(",")[2]) == png((3, 3))

@@ -43,8 +43,7 @@ def mixed_requests(count):
     requests = []
     for index in range(count):
         parts = [
-            picture(10 * index + each, chance.randint(20, 110), chance.randint(20, 110))
-            for each in range(index % 4)
+            picture(10 * index + each, chance.randint(20, 110), chance.randint(20, 110)) for each in range(index % 4)
         ]
         parts.insert(chance.randint(0, len(parts)), " ".join(chance.choices(WORDS, k=3 + index)))
         requests.append(ask(*parts, doc_id=index))
@@ -100,9 +99,7 @@ def test_the_answer_depends_on_the_image(model):
 
 def test_the_order_of_parts_matters(model):
     one, two = picture(1), picture(2)
-    answers = texts(
-        model.generate([ask(one, two, "what?"), ask(two, one, "what?"), ask(one, "what?", two)])
-    )
+    answers = texts(model.generate([ask(one, two, "what?"), ask(two, one, "what?"), ask(one, "what?", two)]))
     assert len(set(answers)) > 1
 
 
@@ -111,10 +108,7 @@ def test_stop_strings_cut_the_text_and_end_generation(model):
     free = model.generate(requests)
     stop = free[0].text[10:13]
     stopped = model.generate(
-        [
-            ask(picture(n), "is it red?", max_new_tokens=40, until=(stop, "never said"))
-            for n in range(4)
-        ]
+        [ask(picture(n), "is it red?", max_new_tokens=40, until=(stop, "never said")) for n in range(4)]
     )
     for before, after in zip(free, stopped, strict=True):
         assert after.text == before.text.split(stop)[0]
@@ -136,9 +130,7 @@ def test_generation_ends_early_when_every_row_has_stopped(model):
 
 
 def test_input_tokens_are_counted_with_images_and_without_padding(model):
-    short, long, shown = model.generate(
-        [ask("yes"), ask("yes " * 30), ask(picture(0, 56, 84), "yes")]
-    )
+    short, long, shown = model.generate([ask("yes"), ask("yes " * 30), ask(picture(0, 56, 84), "yes")])
     assert short.tokens.input_tokens < long.tokens.input_tokens
     # 56 x 84 pixels are 4 x 6 patches, 2 x 2 of which make a token; two tokens mark start and end.
     assert shown.tokens.input_tokens == short.tokens.input_tokens + 6 + 2
@@ -171,9 +163,7 @@ def test_settings_reach_generate(model, monkeypatch):
 
     monkeypatch.setattr(model._model, "generate", generated)
     model.generate([ask("a")])
-    model.generate(
-        [ask("a", temperature=0.7, top_p=0.9, top_k=5, num_beams=2, extra={"min_new_tokens": 3})]
-    )
+    model.generate([ask("a", temperature=0.7, top_p=0.9, top_k=5, num_beams=2, extra={"min_new_tokens": 3})])
     model.generate([ask("a", temperature=0.7, do_sample=False, extra={"image_aspect_ratio": 1})])
     model.generate([ask("a", max_new_tokens=None, until=("<|vision_end|>",))])
     greedy, sampled, forced, special = seen
@@ -317,9 +307,7 @@ def test_large_checkpoints_are_told_apart_by_size_and_time(checkpoint, monkeypat
     loading = __import__("sys").modules["pytest_lmms._models._loading"]
     monkeypatch.setattr(loading, "SMALL_CHECKPOINT_BYTES", 10)
     files = load(checkpoint).identity["weights"]["files"]
-    assert ["model.safetensors", (checkpoint / "model.safetensors").stat().st_size] in [
-        each[:2] for each in files
-    ]
+    assert ["model.safetensors", (checkpoint / "model.safetensors").stat().st_size] in [each[:2] for each in files]
 
 
 def test_half_precision_does_not_claim_to_be_batch_invariant(checkpoint):

@@ -154,9 +154,7 @@ class _Comparison:
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
             self.report.num_responses += 1
-            outcome = self._check_response(
-                doc, recorded, f"{where}, response {recorded.get('response')!r}"
-            )
+            outcome = self._check_response(doc, recorded, f"{where}, response {recorded.get('response')!r}")
             if position > 0 or line.get("excluded_from_aggregated"):
                 continue
             if outcome is None or recorded.get("random"):
@@ -224,9 +222,7 @@ class _Comparison:
             if metric in self.metrics and aggregate(self.metrics[metric], items) not in (None, 0):
                 self._report(where, f"{metric} of a guess", 0, items)
 
-    def _check_scores(
-        self, where: str, what: str, theirs: Any, outcome: Outcome, *, partly: bool = False
-    ) -> None:
+    def _check_scores(self, where: str, what: str, theirs: Any, outcome: Outcome, *, partly: bool = False) -> None:
         """Compare scores by filter, or those of the only filter."""
         by_filter = len(outcome.scores) > 1 or theirs.keys() == outcome.scores.keys()
         ours = outcome.scores if by_filter else next(iter(outcome.scores.values()))

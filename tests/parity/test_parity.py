@@ -97,9 +97,7 @@ def test_equal_files_exit_0_with_one_line_each(capsys: pytest.CaptureFixture[str
 
 
 def test_a_recording_of_an_unknown_task_says_which_tasks_there_are(tampered: Any) -> None:
-    with pytest.raises(
-        UsageError, match=r"no benchmark has a task 'mmf'[\s\S]*did you mean: mme\?"
-    ):
+    with pytest.raises(UsageError, match=r"no benchmark has a task 'mmf'[\s\S]*did you mean: mme\?"):
         run.check_file(tampered(lambda lines: lines[0].update(task="mmf")))
 
 

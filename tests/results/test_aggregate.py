@@ -103,9 +103,7 @@ def test_an_aggregation_sees_tuples_and_integer_keys_as_they_were(task_of):
 
 def test_several_filters_are_aggregated_apart(task_of):
     collected = TaskAggregate(task_of())
-    record = Record(
-        task="toy", doc_id=0, status="scored", scores={"strict": {"acc": 0.0}, "loose": {"acc": 1.0}}
-    )
+    record = Record(task="toy", doc_id=0, status="scored", scores={"strict": {"acc": 0.0}, "loose": {"acc": 1.0}})
     collected.add(decode_record(encode_record(record)))
     values, _ = collected.result()
     assert (values["acc,strict"], values["acc,loose"]) == (0.0, 1.0)

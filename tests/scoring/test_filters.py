@@ -133,9 +133,7 @@ def test_found_text_equal_to_the_fallback_is_not_marked() -> None:
     assert not isinstance(answer, Fallback)
 
 
-ALL_FILTERS = [
-    build_filter(name, {"k": 1} if name == "take_first_k" else {}, where="x") for name in FILTERS
-]
+ALL_FILTERS = [build_filter(name, {"k": 1} if name == "take_first_k" else {}, where="x") for name in FILTERS]
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=3))
@@ -163,9 +161,7 @@ def test_every_filter_takes_any_text_and_gives_a_list(responses: list[str]) -> N
         (lambda: 3, {}, "expected: an object called with"),
     ],
 )
-def test_a_filter_that_cannot_be_made_says_where_and_why(
-    function: Any, kwargs: dict[str, Any], message: str
-) -> None:
+def test_a_filter_that_cannot_be_made_says_where_and_why(function: Any, kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message) as caught:
         build_filter(function, kwargs, where="mme.yaml:9")
     assert str(caught.value).startswith("mme.yaml:9: ")
@@ -240,9 +236,7 @@ def test_a_task_without_filter_list_takes_the_first_response(nothing: Any) -> No
 
 def test_an_ensemble_runs_its_filters_in_order_and_leaves_the_responses_alone() -> None:
     step = {"function": "regex", "regex_pattern": r"[A-Z]"}
-    ensemble = build_ensembles(
-        [{"name": "letter", "filter": [step, {"function": "lowercase"}]}], where="x.yaml"
-    )[0]
+    ensemble = build_ensembles([{"name": "letter", "filter": [step, {"function": "lowercase"}]}], where="x.yaml")[0]
     responses = ["is B", "is C"]
     assert ensemble.apply(responses, {}) == ["b", "c"]
     assert responses == ["is B", "is C"]
@@ -258,8 +252,6 @@ def test_an_ensemble_runs_its_filters_in_order_and_leaves_the_responses_alone() 
         ([{"name": "a", "filter": []}, {"name": "a", "filter": []}], "names 'a' twice"),
     ],
 )
-def test_a_malformed_filter_list_says_what_it_should_look_like(
-    filter_list: Any, message: str
-) -> None:
+def test_a_malformed_filter_list_says_what_it_should_look_like(filter_list: Any, message: str) -> None:
     with pytest.raises(TaskError, match=message):
         build_ensembles(filter_list, where="x.yaml")

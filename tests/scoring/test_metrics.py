@@ -121,9 +121,7 @@ def test_anls_stays_between_zero_and_one(reference: str, prediction: str) -> Non
         ("brier_score", [(0, [0.7, 0.3]), (1, [0.4, 0.6])], 0.25),
     ],
 )
-def test_aggregations_give_the_number_worked_out_by_hand(
-    name: str, items: list[Any], expected: float
-) -> None:
+def test_aggregations_give_the_number_worked_out_by_hand(name: str, items: list[Any], expected: float) -> None:
     assert AGGREGATIONS[name](items) == pytest.approx(expected)
 
 
@@ -165,18 +163,14 @@ def test_mcc_lies_between_minus_one_and_one(items: list[tuple[int, int]]) -> Non
 
 
 @pytest.mark.parametrize("name", ["bleu", "chrf", "ter"])
-def test_without_sacrebleu_the_error_says_what_to_install(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_sacrebleu_the_error_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(LmmsError, match=rf"{name} needs sacrebleu\n  pip install sacrebleu"):
         AGGREGATIONS[name]([("a", "a")])
 
 
 @pytest.mark.parametrize("name", ["bleu", "chrf", "ter"])
-def test_sacrebleu_gets_one_stream_of_references_per_position(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sacrebleu_gets_one_stream_of_references_per_position(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
     def corpus(predictions: list[str], streams: list[list[str | None]]) -> SimpleNamespace:
@@ -214,9 +208,7 @@ def test_choices_are_scored_by_probability_and_by_probability_per_character() ->
 
 
 def test_mutual_information_takes_the_choice_that_gains_most() -> None:
-    scores = score_choices(
-        [-4.0, -3.0], ["x", "y"], "x", is_greedy=[False, True], unconditional_logprobs=[-9.0, -3.5]
-    )
+    scores = score_choices([-4.0, -3.0], ["x", "y"], "x", is_greedy=[False, True], unconditional_logprobs=[-9.0, -3.5])
     assert scores["acc_mutual_info"] == 1.0
     assert scores["acc"] == scores["exact_match"] == 0.0
 

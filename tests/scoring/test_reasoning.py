@@ -80,9 +80,7 @@ def test_text_without_closing_tag_loses_nothing_but_white_space(pieces: list[str
     assert strip_reasoning(text, THINK) == text.strip()
 
 
-@pytest.mark.parametrize(
-    "value", [None, False, "none", "None", " NONE ", "null", "false", [], "[]"]
-)
+@pytest.mark.parametrize("value", [None, False, "none", "None", " NONE ", "null", "false", [], "[]"])
 def test_nothing_is_taken_out_when_the_setting_says_none(value: object) -> None:
     assert parse_reasoning_tags(value, where="mme.yaml") == ()
 

@@ -125,9 +125,7 @@ def test_unparsed_comes_from_process_results_and_keeps_the_scores() -> None:
 
 
 def test_a_filter_that_falls_back_makes_the_document_unparsed() -> None:
-    scorer = Scorer(
-        where="a.yaml", process_results=keep, ensembles=build_ensembles([STRICT], where="a.yaml")
-    )
+    scorer = Scorer(where="a.yaml", process_results=keep, ensembles=build_ensembles([STRICT], where="a.yaml"))
     outcome = score(scorer, ROW, says("no number"))
     assert outcome.status == "unparsed"
     (answer,) = outcome.filtered_resps["strict"]
@@ -223,13 +221,11 @@ def utils(tmp_path: Path) -> dict[str, Any]:
     path = tmp_path / "utils.py"
     path.write_text(UTILS)
     namespace: dict[str, Any] = {}
-    exec(compile(UTILS, str(path), "exec"), namespace)  # noqa: S102
+    exec(compile(UTILS, str(path), "exec"), namespace)
     return namespace
 
 
-def test_a_failing_process_results_is_named_with_file_line_and_document(
-    utils: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_failing_process_results_is_named_with_file_line_and_document(utils: dict[str, Any], tmp_path: Path) -> None:
     bound = functools.partial(utils["process_results"], full_docs=[])
     with pytest.raises(DocumentError) as caught:
         score(Scorer(where="mme.yaml", process_results=bound), ROW, says("x"), doc_id=17)
@@ -240,9 +236,7 @@ def test_a_failing_process_results_is_named_with_file_line_and_document(
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_the_line_named_is_the_tasks_own_even_when_a_library_raised(
-    utils: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_line_named_is_the_tasks_own_even_when_a_library_raised(utils: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         score(Scorer(where="a.yaml", process_results=utils["reads_json"]), ROW, says("{"))
     assert f"{tmp_path / 'utils.py'}:11 in reads_json" in str(caught.value)

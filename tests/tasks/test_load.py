@@ -111,8 +111,9 @@ def test_two_folders_utils_stay_apart_and_sys_path_is_untouched(tmp_path):
     said = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        path = write(tmp_path / name, toy=MINIMAL + "doc_to_text: !function utils.f\n",
-                     py_utils=f"def f(doc): return {name!r}\n")
+        path = write(
+            tmp_path / name, toy=MINIMAL + "doc_to_text: !function utils.f\n", py_utils=f"def f(doc): return {name!r}\n"
+        )
         said.append(load_task(path).render_text({}))
     assert said == ["a", "b"]
     assert sys.path == before
@@ -215,7 +216,7 @@ def test_a_group_may_list_members_as_mappings(tmp_path):
 
 def test_groups_that_name_each_other_do_not_hang(tmp_path):
     write(tmp_path, g="group: g\ntask: [h]\n", h="group: h\ntask: [g]\n")
-    with pytest.raises(TaskError, match="'g'|'h'"):
+    with pytest.raises(TaskError, match=r"'g'|'h'"):
         index_tasks([tmp_path]).expand(["g"])
 
 

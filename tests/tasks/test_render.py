@@ -77,7 +77,7 @@ def test_what_a_target_becomes(make, text, doc, expected):
         ("doc_to_choice: c\n", ["x", "y"]),
         ("doc_to_choice: ['A', '{{d}}']\n", ["A", "z"]),
         ("doc_to_choice: '{{c}}'\n", ["x", "y"]),
-        ("doc_to_choice: '[\"{{d}}\", \"w\"]'\n", ["z", "w"]),
+        ('doc_to_choice: \'["{{d}}", "w"]\'\n', ["z", "w"]),
         ("doc_to_choice: {0: no, 1: 'yes'}\n", ["False", "yes"]),
         ("doc_to_choice: !function utils.f\n", ["z"]),
         ("", []),

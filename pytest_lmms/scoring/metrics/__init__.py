@@ -141,9 +141,7 @@ def find_aggregation(name: str, *, where: str) -> Aggregation:
     return _find(AGGREGATIONS, "aggregation", name, where)
 
 
-def use_metric(
-    metric: str | Callable[..., Any], kwargs: Mapping[str, Any], *, where: str
-) -> MetricUse:
+def use_metric(metric: str | Callable[..., Any], kwargs: Mapping[str, Any], *, where: str) -> MetricUse:
     """Prepare a metric for a task that has no `process_results`.
 
     Args:
@@ -202,19 +200,13 @@ def _takes(function: Callable[..., Any], *names: str) -> bool:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some builtins have no signature
         return True
-    return any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or all(
-        name in parameters for name in names
-    )
+    return any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or all(name in parameters for name in names)
 
 
 def _register(table: dict[str, Entry], kind: str, name: str, entry: Entry) -> None:
     if table.setdefault(name, entry) != entry:
         article = "an" if kind[0] in "aeiou" else "a"
-        raise UsageError(
-            explain(
-                f"{article} {kind} named {name!r} is there already", remedy="Choose another name."
-            )
-        )
+        raise UsageError(explain(f"{article} {kind} named {name!r} is there already", remedy="Choose another name."))
 
 
 def _find(table: Mapping[str, Entry], kind: str, name: str, where: str) -> Entry:

@@ -166,10 +166,7 @@ def _corpus_score(function: str, items: Sequence[Sequence[Any]]) -> float:
     predictions = [_as_list(prediction)[0] for _, prediction in items]
     # sacrebleu wants one stream per position; documents with fewer references are filled with None.
     longest = max(map(len, references))
-    streams = [
-        [own[position] if position < len(own) else None for own in references]
-        for position in range(longest)
-    ]
+    streams = [[own[position] if position < len(own) else None for own in references] for position in range(longest)]
     return float(getattr(sacrebleu, function)(predictions, streams).score)
 
 

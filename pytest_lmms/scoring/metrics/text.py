@@ -22,7 +22,7 @@ def accuracy(*, references: Sequence[Any], predictions: Sequence[Any]) -> float:
     return _mean([str(prediction) in golds for prediction in predictions])
 
 
-def exact_match(  # noqa: PLR0913  (the arguments are lmms-eval's)
+def exact_match(
     *,
     references: Sequence[Any],
     predictions: Sequence[Any],
@@ -63,9 +63,7 @@ def exact_match(  # noqa: PLR0913  (the arguments are lmms-eval's)
     return float(any(matches)) if len(references) > 1 else _mean(matches)
 
 
-def anls(
-    *, references: Sequence[Any], predictions: Sequence[Any], thresh_hold: float = 0.5
-) -> float:
+def anls(*, references: Sequence[Any], predictions: Sequence[Any], thresh_hold: float = 0.5) -> float:
     """Return the normalised Levenshtein similarity of the first answer to the nearest reference.
 
     1 minus edit distance over length (Biten et al., "Scene Text Visual Question Answering", 2019).
@@ -80,7 +78,7 @@ def anls(
     Returns:
         0 to 1; 0 without references.
     """
-    from rapidfuzz.distance import Levenshtein  # noqa: PLC0415
+    from rapidfuzz.distance import Levenshtein
 
     answer = str(predictions[0]) if predictions else ""
     simple_answer = _one_spaced(answer)
