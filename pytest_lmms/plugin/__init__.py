@@ -9,6 +9,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
+    "pytest_lmms.plugin.loop",
     "pytest_lmms.plugin.run_document",
     "pytest_lmms.plugin.scheduling",
     "pytest_lmms.plugin.recording",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,6 +319,8 @@ class DocumentItem(pytest.Item):
     index: int
     position: int
     is_submitted: bool
+    stretch: Sequence[pytest.Item]
+    """The documents that are run in one go with this one, which is the first; none for a document alone."""
 
     @classmethod
     def make(cls, parent: TaskFile, index: int) -> DocumentItem:
@@ -328,6 +330,7 @@ class DocumentItem(pytest.Item):
         item.index = index
         item.position = 0
         item.is_submitted = False
+        item.stretch = ()
         return item
 
     @property
@@ -349,7 +352,7 @@ class DocumentFunction(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show what the record says, without the frames of the harness."""
-        from pytest_lmms.plugin.run_document import DocumentFailed
+        from pytest_lmms.plugin.runner import DocumentFailed
 
         if isinstance(excinfo.value, (DocumentFailed, LmmsError)):
             return str(excinfo.value)
@@ -358,7 +361,7 @@ class DocumentFunction(pytest.Function):
 
 def document_function(parent: TaskFile, index: int) -> pytest.Function:
     """Make an ordinary function of one document, where something needs pytest's own three phases."""
-    from pytest_lmms.plugin.run_document import run_as_function
+    from pytest_lmms.plugin.runner import run_as_function
 
     def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
         run_as_function(request.node, lmms_model)

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.evaluate import current_document
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Record, TokenCounts
@@ -163,10 +162,13 @@ class DocumentLog(logging.Handler):
         super().__init__()
         self.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
         self.lines: dict[str, list[str]] = {}
+        from pytest_lmms.evaluate import current_document
+
+        self._current = current_document
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line, if it was made for a document."""
-        name = current_document.get()
+        name = self._current.get()
         if name is None:
             return
         lines = self.lines.setdefault(name, [])

@@ -1,351 +1,51 @@
-"""Run documents: keep the engine busy ahead of pytest, hand every item its own record.
-
-pytest asks for one item after the other. The runner puts the items that this process will run next in flight as
-well, within a window, and gives each item its record when pytest comes to it. One engine serves one model object.
-"""
+"""The hooks that run documents. The work is `runner`'s, which is imported with the first one."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError
-from pytest_lmms.evaluate import Document, Line
-from pytest_lmms.inference.batching import Group
-from pytest_lmms.inference.cache import ResponseStore
-from pytest_lmms.inference.engine import Engine, EngineSettings
-from pytest_lmms.inference.model import ignored_settings
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
-from pytest_lmms.plugin.recording import PROPERTY, Recorder, recorder_of, summarise
-from pytest_lmms.plugin.session import LmmsSession, session_of
-from pytest_lmms.records import Record
+from pytest_lmms.plugin.collection import DocumentItem
+from pytest_lmms.plugin.recording import recorder_of
+from pytest_lmms.plugin.session import session_of
 
-WINDOW = 256
-"""Documents in flight, at least; a multiple of the batch size when batches are larger."""
-SHUTDOWN_SECONDS = 30.0
+if TYPE_CHECKING:
+    from pytest_lmms.plugin.runner import Runner
 
-
-class DocumentFailed(Exception):
-    """Raised on pytest's own path for a document whose record is an error."""
-
-
-class ModelLine:
-    """The engine and line of one model object, and what has come back from it."""
-
-    def __init__(self, model: Any, session: LmmsSession, recorder: Recorder) -> None:
-        settings = session.settings
-        store = ResponseStore(recorder.folder.responses, writer=session.writer, read=session.reads_store)
-        self.engine = Engine(
-            model,
-            store=store,
-            settings=EngineSettings(
-                batch_size=settings.batch_size, timeout_seconds=settings.timeout, shutdown_seconds=SHUTDOWN_SECONDS
-            ),
-        )
-        self.engine.start()
-        self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores)
-        self.model = model
-        self.recorder = recorder
-        self.window = max(WINDOW, 4 * self.engine.batch_size)
-        if self.engine.is_async:
-            self.window = max(WINDOW, 2 * int(getattr(model, "num_concurrent", 32)))
-        self.done: dict[Document, Record | None] = {}
-
-    def wait(self, document: Document) -> Record | None:
-        """The record of one submitted document; None when the run was stopped before it was asked."""
-        while document not in self.done:
-            finished, record = self.line.take()
-            self.done[finished] = record
-        return self.done.pop(document)
-
-    def close(self) -> None:
-        """Stop the engine; write down the batch size that fitted."""
-        self.engine.close()
-        if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
-            self.recorder.shard.note(fitting_batch_size=self.engine.fitting_batch_size)
-
-
-class Runner:
-    """Runs the documents of this process."""
-
-    def __init__(self, session: LmmsSession, recorder: Recorder) -> None:
-        self.session = session
-        self.recorder = recorder
-        self.lines: dict[int, ModelLine] = {}
-        self.documents: dict[pytest.Item, Document] = {}
-        self.active: TaskFile | None = None
-        self.active_line: ModelLine | None = None
-        self.failure: BaseException | None = None
-        """What filling the active task's fixtures raised."""
-        self._noted: set[TaskFile] = set()
-        self._hook_of: tuple[Any, Any] = (None, None)
-        self._wants_teardown = bool(session.config.getoption("xmlpath", None))
-        self._next = 0
-        """On a single process: first item that has not been looked at."""
-
-    # --- the short protocol --------------------------------------------------------------------------------------
-
-    def run(self, item: DocumentItem, next_item: pytest.Item | None) -> None:
-        """Run one document, report it, and tear its task down when the next item is another's."""
-        started = time.time()
-        task_file = item.parent
-        record: Record | None = None
-        if self.active is not task_file:
-            self._set_up(task_file, item)
-        failure: str | None = None
-        if self.failure is not None:
-            failure = _fixture_failure(self.failure)
-        else:
-            assert self.active_line is not None  # noqa: S101
-            record = self._answer(item, self.active_line)
-        if self.session.usage_error is None:  # told once, at the end, and by no document
-            self.report(item, record, failure=failure, started=started)
-        pytest_session = item.session
-        stopping = pytest_session.shouldfail or pytest_session.shouldstop
-        if next_item is None or stopping or next_item.parent is not task_file:
-            self._tear_down(pytest_session, None if stopping else next_item, item)
-
-    def _set_up(self, task_file: TaskFile, item: pytest.Item) -> None:
-        self.active, self.failure, self.active_line = task_file, None, None
-        try:
-            model = fastpath.set_up(task_file)
-            self.active_line = self.line_for(model, fastpath.probe(task_file)._request)
-        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
-            raise
-        except UsageError as e:
-            self.session.usage_error = str(e)
-            item.session.shouldfail = "usage error"
-            self.failure = e
-        except BaseException as e:  # noqa: BLE001  (a fixture may raise anything; each document reports it)
-            self.failure = e
-
-    def _tear_down(self, session: pytest.Session, next_item: pytest.Item | None, item: pytest.Item) -> None:
-        self.active = None
-        try:
-            fastpath.tear_down(session, next_item)
-        except Exception as e:  # noqa: BLE001  (a fixture's teardown; reported with the task's last document)
-            report = _report(item, "teardown", "failed", longrepr=f"tear-down after {item.nodeid} failed: {e!r}")
-            item.ihook.pytest_runtest_logreport(report=report)
-
-    # --- engines and the window ----------------------------------------------------------------------------------
-
-    def line_for(self, model: Any, request: Any) -> ModelLine:
-        """The line of a model object; made when first asked for, closed before the model goes."""
-        line = self.lines.get(id(model))
-        if line is None:
-            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder)
-
-            def close() -> None:
-                self.lines.pop(id(model), None)
-                line.close()
-
-            fastpath.before_model_goes(request, close)
-        return line
-
-    def _answer(self, item: Any, line: ModelLine) -> Record | None:
-        known = self.recorder.recorded(item)
-        if known is not None:
-            return known
-        if not item.is_submitted:
-            self._submit_from(item, line)
-        elif line.line.num_outstanding < line.window // 2:
-            self._look_ahead(item, line)
-        return line.wait(self.documents.pop(item))
-
-    def _submit_from(self, item: Any, line: ModelLine) -> None:
-        """Put an item, and those that this process runs next, in flight."""
-        members = [item]
-        if self.recorder.is_suspect(item):
-            self._submit(members, line)
-            return
-        group = self._group_of(item, line)
-        ahead = self._ahead(item)
-        for other in ahead:
-            if not self._may_follow(item, other) or self._group_of(other, line) != group:
-                self._submit(members, line)
-                if self._may_follow(item, other):
-                    self._fill([other], ahead, line, item)
-                return
-            members.append(other)
-        self._submit(members, line)
-
-    def _look_ahead(self, item: Any, line: ModelLine) -> None:
-        if not self.recorder.is_suspect(item):
-            self._fill([], self._ahead(item), line, item)
-
-    def _fill(self, members: list[Any], ahead: Iterator[Any], line: ModelLine, item: Any) -> None:
-        """Submit whole groups until the window is full."""
-        group = self._group_of(members[0], line) if members else None
-        for other in ahead:
-            if not self._may_follow(item, other):
-                break
-            other_group = self._group_of(other, line)
-            if members and other_group != group:
-                self._submit(members, line)
-                members = []
-                if line.line.num_outstanding >= line.window:
-                    return
-            group = other_group
-            members.append(other)
-        if members:
-            self._submit(members, line)
-
-    def _may_follow(self, item: Any, other: Any) -> bool:
-        """Whether another item may be in flight together with this one."""
-        if not isinstance(other, type(item)) or not is_document(other) or self.recorder.is_suspect(other):
-            return False
-        return other.parent is item.parent or fastpath.same_fixtures(item.parent, other.parent)
-
-    @staticmethod
-    def _group_of(item: Any, line: ModelLine) -> tuple[int, int]:
-        size = 1 if line.engine.is_async else max(1, line.engine.batch_size // item.parent.task.spec.repeats)
-        return id(item.parent), item.position // size
-
-    def _submit(self, items: list[Any], line: ModelLine) -> None:
-        group: Group[Any] | None = None
-        if not line.engine.is_async and items[0].parent.task.spec.output_type == "generate_until":
-            group = Group(len(items))
-        documents = []
-        for item in items:
-            task_file = item.parent
-            if task_file not in self._noted:
-                self._note(task_file, line)
-            document = Document(task_file.task, task_file.rows, task_file.scorer, item.index, item.position, group)
-            self.documents[item] = document
-            item.is_submitted = True
-            documents.append(document)
-        line.line.submit(documents)
-
-    def _note(self, task_file: TaskFile, line: ModelLine) -> None:
-        """Write down, once a task, what the results need to know beside its records."""
-        self._noted.add(task_file)
-        self.recorder.note_task(task_file)
-        ignored = ignored_settings(task_file.task.generation, getattr(line.model, "honours", None))
-        if ignored:
-            self.recorder.shard.note(task=task_file.task.name, ignored_settings=ignored)
-
-    def _ahead(self, item: Any) -> Iterator[Any]:
-        """Items that this process will run after one, that are not in flight yet, in order."""
-        items = item.session.items
-        worker = item.config.pluginmanager.get_plugin("lmms-worker-queue")
-        if worker is not None:
-            for index in worker.upcoming():
-                if not getattr(items[index], "is_submitted", False):
-                    yield items[index]
-            return
-        while self._next < len(items):
-            candidate = items[self._next]
-            if candidate is item or getattr(candidate, "is_submitted", False) or self._is_past(candidate, item):
-                self._next += 1
-                continue
-            yield candidate
-            self._next += 1
-
-    def _is_past(self, candidate: Any, item: Any) -> bool:
-        return candidate.parent is item.parent and is_document(candidate) and candidate.position < item.position
-
-    # --- reports -------------------------------------------------------------------------------------------------
-
-    def report(self, item: Any, record: Record | None, *, failure: str | None, started: float) -> None:
-        """Send the one report of a document."""
-        if record is None and failure is None:
-            return  # the run was stopped before it was asked: not run, and counted as such
-        outcome = "failed" if failure or (record and record.status == "error") else "passed"
-        longrepr: Any = failure or (record.error if record and record.status == "error" else None)
-        if isinstance(self.failure, pytest.skip.Exception):
-            outcome, longrepr = "skipped", (str(item.path), 0, f"Skipped: {self.failure}")
-        duration = max((t.seconds for t in record.timings), default=0.0) if record else 0.0
-        report = _report(item, "call", outcome, longrepr=longrepr, started=started, duration=duration)
-        if record is not None:
-            report.user_properties = [(PROPERTY, summarise(record, item.parent.task.spec.score_key))]
-            if outcome == "failed":
-                report.sections = self.recorder.captured(record)
-        if self._hook_of[0] is not item.parent:
-            self._hook_of = (item.parent, item.ihook.pytest_runtest_logreport)
-        logreport = self._hook_of[1]
-        logreport(report=report)
-        if self._wants_teardown:
-            logreport(report=_report(item, "teardown", "passed", properties=report.user_properties))
-
-    def close(self) -> None:
-        """Stop every engine that is still running."""
-        for line in list(self.lines.values()):
-            line.close()
-        self.lines.clear()
-
-
-def _report(
-    item: Any,
-    when: str,
-    outcome: str,
-    *,
-    longrepr: Any = None,
-    started: float | None = None,
-    duration: float = 0.0,
-    properties: list[tuple[str, Any]] | None = None,
-) -> pytest.TestReport:
-    now = started if started is not None else time.time()
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords={},
-        outcome=outcome,  # type: ignore[arg-type]
-        longrepr=longrepr,
-        when=when,  # type: ignore[arg-type]
-        duration=duration,
-        start=now,
-        stop=now + duration,
-        user_properties=properties or (),
-    )
-
-
-def _fixture_failure(error: BaseException) -> str:
-    if isinstance(error, LmmsError):
-        return f"fixture lmms_model: {error}"
-    if isinstance(error, fastpath.FixtureFailed):
-        return str(error)
-    return f"filling the fixtures of this task failed: {type(error).__name__}: {error}"
-
-
-def run_as_function(item: Any, model: Any) -> None:
-    """Run one document on pytest's own path.
-
-    Raises:
-        DocumentFailed: Its record is an error.
-    """
-    runner = runner_of(item.config)
-    line = runner.line_for(model, item._request)
-    record = runner._answer(item, line)
-    if record is None:
-        pytest.skip("the run was stopped before this document was asked")
-    item.user_properties.append((PROPERTY, summarise(record, item.parent.task.spec.score_key)))
-    item.is_submitted = False  # a rerun asks again
-    if record.status == "error":
-        raise DocumentFailed(record.error)
-
-
-_KEY = pytest.StashKey[Runner]()
+_KEY = pytest.StashKey["Runner"]()
 
 
 def runner_of(config: pytest.Config) -> Runner:
     """The runner of this process; made at the first document."""
     runner = config.stash.get(_KEY, None)
     if runner is None:
+        from pytest_lmms.plugin.runner import Runner
+
         runner = config.stash[_KEY] = Runner(session_of(config), recorder_of(config))
     return runner
 
 
+def known_runner(config: pytest.Config) -> Runner | None:
+    """The runner of this process, when it has run a document."""
+    return config.stash.get(_KEY, None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Take documents; leave everything else to pytest."""
+    """Take documents, with those that `loop` put together with them; leave everything else to pytest."""
     if not isinstance(item, DocumentItem):
         return None
-    runner_of(item.config).run(item, nextitem)
+    session = item.session
+    runner = runner_of(item.config)
+    following: list[Any] = list(item.stretch[1:])
+    for document, next_item in zip([item, *following], [*following, nextitem], strict=True):
+        runner.run(document, next_item)
+        if session.shouldfail or session.shouldstop:
+            break
     return True
 
 
@@ -356,7 +56,7 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
     try:
         return (yield)
     finally:
-        runner = session.config.stash.get(_KEY, None)
+        runner = known_runner(session.config)
         if runner is not None:
             with contextlib.suppress(Exception):
                 fastpath.tear_down(session, None)

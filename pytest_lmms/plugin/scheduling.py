@@ -358,9 +358,9 @@ class WorkerStop:
 
     def _stop_engines(self) -> bool:
         """Let running engines send nothing more; False when there are none."""
-        from pytest_lmms.plugin.run_document import _KEY
+        from pytest_lmms.plugin.run_document import known_runner
 
-        runner = self.session.config.stash.get(_KEY, None)
+        runner = known_runner(self.session.config)
         lines = list(runner.lines.values()) if runner is not None else []
         for line in lines:
             line.engine.stop()
@@ -463,7 +463,7 @@ class XdistController:
         if config.getvalue("dist") != "load" or not may_hold_tasks(config):
             return None
         from pytest_lmms.inference.engine import AUTO_BATCH_SIZE
-        from pytest_lmms.plugin.run_document import WINDOW
+        from pytest_lmms.plugin.runner import WINDOW
 
         size = session_of(config).settings.batch_size
         batch_size = AUTO_BATCH_SIZE if size == "auto" else size

@@ -173,9 +173,9 @@ def make_practice_scene(rng: random.Random, size: tuple[int, int] = SIZES[0]) ->
     for x, y, radius in places:
         what = rng.random()
         colour, shape = rng.choice(TRAIN_PAIRS)
-        if what < 0.45:
+        if what < 0.5:
             colour, shape = "", rng.choice(SHAPES)
-        elif what < 0.75:
+        elif what < 0.85:
             colour, shape = rng.choice(tuple(COLOURS)), ""
         rgb = _jitter(rng, COLOURS[colour], 12) if colour else _nameless(rng)
         items.append(Item(shape, colour, x, y, radius, rgb))
@@ -188,7 +188,7 @@ def _nameless(rng: random.Random) -> Rgb:
         red, green, blue = (rng.randrange(256) for _ in range(3))
         if max(red, green, blue) - min(red, green, blue) < 40 and max(red, green, blue) > 150:
             continue
-        if all(math.dist((red, green, blue), known) > 60 for known in COLOURS.values()):
+        if all(math.dist((red, green, blue), known) > 40 for known in COLOURS.values()):
             return (red, green, blue)
 
 

@@ -357,7 +357,7 @@ class Batches:
         Args:
             num_images: Images in it, all of one size.
             kinds: What to ask about each image.
-            practice: Make two in three of the scenes for the vision tower alone.
+            practice: Make five in six of the scenes for the vision tower alone.
         """
         rng = self.rng
         size = SIZES[0] if rng.random() < 0.6 else rng.choice(SIZES[1:])
@@ -370,7 +370,7 @@ class Batches:
         for index in range(num_images):
             scene_source = scene_rng("train", self.next_seed)
             self.next_seed += 1
-            if practice and index % 3:
+            if practice and index % 6:
                 scene = make_practice_scene(scene_source, size)
             else:
                 scene = make_scene(scene_source, "train", size)
