@@ -13,5 +13,6 @@ pytest_plugins = (
     "pytest_lmms.plugin.run_document",
     "pytest_lmms.plugin.scheduling",
     "pytest_lmms.plugin.recording",
+    "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",
 )
