@@ -191,6 +191,8 @@ class Summary:
         self.finished: Any = None
         self.failed_gates: list[str] = []
         self.num_documents = 0
+        self.skipped: set[str] = set()
+        """Ids of documents that a fixture or a mark skipped; nobody expects a record of them."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -217,6 +219,8 @@ class Summary:
             self._count(report)
 
     def _count(self, report: Any) -> None:
+        if report.skipped:
+            self.skipped.add(report.nodeid)
         if report.when == "call" and (summary := document_summary(report)) is not None:
             if not self.progress.total:
                 self.progress.total = self._count_expected()
@@ -234,14 +238,14 @@ class Summary:
         controller = self.config.pluginmanager.get_plugin("lmms-xdist-controller")
         if controller is None:
             for item in getattr(self.pytest_session, "items", ()):
-                if is_document(item):
+                if is_document(item) and item.nodeid not in self.skipped:
                     name = item.parent.task.name
                     documents.setdefault(name, []).append(item.index)
                     paths[name] = item.parent.task.path
             return documents, paths
         for nodeid in self._collection(controller):
             prefix = task_of(nodeid)
-            if prefix is not None:
+            if prefix is not None and nodeid not in self.skipped:
                 file, _, name = prefix.partition("::")
                 documents.setdefault(name, []).append(int(nodeid[len(prefix) + 1 : -1]))
                 if name not in paths:
@@ -328,6 +332,8 @@ class Summary:
             reasons.append(f"limit {limit}, offset {settings.offset}")
         if option.keyword or option.markexpr or getattr(option, "lf", False) or getattr(option, "deselect", None):
             reasons.append("documents were deselected")
+        if self.skipped:
+            reasons.append("documents were skipped")
         if any("::" in arg for arg in self.config.args):
             reasons.append("single documents were named")
         if self.cut_short:

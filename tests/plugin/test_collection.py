@@ -590,6 +590,18 @@ def test_a_failing_model_fixture_is_named(pytester, write_task, run):
     result.stdout.fnmatch_lines(["*lmms_model*no GPU here*"])
 
 
+def test_a_model_fixture_that_skips_skips_its_documents_and_nothing_is_missing(pytester, write_task, run):
+    write_task(pytester.path / "bench", "toy", 2)
+    pytester.makeconftest(
+        "import pytest\n\n@pytest.fixture(scope='session')\ndef lmms_model():\n    pytest.skip('no GPU here')\n"
+    )
+    result = run("bench", "-rs", model=None)
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*no GPU here*"])
+    assert "no record" not in result.stdout.str()
+    assert result.ret == 0
+
+
 # --- beside ordinary tests ----------------------------------------------------------------------------------------
 
 MIXED_CONFTEST = """
