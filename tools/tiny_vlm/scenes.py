@@ -1,7 +1,7 @@
 """Scenes of coloured shapes and questions about them: the world that tiny_vlm knows.
 
 Everything here is a pure function of a `random.Random`, so a seed names a scene and its questions for good. Six of
-the 24 colour-shape pairs (`HELD_OUT_PAIRS`) are never drawn nor named on the training side; on the held-out side every
+the 48 colour-shape pairs (`HELD_OUT_PAIRS`) are never drawn nor named on the training side; on the held-out side every
 scene shows at least one of them. Training and held-out seeds are disjoint ranges as well (`scene_rng`).
 
 Answers are drawn before the question is made, so that "Yes" and "No", and the letters A to D, are equally frequent
@@ -38,13 +38,17 @@ COLOURS: dict[str, Rgb] = {
     "yellow": (240, 215, 30),
     "purple": (155, 45, 165),
     "orange": (245, 135, 20),
+    "black": (25, 25, 25),
+    "pink": (245, 130, 190),
 }
-SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "cross")
+SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "cross", "ring", "diamond")
 PLURALS: dict[str, str] = {
     "circle": "circles",
     "square": "squares",
     "triangle": "triangles",
     "cross": "crosses",
+    "ring": "rings",
+    "diamond": "diamonds",
     "shape": "shapes",
 }
 NUMBERS: tuple[str, ...] = ("zero", "one", "two", "three", "four", "five")
@@ -55,8 +59,8 @@ HELD_OUT_PAIRS: tuple[Pair, ...] = (
     ("blue", "cross"),
     ("green", "circle"),
     ("yellow", "square"),
-    ("purple", "triangle"),
-    ("orange", "circle"),
+    ("purple", "diamond"),
+    ("orange", "ring"),
 )
 TRAIN_PAIRS: tuple[Pair, ...] = tuple(pair for pair in ALL_PAIRS if pair not in HELD_OUT_PAIRS)
 MAX_COUNT = 4
@@ -235,6 +239,10 @@ def draw(scene: Scene) -> Image.Image:
             turn = blob.random()
             reach = [(r * blob.uniform(0.5, 1), 2 * math.pi * (n + turn) / corners) for n in range(corners)]
             pen.polygon([(x + d * math.cos(a), y + d * math.sin(a)) for d, a in reach], fill=item.rgb)
+        elif item.shape == "ring":
+            pen.ellipse((x - r, y - r, x + r, y + r), outline=item.rgb, width=r // 3)
+        elif item.shape == "diamond":
+            pen.polygon(((x, y - r), (x + r * 2 // 3, y), (x, y + r), (x - r * 2 // 3, y)), fill=item.rgb)
         else:
             arm = r // 3
             pen.rectangle((x - arm, y - r, x + arm, y + r), fill=item.rgb)
@@ -339,7 +347,7 @@ def _existence(rng: random.Random, scene: Scene, split: Split, kind: Kind) -> Qu
         if kind == "open":
             return Question("existence", "open", text, None, pair[1])
         others = [shape for shape in SHAPES if shape != pair[1] and (pair[0], shape) in _pairs(split)]
-        return _letter(rng, "existence", text, pair[1], others)
+        return _letter(rng, "existence", text, pair[1], rng.sample(others, 3))
     right = _prefer_held_out(rng, present, split)
     absent = [pair for pair in _pairs(split) if pair not in present]
     wrong = rng.sample(absent, 3)

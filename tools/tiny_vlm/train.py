@@ -858,8 +858,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train tiny_vlm.")
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=900, help="steps of the vision tower alone")
-    parser.add_argument("--steps", type=int, default=1800, help="steps of the whole model")
+    parser.add_argument("--vision-steps", type=int, default=1500, help="steps of the vision tower alone")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of the whole model")
     args = parser.parse_args()
     train(args.out, args.seed, args.vision_steps, args.steps)
 
