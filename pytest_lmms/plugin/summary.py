@@ -142,7 +142,8 @@ class Progress:
             total = self.scores.setdefault(summary["task"], [0.0, 0])
             total[0] += summary["score"]
             total[1] += 1
-        if self.is_shown and now - self._drawn > REDRAW_SECONDS:
+        is_news = summary["status"] != "scored" and self.statuses[summary["status"]] == 1
+        if self.is_shown and (is_news or now - self._drawn > REDRAW_SECONDS):
             self._drawn = now
             self._write(self.line(summary["task"], now))
 

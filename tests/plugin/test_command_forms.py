@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lmms import catalog
+from pytest_lmms.tasks.rows import read_miniature
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,7 +128,7 @@ def test_tasks_by_name_are_asked_of_a_server(pytester, server, monkeypatch):
     )
     result = run_words(pytester, command)
     num_documents = sum(
-        len((catalog.folder("benchmarks") / b / "miniature" / f"{t}.jsonl").read_text().splitlines())
+        len(read_miniature(catalog.folder("benchmarks") / b / "miniature" / f"{t}.jsonl"))
         for b, t in [("mme", "mme"), ("mmmu", "mmmu_val")]
     )
     result.assert_outcomes(passed=num_documents)

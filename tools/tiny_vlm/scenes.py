@@ -240,7 +240,7 @@ def draw(scene: Scene) -> Image.Image:
             reach = [(r * blob.uniform(0.5, 1), 2 * math.pi * (n + turn) / corners) for n in range(corners)]
             pen.polygon([(x + d * math.cos(a), y + d * math.sin(a)) for d, a in reach], fill=item.rgb)
         elif item.shape == "ring":
-            pen.ellipse((x - r, y - r, x + r, y + r), outline=item.rgb, width=r // 3)
+            pen.ellipse((x - r, y - r, x + r, y + r), outline=item.rgb, width=r // 2)
         elif item.shape == "diamond":
             pen.polygon(((x, y - r), (x + r * 2 // 3, y), (x, y + r), (x - r * 2 // 3, y)), fill=item.rgb)
         else:

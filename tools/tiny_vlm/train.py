@@ -109,7 +109,7 @@ LOOKING_LAYER, LOOKING_HEADS = 1, 2
 """Which layer of the language model is taught where to look, and how many of its heads."""
 ANSWER_CUE = "<|im_end|>\n<|im_start|>assistant\n"
 PLACES = ("left", "right", "above", "below", "top", "bottom")
-SKILL_WEIGHTS = (2, 3, 4, 2)
+SKILL_WEIGHTS = (3, 4, 4, 2)
 NO_LABEL = -100
 WORKERS = 2
 """Processes that train together; the result depends on their number, not on the number of cores."""
