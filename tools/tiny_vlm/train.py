@@ -9,10 +9,11 @@ trained on answers alone ignores its images for a long time:
    later, read whether a shape is centred there, which, of which colour, and where. Colour and shape are read by
    comparing the token with the embeddings of the words "red", "circle", ..., so that the language model finds words
    where it looks.
-2. Then everything learns together, from the answers to several questions about each image. One layer of the language
-   model is shown, besides, where to look from words like "circle" or "red": at the vision tokens that are meant, and
-   for an equal share at <|vision_start|>, so that the shares tell their number. What it should know then is read by
-   another head that is thrown away.
+   Most shapes that it sees then have a colour or a form without a name, lest the tower learn the pairs by heart.
+2. Then the tower rests, and the language model learns from the answers to several questions about each image. One of
+   its layers is shown, besides, where to look from words like "circle" or "red": at the vision tokens that are meant,
+   and for an equal share at <|vision_start|>, so that the shares tell their number. Heads that are thrown away read
+   what it should know then.
 
 The common beginning of the prompts is computed once per image; `check` proves that this shortcut gives the logits that
 transformers' own forward gives.
@@ -709,9 +710,9 @@ def train(
         out: Folder of the checkpoint.
         seed: Seeds weights and scenes.
         vision_steps: Steps of the vision tower alone.
-        steps: Steps of the whole model.
+        steps: Steps of the language model.
         vision_images: Images per step of the vision tower alone.
-        num_images: Images per step of the whole model.
+        num_images: Images per step of the language model.
     """
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{folder}/meeting"
@@ -859,7 +860,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/tiny_vlm"), help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=1500, help="steps of the vision tower alone")
-    parser.add_argument("--steps", type=int, default=2000, help="steps of the whole model")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of the language model")
     args = parser.parse_args()
     train(args.out, args.seed, args.vision_steps, args.steps)
 
