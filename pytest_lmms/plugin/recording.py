@@ -7,7 +7,10 @@ document is rendered or scored are attached to its report when it errs.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -185,6 +188,24 @@ class DocumentLog(logging.Handler):
         return "\n".join(self.lines.pop(f"{record.task}[{record.doc_id}]", ()))
 
 
+class OthersAside:
+    """A text stream for the main thread; what other threads write is put aside."""
+
+    def __init__(self, stream: Any, aside: list[str]) -> None:
+        self._stream = stream
+        self._aside = aside
+
+    def write(self, text: str) -> int:
+        """Write, or put aside."""
+        if threading.current_thread() is threading.main_thread():
+            return int(self._stream.write(text))
+        self._aside.append(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class PrintLog:
     """Sends what is printed while documents run to a file, through pytest's own capture.
 
@@ -199,7 +220,12 @@ class PrintLog:
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._is_wanted = self._capture is not None and self._capture.is_globally_capturing()
         self._has_terminal = config.pluginmanager.has_plugin("terminalreporter")
+        self._is_verbose = config.get_verbosity() > 0
         self._is_on = False
+        self._is_shown = False
+        """Whether the terminal is being written to."""
+        self._late: list[str] = []
+        """What other threads printed while the terminal was written to."""
         self._flushed = time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
@@ -216,14 +242,28 @@ class PrintLog:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Iterator[None]:
-        """Let the terminal be written to."""
-        if not self._is_on or not self._has_terminal:
+        """Let the terminal be written to, for a report that it shows."""
+        if report.passed and not self._is_verbose:
             return (yield)
+        with self.uncaptured():
+            return (yield)
+
+    @contextlib.contextmanager
+    def uncaptured(self) -> Iterator[None]:
+        """Let this thread write to the terminal; what other threads print meanwhile goes to the file all the same."""
+        if not self._is_on or not self._has_terminal or self._is_shown:
+            yield
+            return
+        self._is_shown = True
         self._capture.suspend_global_capture()
+        streams = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (OthersAside(s, self._late) for s in streams)
         try:
-            return (yield)
+            yield
         finally:
+            sys.stdout, sys.stderr = streams
             self._capture.resume_global_capture()
+            self._is_shown = False
 
     def off(self) -> None:
         """Stop capturing, and write down what there is."""
@@ -235,7 +275,8 @@ class PrintLog:
     def flush(self) -> None:
         """Move what was printed so far to the file."""
         self._flushed = time.monotonic()
-        text = "".join(self._capture.read_global_capture())
+        late, self._late[:] = list(self._late), []
+        text = "".join((*self._capture.read_global_capture(), *late))
         if text:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8", errors="surrogateescape") as file:

@@ -166,8 +166,10 @@ class Progress:
     def _write(self, text: str) -> None:
         writer = self.reporter._tw
         text = text[: max(20, writer.fullwidth - 1)]
-        writer.write("\r" + text.ljust(self._width))
-        writer.flush()
+        prints: Any = self.config.pluginmanager.get_plugin("lmms-print-log")
+        with prints.uncaptured() if prints is not None else contextlib.nullcontext():
+            writer.write("\r" + text.ljust(self._width))
+            writer.flush()
         self._width = len(text)
 
     def clear(self) -> None:
