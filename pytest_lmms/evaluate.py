@@ -6,20 +6,24 @@ on the engine's loop, and hands finished documents back in the order in which th
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import copy
 import queue
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_lmms.errors import LmmsError, UnansweredError
+from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explain
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
-from pytest_lmms.records import Record, Response
+from pytest_lmms.records import Record, Request, Response
+from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
-from pytest_lmms.tasks.render import Rendered, Task, task_frame
+from pytest_lmms.tasks.frames import task_frame
+from pytest_lmms.tasks.render import LOGPROB_TYPES, Rendered, Task
+from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES, Turn, out_of_steps
 from pytest_lmms.tasks.rows import Rows, digest_row
 
 current_document: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_document", default=None)
@@ -61,29 +65,113 @@ def _render(document: Document, engine: Engine) -> tuple[Rendered, list[str], st
     return rendered, keys, digest_row(document.rows.storage(document.index))
 
 
-def _score(document: Document, rendered: Rendered, responses: Sequence[Response], doc_hash: str) -> Record:
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One repeat of a document of several rounds."""
+
+    responses: list[Response]
+    """Of each round."""
+    spoken: Any
+    """What is scored: the tuple of all outputs, or an agent's final payload."""
+    rounds: list[dict[str, Any]]
+    """`input`, `output` and `info` of each round."""
+
+
+async def _converse(document: Document, engine: Engine, rendered: Rendered, first: Response) -> Conversation:
+    """Go on with a document from its first response, until its callback ends it or its rounds run out."""
+    task, tags = document.task, document.scorer.reasoning_tags
+    is_agentic = task.spec.output_type == AGENTIC
+    response, asked = first, rendered.input
+    responses: list[Response] = []
+    outputs: list[Any] = []
+    rounds: list[dict[str, Any]] = []
+    info: Any = None
+    repeat = rendered.requests[0].repeat
+    for round_index in range(1, task.max_rounds + 1):
+        responses.append(response)
+        outputs = [*outputs, strip_reasoning(response.text, tags) if tags else response.text]
+        said = {"outputs": outputs, "round_index": round_index, "info": info, "repeat": repeat}
+        request, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
+        outputs, info = turn.outputs, turn.info
+        rounds.append({"input": asked, "output": response.text, "info": _frozen(info)})
+        if request is None:
+            is_final = turn.is_terminal or info is None
+            spoken = outputs[-1] if outputs and is_final else out_of_steps(outputs, info)
+            return Conversation(responses, spoken if is_agentic else tuple(outputs), rounds)
+        if round_index < task.max_rounds:
+            asked = request.text
+            (response,) = await engine.answer([request], keys, position=document.position)
+    if is_agentic:
+        return Conversation(responses, out_of_steps(outputs, info), rounds)
+    raise DocumentError(
+        explain(
+            f"no end after {task.max_rounds} rounds",
+            where=document.name,
+            expected="a callback that at some point returns a terminal signal",
+        )
+    )
+
+
+def _next_round(
+    document: Document, engine: Engine, row: Any, said: dict[str, Any]
+) -> tuple[Request | None, Turn, list[str]]:
     current_document.set(document.name)
+    request, turn = document.task.next_request(row, document.index, **said)
+    return request, turn, engine.keys([request]) if request is not None else []
+
+
+def _frozen(info: Any) -> Any:
+    """A copy: callbacks mostly go on changing the same mapping."""
+    try:
+        return copy.deepcopy(info)
+    except Exception:  # noqa: BLE001  (whatever a task keeps there)
+        return repr(info)
+
+
+def _score(
+    document: Document,
+    rendered: Rendered,
+    responses: Sequence[Response],
+    doc_hash: str,
+    conversations: Sequence[Conversation],
+) -> Record:
+    current_document.set(document.name)
+    if conversations:
+        said: list[Any] = [[r.text for r in c.responses] for c in conversations]
+        responses = [r for c in conversations for r in c.responses]
+    elif document.scorer.output_type in LOGPROB_TYPES:
+        said = [[r.logprob, r.is_greedy] for r in responses]
+    else:
+        said = [r.text for r in responses]
     base: dict[str, Any] = {
         "task": document.task.name,
         "doc_id": document.index,
         "doc_hash": doc_hash,
         "input": rendered.input,
         "target": rendered.target,
-        "resps": [r.text for r in responses],
+        "resps": said,
+        "rounds": [c.rounds for c in conversations],
         "token_counts": [r.tokens for r in responses],
         "timings": [r.timing for r in responses if r.timing is not None and not r.cached],
         "num_cached": sum(r.cached for r in responses),
         "flags": tuple(dict.fromkeys(f for r in responses for f in r.flags)),
     }
+    spoken = [c.spoken for c in conversations] or None
     try:
-        outcome = score(document.scorer, rendered.document, responses)
+        outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
         scores = outcome.scores
         if document.extra_scores is not None:
             extra = document.extra_scores(document.task.name, rendered.document, outcome.filtered_resps, scores)
             scores = {name: {**values, **extra} for name, values in scores.items()}
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
         return Record(status="error", error=describe(e, document), **base)
-    return Record(status=outcome.status, filtered_resps=outcome.filtered_resps, scores=scores, **base)
+    return Record(
+        status=outcome.status,
+        filtered_resps=outcome.filtered_resps,
+        scores=scores,
+        repeat_scores=outcome.repeat_scores,
+        **base,
+    )
 
 
 async def evaluate(document: Document, engine: Engine) -> Record:
@@ -101,7 +189,15 @@ async def evaluate(document: Document, engine: Engine) -> Record:
         rendered, keys, doc_hash = await engine.offload(_render, document, engine)
         arrived = True
         responses = await engine.answer(rendered.requests, keys, group=document.group, position=document.position)
-        return await engine.offload(_score, document, rendered, responses, doc_hash)  # type: ignore[no-any-return]
+        conversations: Sequence[Conversation] = ()
+        if document.task.spec.output_type in ROUND_TYPES:
+            conversations = await asyncio.gather(
+                *(
+                    _converse(document, engine, rendered._replace(requests=[request]), response)
+                    for request, response in zip(rendered.requests, responses, strict=True)
+                )
+            )
+        return await engine.offload(_score, document, rendered, responses, doc_hash, conversations)  # type: ignore[no-any-return]
     except UnansweredError:
         raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
@@ -124,9 +220,7 @@ def describe(error: BaseException, document: Document) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, LmmsError):
         return text
-    frames = traceback.extract_tb(error.__traceback__)
-    place = task_frame(error) if frames else "unknown place"
-    return f"{document.name}: {type(error).__name__}: {text}\n  at {place}"
+    return f"{document.name}: {type(error).__name__}: {text}\n  at {task_frame(error)}"
 
 
 Done = tuple[Document, Record | None]

@@ -163,12 +163,17 @@ class Record:
     input: str = ""
     """Text of the prompt."""
     target: Any = None
-    resps: list[str] = field(default_factory=list)
-    """Raw text of each repeat."""
+    resps: list[Any] = field(default_factory=list)
+    """Raw text of each repeat; of a document of several rounds, the texts of all its rounds; of a document that asks
+    for log-probabilities, ``[logprob, is_greedy]`` of each request."""
     filtered_resps: dict[str, Any] = field(default_factory=dict)
     """Answer by filter name, as `process_results` saw it."""
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By filter name: metric name -> what `process_results` returned."""
+    repeat_scores: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    """By filter name: metric name -> what it is for each repeat alone; empty for a document asked once."""
+    rounds: list[list[dict[str, Any]]] = field(default_factory=list)
+    """For documents of several rounds, by repeat: `input`, `output` and `info` of each round."""
     token_counts: list[TokenCounts] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     """Of the responses that were really asked for; a cached one leaves no timing."""

@@ -457,6 +457,27 @@ def consistency_rate(scores: Sequence[Sequence[float]]) -> float | None:
 # Helpers
 
 
+def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Probability that at least one of k answers, drawn without replacement, is right.
+
+    The unbiased estimator of Chen et al., "Evaluating Large Language Models Trained on Code" (arXiv:2107.03374).
+
+    Args:
+        num_samples: Answers to one document, >= k.
+        num_correct: How many of them are right, 0 to `num_samples`.
+        k: Draws, >= 1.
+
+    Returns:
+        0 to 1.
+
+    Raises:
+        ValueError: A number out of its range.
+    """
+    if not 1 <= k <= num_samples or not 0 <= num_correct <= num_samples:
+        raise ValueError(f"pass@k of {num_correct} right answers in {num_samples}, k = {k}: expected 1 <= k <= samples")
+    return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
+
+
 def _special() -> Any:
     """Distributions, without the half second that importing `scipy.stats` takes."""
     return importlib.import_module("scipy.special")

@@ -48,17 +48,21 @@ def split(entries: Sequence[T], size: int) -> list[Sequence[T]]:
     return [entries[i : i + size] for i in range(0, len(entries), size)]
 
 
-def by_generation(entries: Sequence[T], requests: Sequence[Request]) -> list[list[T]]:
-    """Part entries so that each part has one set of generation settings; order within a part is kept."""
-    first = requests[0].generation if requests else None
-    if all(r.generation is first for r in requests):
+def by_kind(entries: Sequence[T], requests: Sequence[Request]) -> list[list[T]]:
+    """Part entries so that each part can share one call of an adapter; order within a part is kept.
+
+    Texts are generated with one set of settings a part; log-probabilities are asked apart from texts.
+    """
+    first = requests[0] if requests else None
+    if all(r.generation is first.generation and r.continuation is None for r in requests if first is not None):
         return [list(entries)]
     parts: list[tuple[object, list[T]]] = []
     for entry, request in zip(entries, requests, strict=True):
-        for generation, part in parts:
-            if generation == request.generation:
+        kind = request.generation if request.continuation is None else None
+        for known, part in parts:
+            if known == kind:
                 part.append(entry)
                 break
         else:
-            parts.append((request.generation, [entry]))
+            parts.append((kind, [entry]))
     return [part for _, part in parts]

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
-from pytest_lmms.inference.batching import Group, by_generation, split
+from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
+from pytest_lmms.inference.model import no_logprobs
 from pytest_lmms.records import Request, Response, Timing
 
 AUTO_BATCH_SIZE = 16
@@ -300,7 +301,7 @@ class Engine:
             self._dispatch(entries)
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
-        for part in by_generation(entries, [e.request for e in entries]):
+        for part in by_kind(entries, [e.request for e in entries]):
             self._ready.extend(split(part, self.batch_size))
         self._feed()
 
@@ -313,7 +314,7 @@ class Engine:
                 continue
             self._num_dispatched += 1
             prepared = None
-            if self._prepares and self.fitting_batch_size >= len(batch):
+            if self._prepares and self.fitting_batch_size >= len(batch) and batch[0].request.continuation is None:
                 prepared = self._pool.submit(self.model.prepare, [e.request for e in batch])
             self._jobs.put((batch, prepared))
 
@@ -344,8 +345,9 @@ class Engine:
                 if self._stopping:
                     raise self._refusal()
                 start = time.perf_counter()
-                response = await asyncio.wait_for(self.model.generate(entry.request), self.settings.timeout_seconds)
-                _check(response)
+                ask = self.model.generate if entry.request.continuation is None else self._scores()
+                response = await asyncio.wait_for(ask(entry.request), self.settings.timeout_seconds)
+                _check(response, entry.request)
                 self.num_asked += 1
                 timing = response.timing or Timing(seconds=time.perf_counter() - start)
                 response = replace(response, timing=replace(timing, finished=time.time()))
@@ -430,7 +432,9 @@ class Engine:
         requests = [e.request for e in batch]
         start = time.perf_counter()
         try:
-            if self._prepares:
+            if requests[0].continuation is not None:
+                responses = self._scores()(requests)
+            elif self._prepares:
                 ready = prepared.result() if prepared is not None else self.model.prepare(requests)
                 start = time.perf_counter()
                 responses = self.model.generate_prepared(ready, requests)
@@ -442,8 +446,8 @@ class Engine:
                     f"{len(responses) if isinstance(responses, list) else type(responses).__name__} "
                     f"for {len(batch)} requests; expected a list of as many responses"
                 )
-            for response in responses:
-                _check(response)
+            for response, request in zip(responses, requests, strict=True):
+                _check(response, request)
         except OutOfMemoryError as e:
             if len(batch) == 1:
                 return [(batch[0], e)]
@@ -461,6 +465,17 @@ class Engine:
             replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished)) for r in responses
         ]
         return list(zip(batch, timed, strict=True))
+
+    def _scores(self) -> Callable[..., Any]:
+        """The adapter's `score`.
+
+        Raises:
+            ModelError: It has none.
+        """
+        score: Callable[..., Any] | None = getattr(self.model, "score", None)
+        if score is None:
+            raise ModelError(no_logprobs(type(self.model).__name__))
+        return score
 
     def _resolve(self, outcomes: Sequence[tuple[Entry, Response | BaseException]]) -> None:
         self._num_dispatched -= 1
@@ -497,11 +512,13 @@ def _deliver(done: Sequence[tuple[asyncio.Future[Any], Any, BaseException | None
             future.set_result(value)
 
 
-def _check(response: Any) -> None:
+def _check(response: Any, request: Request) -> None:
     if not isinstance(response, Response) or not isinstance(response.text, str):
         raise ModelError(
             f"the adapter returned {response!r:.80} where a pytest_lmms.records.Response with a text was expected"
         )
+    if request.continuation is not None and response.logprob is None:
+        raise ModelError("the adapter's score returned a response without logprob")
 
 
 async def _maybe_await(function: Callable[[], Any] | None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from pytest_lmms.errors import explain
 from pytest_lmms.records import Generation, Request, Response
 
 
@@ -123,6 +124,15 @@ def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> 
         for name, value in values.items()
         if name not in honours and harmless.get(name, _NOTHING) != value
     ]
+
+
+def no_logprobs(name: str) -> str:
+    """Say that an adapter cannot run a task that asks for log-probabilities."""
+    return explain(
+        f"{name} gives no log-probabilities",
+        expected="an adapter with `score`, for tasks with output_type multiple_choice or loglikelihood",
+        remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), or a task that generates text",
+    )
 
 
 _NOTHING = object()

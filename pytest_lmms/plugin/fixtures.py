@@ -57,7 +57,7 @@ def check_model(session: LmmsSession) -> Any:
     check_model_args(adapter, settings.model_args, model_name=settings.model)
     honours = getattr(adapter, "honours", None)
     if honours is not None:
-        from pytest_lmms.tasks.render import build_generation
+        from pytest_lmms.tasks.generation import build_generation
 
         typed = build_generation(settings.gen_kwargs, where="--lmms-gen-kwargs")
         names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]

@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if session.settings.model is not None:
             MODELS.canonical(session.settings.model)
         if session.settings.gen_kwargs:
-            from pytest_lmms.tasks.render import build_generation
+            from pytest_lmms.tasks.generation import build_generation
 
             build_generation(session.settings.gen_kwargs, where=session.settings.sources["gen_kwargs"])
     except LmmsError as e:

@@ -55,7 +55,7 @@ def _check_scoring(task: Task, rows: Rows, scorer: Scorer, number: int) -> None:
     answers = ["", *(str(g) for g in list(golds)[:1] if g is not None)]
     for answer in answers:
         try:
-            outcome = score(scorer, rendered.document, [Response(text=answer)] * task.spec.repeats)
+            outcome = score(scorer, rendered.document, [Response(text=answer)] * task.repeats)
         except LmmsError as e:
             raise TaskError(f"scoring the answer {answer!r} to document {number}: {e}") from e
         for name, scores in outcome.scores.items():

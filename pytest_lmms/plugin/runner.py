@@ -203,13 +203,11 @@ class Runner:
 
     @staticmethod
     def _group_of(item: Any, line: ModelLine) -> tuple[int, int]:
-        size = 1 if line.engine.is_async else max(1, line.engine.batch_size // item.parent.task.spec.repeats)
+        size = 1 if line.engine.is_async else max(1, line.engine.batch_size // item.parent.task.repeats)
         return id(item.parent), item.position // size
 
     def _submit(self, items: list[Any], line: ModelLine) -> None:
-        group: Group[Any] | None = None
-        if not line.engine.is_async and items[0].parent.task.spec.output_type == "generate_until":
-            group = Group(len(items))
+        group: Group[Any] | None = None if line.engine.is_async else Group(len(items))
         documents = []
         for item in items:
             task_file = item.parent

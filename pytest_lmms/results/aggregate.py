@@ -45,6 +45,7 @@ class TaskAggregate:
                 )
         self.statuses: Counter[str] = Counter()
         self._items: dict[tuple[str, str], list[Any]] = {}
+        self._repeats: dict[tuple[str, str], list[list[float]]] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one decoded record and keep its metric inputs."""
@@ -55,6 +56,11 @@ class TaskAggregate:
             for entry in self.entries:
                 if entry.name in scores:
                     self._items.setdefault((entry.name, filter_name), []).append(scores[entry.name])
+        for filter_name, by_metric in record.get("repeat_scores", {}).items():
+            for entry in self.entries:
+                numbers = [_number(v, self.task.spec.score_key) for v in by_metric.get(entry.name, ())]
+                if numbers and None not in numbers:
+                    self._repeats.setdefault((entry.name, filter_name), []).append(numbers)  # type: ignore[arg-type]
 
     def counts(self, num_expected: int) -> dict[str, int]:
         """`n_expected`, `n_scored`, `n_unparsed`, `n_filtered`, `n_error`, `n_not_run`."""
@@ -87,10 +93,40 @@ class TaskAggregate:
                     entry, items, score_key=self.task.spec.score_key, cluster_key=self.task.spec.cluster_key
                 )
                 found |= {f"{name}_{kind},{filter_name}": error for kind, error in errors.items()}
+                found |= {
+                    f"{name}_{figure},{filter_name}": number
+                    for figure, number in repeat_figures(self._repeats.get((name, filter_name), [])).items()
+                }
                 sub_scores = getattr(_resolve(entry.aggregation), "sub_scores", None)
                 if sub_scores is not None and value is not None:
                     found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
         return found, complaints
+
+
+def repeat_figures(scores: Sequence[Sequence[float]]) -> dict[str, float | None]:
+    """What repeated asking tells beyond the metric itself.
+
+    Args:
+        scores: For each document, the number of each of its repeats.
+
+    Returns:
+        `expected_accuracy`, `consensus_accuracy`, `internal_variance`, `consistency_rate` (see `stats`), and, where
+        all numbers are 0 or 1, ``pass@k`` for k = 2, 4, 8, ... and the number of repeats; empty without repeats.
+    """
+    if not scores:
+        return {}
+    figures: dict[str, float | None] = {
+        "expected_accuracy": stats.expected_accuracy(scores),
+        "consensus_accuracy": stats.consensus_accuracy(scores),
+        "internal_variance": stats.internal_variance(scores),
+        "consistency_rate": stats.consistency_rate(scores),
+    }
+    num_repeats = min(map(len, scores))
+    if all(score in (0, 1) for each in scores for score in each):
+        for k in sorted({2**i for i in range(1, num_repeats.bit_length())} | {num_repeats}):
+            each = [stats.pass_at_k(len(s), int(sum(s)), k) for s in scores]
+            figures[f"pass@{k}"] = sum(each) / len(each)
+    return figures
 
 
 def _resolve(function: Any) -> Any:

@@ -44,6 +44,8 @@ def encode_record(record: Record) -> bytes:
     """
     value: dict[str, Any] = {"task": record.task, "doc_id": record.doc_id, "status": record.status}
     value["scores"] = encode(record.scores)
+    if record.repeat_scores:
+        value["repeat_scores"] = encode(record.repeat_scores)
     value["token_counts"] = [[t.input_tokens, t.output_tokens, t.reasoning_tokens] for t in record.token_counts]
     if record.timings:
         value["timings"] = [
@@ -67,7 +69,7 @@ def decode_record(line: bytes) -> dict[str, Any] | None:
     if not isinstance(value, dict) or "doc_id" not in value:
         return None
     if MARK in head:
-        value["scores"] = decode(value["scores"])
+        value |= {key: decode(value[key]) for key in ("scores", "repeat_scores") if key in value}
     return value
 
 
@@ -75,7 +77,8 @@ def sample_rows(record: Record) -> list[dict[str, Any]]:
     """A record as lmms-eval's JSONL rows: one a filter, flattened, deduplicated.
 
     `resps` is left out where it equals `filtered_resps`. Beyond lmms-eval's fields a row has `status`, and, where
-    there is something to say, `filter` (in tasks with several), `error`, `flags`, `timings` and `num_cached`.
+    there is something to say, `filter` (in tasks with several), `error`, `flags`, `timings`, `num_cached`, `rounds` (of
+    documents of several rounds) and `repeat_scores` (of documents asked several times).
     """
     target = record.target
     shared: dict[str, Any] = {"doc_hash": record.doc_hash, "status": record.status}
@@ -90,6 +93,8 @@ def sample_rows(record: Record) -> list[dict[str, Any]]:
         shared["flags"] = list(record.flags)
     if record.num_cached:
         shared["num_cached"] = record.num_cached
+    if record.rounds:
+        shared["rounds"] = plain(record.rounds)
     if record.timings:
         shared["timings"] = [
             {"finished": t.finished, "seconds": t.seconds, "batch_size": t.batch_size,
@@ -104,13 +109,15 @@ def sample_rows(record: Record) -> list[dict[str, Any]]:
         row["target"] = target if isinstance(target, str) else "" if target is None else str(target)
         answers = plain(values)
         if record.resps != answers:
-            row["resps"] = record.resps
+            row["resps"] = plain(record.resps)
         row["filtered_resps"] = answers
         row |= shared
         if len(filters) > 1:
             row["filter"] = name
         for metric, score in record.scores.get(name, {}).items():
             row.setdefault(metric, plain(score))
+        if name in record.repeat_scores:
+            row["repeat_scores"] = plain(record.repeat_scores[name])
         rows.append(row)
     return rows
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pytest_lmms.errors import TaskError, UsageError, explain
+from pytest_lmms.errors import TaskError, UsageError, did_you_mean, explain
+from pytest_lmms.scoring.choices_loglikelihood import LOGPROB_METRICS
 from pytest_lmms.scoring.filters import build_ensembles
 from pytest_lmms.scoring.metrics import (
     DEFAULT_METRICS,
@@ -18,7 +19,7 @@ from pytest_lmms.scoring.metrics import (
 )
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
 from pytest_lmms.scoring.score import Scorer
-from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.render import LOGPROB_TYPES, Task
 
 _ENTRY_KEYS = frozenset({"metric", "aggregation", "higher_is_better"})
 
@@ -97,7 +98,12 @@ def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
         except UsageError as e:
             raise TaskError(str(e)) from e
     ensembles = build_ensembles(_resolved(spec.filter_list), where=task.where("filter_list"))
-    metric_entries(task)
+    entries = metric_entries(task)
+    asks_logprobs = spec.output_type in LOGPROB_TYPES
+    logprob_metrics: tuple[str, ...] = ()
+    if asks_logprobs and spec.process_results is None:
+        logprob_metrics = tuple(e.name for e in entries)
+        _check_logprob_metrics(task, logprob_metrics)
     uses: tuple[MetricUse, ...] = ()
     if spec.process_results is None and spec.output_type.startswith("generate"):
         where = task.where("metric_list")
@@ -114,9 +120,29 @@ def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
         reasoning_tags=reasoning_tags,
         process_results=_resolved(spec.process_results),
         metrics=uses,
-        doc_to_target=task.target if spec.doc_to_target is not None else None,
+        doc_to_target=task.gold if asks_logprobs else task.target if spec.doc_to_target is not None else None,
         doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
+        logprob_metrics=logprob_metrics,
     )
+
+
+def _check_logprob_metrics(task: Task, names: tuple[str, ...]) -> None:
+    """Refuse metrics that log-probabilities do not give, and choices that are not there."""
+    output_type = task.spec.output_type
+    known = LOGPROB_METRICS[output_type]
+    for name in names:
+        if name not in known:
+            raise TaskError(
+                explain(
+                    f"metric {name!r} cannot be computed with output_type {output_type}",
+                    where=task.where("metric_list"),
+                    expected="one of " + ", ".join(known),
+                    suggestion=did_you_mean(name, known),
+                    remedy="or give the task a process_results",
+                )
+            )
+    if output_type == "multiple_choice" and task.spec.doc_to_choice is None:
+        raise TaskError(explain("output_type multiple_choice needs doc_to_choice", where=task.where("output_type")))
 
 
 def _resolved(value: Any) -> Any:

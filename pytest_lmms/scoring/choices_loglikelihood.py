@@ -13,6 +13,11 @@ from typing import Any
 
 from pytest_lmms.errors import DocumentError, explain
 
+LOGPROB_METRICS = {
+    "loglikelihood": ("acc", "perplexity"),
+    "multiple_choice": ("acc", "acc_norm", "acc_mutual_info", "brier_score", "exact_match", "f1", "mcc"),
+}
+"""What log-probabilities tell, by output type."""
 NO_GOLD = -100
 """Stands for a gold answer that is none of the choices; no prediction equals it."""
 

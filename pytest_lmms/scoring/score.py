@@ -8,21 +8,19 @@ does wrong ends as one `DocumentError` that says where in the task's file.
 
 from __future__ import annotations
 
-import sysconfig
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import DocumentError, LmmsError, explain
 from pytest_lmms.records import Response, Status, Unparsed
+from pytest_lmms.scoring.choices_loglikelihood import score_choices, score_continuation
 from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble, Fallback
 from pytest_lmms.scoring.metrics import MetricUse
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, strip_reasoning
-
-_AGENTIC = "generate_until_agentic"
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+from pytest_lmms.tasks.frames import blamed_frame
+from pytest_lmms.tasks.render import LOGPROB_TYPES
+from pytest_lmms.tasks.rounds import ROUND_TYPES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +30,7 @@ class Scorer:
     where: str
     """The task's file, for errors: ``mme.yaml``."""
     output_type: str = "generate_until"
-    """Answers of all but ``generate_until_agentic`` lose the white space at both ends."""
+    """Answers of tasks with one round lose the white space at both ends."""
     ensembles: tuple[Ensemble, ...] = DEFAULT_ENSEMBLES
     reasoning_tags: Tags = DEFAULT_TAGS
     process_results: Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]] | None = None
@@ -43,6 +41,8 @@ class Scorer:
     """The gold answer, or a list of them; needed for `metrics`."""
     doc_to_choice: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None
     """When given, the target is a number (or several) among these choices."""
+    logprob_metrics: tuple[str, ...] = ()
+    """Of a task that asks for log-probabilities and has no `process_results`: what it wants to know."""
 
 
 class Outcome(NamedTuple):
@@ -54,6 +54,9 @@ class Outcome(NamedTuple):
     """Answers by ensemble, as `process_results` saw them."""
     scores: dict[str, dict[str, Any]]
     """By ensemble: metric name -> item."""
+    repeat_scores: dict[str, dict[str, list[Any]]]
+    """By ensemble: metric name -> item of each repeat alone; empty for one response, and for ensembles whose filters
+    need several."""
 
 
 def score(
@@ -62,6 +65,7 @@ def score(
     responses: Sequence[Response],
     *,
     doc_id: int | None = None,
+    spoken: Sequence[Any] | None = None,
 ) -> Outcome:
     """Score one document.
 
@@ -73,35 +77,89 @@ def score(
     Args:
         scorer: The task's.
         document: The dataset row.
-        responses: One per repeat, raw.
+        responses: One per repeat, raw; for log-probabilities one per request.
         doc_id: The document's number, for errors.
+        spoken: For documents of several rounds, what to score instead of each response's text:
+            the tuple of all outputs, or an agent's final payload.
 
     Raises:
         DocumentError: A function of the task failed, or returned something that is no mapping.
     """
+    if scorer.output_type in LOGPROB_TYPES:
+        return _score_logprobs(scorer, document, responses, doc_id)
     tags = scorer.reasoning_tags
-    is_filtered = False
-    texts: list[str] = []
-    for response in responses:
-        if response.finish_reason == "filtered":
-            is_filtered = True
-            texts.append("")
-        else:
-            texts.append(strip_reasoning(response.text, tags) if tags else response.text)
-    tidies = scorer.output_type != _AGENTIC or scorer.process_results is None
+    is_filtered = any(r.finish_reason == "filtered" for r in responses)
+    said: list[Any] = []
+    if spoken is not None:
+        said = list(spoken)
+    else:
+        for response in responses:
+            text = "" if response.finish_reason == "filtered" else response.text
+            said.append(strip_reasoning(text, tags) if tags else text)
     filtered_resps: dict[str, list[Any]] = {}
     scores: dict[str, dict[str, Any]] = {}
+    repeat_scores: dict[str, dict[str, list[Any]]] = {}
     is_unread = True
     for ensemble in scorer.ensembles:
-        answers, fell_back = _answers(scorer, ensemble, texts, document, doc_id)
-        if tidies:
-            answers = [a.strip() if isinstance(a, str) else a for a in answers]
+        answers, fell_back = _answers(scorer, ensemble, said, document, doc_id)
         filtered_resps[ensemble.name] = answers
         result = _result(scorer, document, answers, doc_id)
         is_unread = is_unread and (fell_back or isinstance(result, Unparsed))
         scores[ensemble.name] = dict(result)
+        if len(said) > 1 and (each := _score_each(scorer, ensemble, said, document)):
+            repeat_scores[ensemble.name] = each
     status: Status = "filtered" if is_filtered else "unparsed" if is_unread else "scored"
-    return Outcome(status, filtered_resps, scores)
+    return Outcome(status, filtered_resps, scores, repeat_scores)
+
+
+def _score_each(
+    scorer: Scorer, ensemble: Ensemble, said: list[Any], document: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    """Score each repeat as if it were the only one; nothing for an ensemble that cannot do with one."""
+    collected: dict[str, list[Any]] = {}
+    for one in said:
+        try:
+            answers, _ = _answers(scorer, ensemble, [one], document, None)
+            result = _result(scorer, document, answers, None)
+        except LmmsError:
+            return {}
+        for name, value in result.items():
+            collected.setdefault(name, []).append(value)
+    return {name: values for name, values in collected.items() if len(values) == len(said)}
+
+
+def _score_logprobs(
+    scorer: Scorer, document: Mapping[str, Any], responses: Sequence[Response], doc_id: int | None
+) -> Outcome:
+    """Score a document from log-probabilities.
+
+    A task's own `process_results` gets what lmms-eval gives it: a list of (loss, is_greedy), the smaller loss the
+    better; the loss is the negative log-probability.
+    """
+    logprobs = [float("-inf") if r.logprob is None else r.logprob for r in responses]
+    is_greedy = [bool(r.is_greedy) for r in responses]
+    if scorer.process_results is not None:
+        losses = [(-logprob, greedy) for logprob, greedy in zip(logprobs, is_greedy, strict=True)]
+        found: Mapping[str, Any] = _result(scorer, document, losses, doc_id)
+    elif scorer.output_type == "loglikelihood":
+        found = score_continuation(logprobs[0], is_greedy=is_greedy[0])
+    else:
+        choices = list(scorer.doc_to_choice(document)) if scorer.doc_to_choice else []
+        gold = scorer.doc_to_target(document) if scorer.doc_to_target else None
+        count = len(choices)
+        found = score_choices(
+            logprobs[:count],
+            [str(c) for c in choices],
+            gold,  # type: ignore[arg-type]
+            is_greedy=is_greedy[:count],
+            unconditional_logprobs=logprobs[count:] or None,
+        )
+    if scorer.process_results is None:
+        found = {name: found[name] for name in scorer.logprob_metrics if name in found}
+    shown = [[logprob, greedy] for logprob, greedy in zip(logprobs, is_greedy, strict=True)]
+    names = [ensemble.name for ensemble in scorer.ensembles]
+    status: Status = "unparsed" if isinstance(found, Unparsed) else "scored"
+    return Outcome(status, dict.fromkeys(names, shown), {name: dict(found) for name in names}, {})
 
 
 def _answers(
@@ -121,12 +179,12 @@ def _answers(
         raise DocumentError(_complaint(scorer, what, error, document, doc_id)) from error
     if answers and isinstance(answers[0], list):
         answers = answers[0]
-    fell_back = False
-    for answer in answers:
-        if isinstance(answer, Fallback):
-            fell_back = True
+    fell_back = any(isinstance(answer, Fallback) for answer in answers)
     # The mark has served; what leaves this room is plain text, that any serialiser takes.
-    return [str(a) if isinstance(a, Fallback) else a for a in answers], fell_back
+    answers = [str(a) if isinstance(a, Fallback) else a for a in answers]
+    if scorer.output_type not in ROUND_TYPES or scorer.process_results is None:
+        answers = [a.strip() if isinstance(a, str) else a for a in answers]
+    return answers, fell_back
 
 
 def _result(scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None) -> Mapping[str, Any]:
@@ -180,7 +238,7 @@ def _chosen(gold: Any, choices: Sequence[Any]) -> Any:
 
 
 def _complaint(scorer: Scorer, what: str, error: Exception, document: Mapping[str, Any], doc_id: int | None) -> str:
-    frame = _blame(error)
+    frame = blamed_frame(error)
     place = f" at {frame.filename}:{frame.lineno} in {frame.name}" if frame else ""
     missing = isinstance(error, KeyError)
     columns = ", ".join(map(str, document))
@@ -190,18 +248,6 @@ def _complaint(scorer: Scorer, what: str, error: Exception, document: Mapping[st
         expected=f"names among the document's columns: {columns}" if missing else None,
         remedy=f"    {frame.line}" if frame and frame.line else None,
     )
-
-
-def _blame(error: Exception) -> traceback.FrameSummary | None:
-    """Return the innermost frame of the task's own code, or of all code when there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    stdlib = sysconfig.get_paths()["stdlib"]
-    for frame in reversed(frames):
-        path = Path(frame.filename)
-        is_foreign = "site-packages" in path.parts or frame.filename.startswith(("<", stdlib))
-        if not is_foreign and not path.is_relative_to(_PACKAGE):
-            return frame
-    return frames[-1] if frames else None
 
 
 def _locate(scorer: Scorer, doc_id: int | None) -> str:

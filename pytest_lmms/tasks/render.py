@@ -1,32 +1,41 @@
 """A document becomes requests: prompts, media references, generation settings.
 
-A `Task` is a checked spec with its functions bound to one set of prompt variants. It opens no dataset and no media;
-rows come from `rows`.
+A `Task` is a checked spec with its functions bound to one set of prompt variants and to the user's settings. It opens
+no media; rows come from `rows`, few-shot examples from `fewshot`.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
-import inspect
-import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_lmms.errors import DocumentError, LmmsError, TaskError, explain
-from pytest_lmms.records import Generation, Message, Request
-from pytest_lmms.tasks.messages import auto_messages, to_messages
-from pytest_lmms.tasks.rows import DataChoice, Rows, open_rows
+from pytest_lmms.errors import DocumentError, LmmsError, explain
+from pytest_lmms.records import Generation, Message, Part, Request
+from pytest_lmms.tasks.fewshot import Examples, build_examples
+from pytest_lmms.tasks.fields import (
+    Doc,
+    choices_of,
+    for_model,
+    imported,
+    parameters_of,
+    takes,
+    target_of,
+    text_field,
+    text_of,
+)
+from pytest_lmms.tasks.frames import column_hint, task_frame
+from pytest_lmms.tasks.generation import build_generation
+from pytest_lmms.tasks.messages import media_ref, to_messages
+from pytest_lmms.tasks.rounds import AGENTIC, MAX_AGENTIC_STEPS, MAX_ROUNDS, Turn, read_turn
+from pytest_lmms.tasks.rows import DataChoice, Rows, fewshot_split_of, open_rows
 from pytest_lmms.tasks.spec import TaskSpec
 
-Doc = Mapping[str, Any]
-_SAME_MEANING = {"max_gen_toks": "max_new_tokens", "max_tokens": "max_new_tokens", "stop": "until"}
-_PACKAGE = str(Path(__file__).parent.parent) + os.sep
-_PYTHON = os.path.dirname(os.__file__) + os.sep
-_KNOWN = frozenset({"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"})
+LOGPROB_TYPES = ("loglikelihood", "multiple_choice")
+"""Output types that ask for log-probabilities of given texts."""
+_STEPS = "max_agentic_steps"
 
 
 class Rendered(NamedTuple):
@@ -34,6 +43,8 @@ class Rendered(NamedTuple):
 
     document: Doc
     requests: list[Request]
+    """One a repeat; for log-probabilities one a choice, then one a choice without the prompt where the metric
+    `acc_mutual_info` wants it."""
     input: str
     target: Any
 
@@ -51,37 +62,82 @@ class Task:
     generation_overrides: Mapping[str, Any] = field(default_factory=dict)
     """What the user typed as `--lmms-gen-kwargs`; wins over the YAML."""
     seed: int | None = None
+    system_instruction: str | None = None
+    """Said as a system message, unless the task's own messages have one."""
+    fewshot_override: int | None = None
+    """The user's number of few-shot examples; a task that says 0 keeps 0."""
+    fewshot_as_turns: bool = False
+    """Give each example as a turn of its own and its answer, instead of text before the question."""
+    repeats_override: int | None = None
+    """How often the user wants each document asked; counts from 2."""
+    examples: Examples | None = field(repr=False, default=None)
+    """Opened by `with_examples`."""
 
     @property
     def name(self) -> str:
         """The task's unique name."""
         return self.spec.task
 
+    @property
+    def repeats(self) -> int:
+        """How often each document is asked."""
+        if self.spec.output_type in LOGPROB_TYPES:
+            return 1
+        override = self.repeats_override
+        return override if override is not None and override > 1 else self.spec.repeats
+
+    @property
+    def num_fewshot(self) -> int:
+        """How many examples stand before each document."""
+        if self.spec.num_fewshot == 0 or self.fewshot_override is None:
+            return self.spec.num_fewshot or 0
+        return self.fewshot_override
+
+    @property
+    def max_rounds(self) -> int:
+        """How often a document of several rounds is asked at most."""
+        if self.spec.output_type != AGENTIC:
+            return MAX_ROUNDS
+        settings = {**(self.spec.generation_kwargs or {}), **self.generation_overrides}
+        return int(settings.get(_STEPS, MAX_AGENTIC_STEPS))
+
     def bind(self, **changes: Any) -> Task:
-        """A copy for a model and user settings: `model_names`, `generation_overrides`, `seed`."""
+        """A copy for a model and user settings: `model_names`, `generation_overrides`, `seed`, ..."""
         return replace(self, **changes)
 
     def open_rows(self, data: DataChoice = "full") -> Rows:
         """Open the documents; see `rows.open_rows`."""
         return open_rows(self.spec, self.path, data=data, where=self.where("dataset_path"))
 
+    def with_examples(self, data: DataChoice = "full") -> Task:
+        """A copy whose few-shot examples are at hand; the task itself where it wants none."""
+        if not self.num_fewshot:
+            return self
+        split = fewshot_split_of(self.spec)
+        examples = build_examples(
+            self.num_fewshot,
+            self.spec.fewshot_config,
+            lambda: open_rows(self.spec, self.path, data=data, where=self.where("dataset_path"), split=split),
+            asks_same_rows=data == "mini" or split == self.spec.split,
+            seed=self.seed or 0,
+            where=self.where("fewshot_config"),
+        )
+        return self.bind(examples=examples)
+
     # --- variants by model --------------------------------------------------------------------------------------
 
     @functools.cached_property
     def prompt_kwargs(self) -> Mapping[str, Any] | None:
-        """`lmms_eval_specific_kwargs` for this model.
-
-        A section named like the model (or one of its aliases) stands alone; else the entries of `default` (or the
-        older `dataset`) are laid over the whole mapping; else the mapping is used as it is.
-        """
-        return _for_model(self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True)
+        """`lmms_eval_specific_kwargs` for this model; see `fields.for_model`."""
+        return for_model(self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True)
 
     @functools.cached_property
     def generation(self) -> Generation:
         """Generation settings: YAML, then the model's section, then what the user typed."""
         values = dict(self.spec.generation_kwargs or {})
-        values |= _for_model(self.spec.model_specific_generation_kwargs, self.model_names) or {}
+        values |= for_model(self.spec.model_specific_generation_kwargs, self.model_names) or {}
         values |= self.generation_overrides
+        values.pop(_STEPS, None)
         if self.spec.generation_kwargs is None and "do_sample" not in values and "temperature" not in values:
             values["do_sample"] = False
         return build_generation(values, seed=self.seed, where=self.where("generation_kwargs"))
@@ -89,9 +145,13 @@ class Task:
     # --- the parts of a document --------------------------------------------------------------------------------
 
     def render_text(self, doc: Doc) -> str:
-        """The prompt's text, as `doc_to_text` gives it."""
+        """The prompt's text, as `doc_to_text` gives it; the number of a choice becomes the choice."""
         rendered = self._text(doc)
-        return rendered if isinstance(rendered, str) else str(rendered)
+        if isinstance(rendered, str):
+            return rendered
+        if isinstance(rendered, int) and self.spec.doc_to_choice is not None:
+            return str(self.choices(doc)[rendered])
+        return str(rendered)
 
     def visuals(self, doc: Doc) -> list[Any]:
         """The document's media, as `doc_to_visual` gives them; an empty list without it."""
@@ -108,11 +168,58 @@ class Task:
         """The options; an empty list without `doc_to_choice`."""
         return list(self._choice(doc)) if self.spec.doc_to_choice is not None else []
 
-    def messages(self, doc: Doc) -> tuple[Message, ...]:
-        """What a chat model is asked: `doc_to_messages`, else all visuals and then the text."""
+    def gold(self, doc: Doc) -> Any:
+        """What a choice task holds to be right: number or text of a choice, or several of them."""
+        return self._text(doc) if self._chooses_prompt(doc) else self._target(doc)
+
+    def messages(self, doc: Doc, index: int = 0) -> tuple[Message, ...]:
+        """What a chat model is asked: system instruction, few-shot examples, and the document itself.
+
+        Args:
+            doc: The document.
+            index: Its number, which decides on its examples.
+        """
+        return self._around(self._own_messages(doc), doc, index)
+
+    def _own_messages(self, doc: Doc) -> tuple[Message, ...]:
+        """The document alone: `doc_to_messages`, else all visuals and then the text."""
         if self._messages is not None:
             return to_messages(self._messages(doc))
-        return auto_messages(self.visuals(doc), self.render_text(doc))
+        return (Message(role="user", content=(*self._media(doc), self.render_text(doc))),)
+
+    def _media(self, doc: Doc) -> list[Part]:
+        return [media_ref(v) for v in self.visuals(doc) if v is not None]
+
+    def _around(self, own: tuple[Message, ...], doc: Doc, index: int) -> tuple[Message, ...]:
+        """Put description, examples and system instruction before a document's own messages."""
+        before: tuple[Message, ...] = ()
+        leading: list[Part] = [self._description(doc)] if self.spec.description else []
+        if self.examples is not None:
+            solved = [(self._own_messages(e), self._shown_target(e)) for e in self.examples.of(index, doc)]
+            if self.fewshot_as_turns:
+                turns = [(*_without_system(asked), Message(role="assistant", content=(a,))) for asked, a in solved]
+                before = tuple(m for turn in turns for m in turn)
+            else:
+                for asked, answer in solved:
+                    leading += [p for m in _without_system(asked) for p in m.content]
+                    leading += [self.spec.target_delimiter + answer + self.spec.fewshot_delimiter]
+        messages = (*before, *own)
+        if leading:
+            messages = _with_leading(messages, leading)
+        if self.system_instruction and all(m.role != "system" for m in messages):
+            messages = (Message(role="system", content=(self.system_instruction,)), *messages)
+        return messages
+
+    def _shown_target(self, doc: Doc) -> str:
+        """An example's answer as text."""
+        target = self._target(doc)
+        if isinstance(target, (list, tuple)):
+            return str(target[0])
+        if isinstance(target, int) and self.spec.doc_to_choice is not None:
+            return str(self.choices(doc)[target])
+        return str(target)
+
+    # --- requests -----------------------------------------------------------------------------------------------
 
     def render(self, rows: Rows, index: int) -> Rendered:
         """Render one document.
@@ -121,20 +228,98 @@ class Task:
             DocumentError: A function of the task failed on it; the message names function, file and line.
         """
         doc = rows.document(index)
-        if self._messages is not None:
-            messages = self._called("doc_to_messages", self.messages, doc, index)
-        else:
-            visuals = self._called("doc_to_visual", self.visuals, doc, index)
+        name = "doc_to_messages" if self._messages is not None else "doc_to_text"
+        if self._messages is None:  # told apart from what the text may do wrong
+            visuals = self._called("doc_to_visual", self._media, doc, index)
             text = self._called("doc_to_text", self.render_text, doc, index)
-            messages = self._called("doc_to_visual", lambda _: auto_messages(visuals, text), doc, index)
-        requests = [
-            Request(task=self.name, doc_id=index, messages=messages, generation=self.generation, repeat=r)
-            for r in range(self.spec.repeats)
-        ]
+            own: tuple[Message, ...] = (Message(role="user", content=(*visuals, text)),)
+        else:
+            own = self._called(name, self._own_messages, doc, index)
+        messages = own
+        if self.spec.description or self.examples is not None or self.system_instruction:
+            messages = self._called(name, lambda d: self._around(own, d, index), doc, index)
+        if self.spec.output_type in LOGPROB_TYPES:
+            requests = self._called("doc_to_choice", lambda d: self._continuations(d, messages, index), doc, index)
+        else:
+            requests = [self._request(index, messages, repeat=r) for r in range(self.repeats)]
         target = None
         if self.spec.doc_to_target is not None:
             target = self._called("doc_to_target", self._target, doc, index)
         return Rendered(doc, requests, requests[0].text if requests else "", target)
+
+    def _request(self, index: int, messages: tuple[Message, ...], **more: Any) -> Request:
+        return Request(task=self.name, doc_id=index, messages=messages, generation=self.generation, **more)
+
+    def _continuations(self, doc: Doc, messages: tuple[Message, ...], index: int) -> list[Request]:
+        """Ask for the log-probability of the target, or of each choice."""
+        if self.spec.output_type == "loglikelihood":
+            return [self._request(index, messages, continuation=self._shown_target(doc))]
+        choices, delimiter = self.choices(doc), self.spec.target_delimiter
+        if self._chooses_prompt(doc):
+            text = delimiter + self._shown_target(doc)
+            prompts = [(Message(role="user", content=(*self._media(doc), str(c))),) for c in choices]
+            requests = [self._request(index, self._around(p, doc, index), continuation=text) for p in prompts]
+        else:
+            requests = [self._request(index, messages, continuation=delimiter + str(c)) for c in choices]
+        if self.wants_unconditional:
+            empty = (Message(role="user", content=()),)
+            requests += [self._request(index, empty, continuation=str(c)) for c in choices]
+        return requests
+
+    @functools.cached_property
+    def wants_unconditional(self) -> bool:
+        """Whether a metric needs the log-probabilities of the choices without the prompt."""
+        return any(entry.get("metric") == "acc_mutual_info" for entry in self.spec.metric_list or ())
+
+    def _chooses_prompt(self, doc: Doc) -> bool:
+        """Whether the choices are prompts to one target (`doc_to_text` gives a number), not targets to one prompt."""
+        return (
+            self.spec.output_type == "multiple_choice"
+            and self.spec.doc_to_choice is not None
+            and isinstance(self._text(doc), int)
+        )
+
+    def next_request(
+        self, doc: Doc, index: int, *, outputs: list[Any], round_index: int, info: Any, repeat: int = 0
+    ) -> tuple[Request | None, Turn]:
+        """Ask a task of several rounds what comes after a response.
+
+        Args:
+            doc: The document.
+            index: Its number.
+            outputs: All outputs so far.
+            round_index: How many rounds have been answered, from 1.
+            info: What the last call returned as its info; None after the first.
+            repeat: Which of the task's repeats this is.
+
+        Returns:
+            The next request, None when the document is finished; and what the callback said.
+
+        Raises:
+            DocumentError: The callback failed, or returned something of another shape.
+        """
+        name = "doc_to_text" if self._messages is None else "doc_to_messages"
+        keywords = {"previous_output": outputs, "round_idx": round_index, "previous_round_info": info}
+
+        def ask(doc: Doc) -> Turn:
+            function = imported(self.spec.doc_to_messages if self._messages is not None else self.spec.doc_to_text)
+            if not callable(function):
+                raise DocumentError(explain(f"{name} is no function, and output_type is {self.spec.output_type}"))
+            given = {k: v for k, v in keywords.items() if takes(function, k)}
+            if takes(function, "lmms_eval_specific_kwargs"):
+                given["lmms_eval_specific_kwargs"] = _copied(self.prompt_kwargs)
+            payload = function(doc, **given)
+            return read_turn(
+                payload, outputs, info, visuals=lambda: self.visuals(doc), is_chat=self._messages is not None
+            )
+
+        turn: Turn = self._called(name, ask, doc, index)
+        if turn.messages is None:
+            return None, turn
+        messages = turn.messages
+        if self.system_instruction and all(m.role != "system" for m in messages):
+            messages = (Message(role="system", content=(self.system_instruction,)), *messages)
+        return self._request(index, messages, repeat=repeat), turn
 
     def _called(self, name: str, function: Callable[[Doc], Any], doc: Doc, index: int) -> Any:
         try:
@@ -148,24 +333,27 @@ class Task:
                 explain(
                     f"{name} failed with {type(e).__name__}: {e} ({task_frame(e)})",
                     where=f"{self.path.name}::{self.name}[{index}]",
-                    remedy=_column_hint(e, doc),
+                    remedy=column_hint(e, doc),
                 )
             ) from e
 
     # --- bound functions, built once ----------------------------------------------------------------------------
 
     @functools.cached_property
+    def _description(self) -> Callable[[Doc], str]:
+        return text_field(self.spec.description, self.where("description"))
+
+    @functools.cached_property
     def _text(self) -> Callable[[Doc], Any]:
         function = self.spec.doc_to_text
         if function is None:
             return lambda doc: ""
-        if callable(function):
-            function = _imported(function)
-            if self.spec.lmms_eval_specific_kwargs is None:
-                return function  # type: ignore[no-any-return]
-            kwargs = self.prompt_kwargs
-            return lambda doc: function(doc, kwargs)
-        return _field(function, self.where("doc_to_text"))
+        if not callable(function):
+            return text_of(function, self.where("doc_to_text"), has_choices=self.spec.doc_to_choice is not None)
+        function = imported(function)
+        if self.spec.lmms_eval_specific_kwargs is None:
+            return function  # type: ignore[no-any-return]
+        return lambda doc: function(doc, _copied(self.prompt_kwargs))
 
     @functools.cached_property
     def _visual(self) -> Callable[[Doc], Any]:
@@ -178,163 +366,67 @@ class Task:
         return self._media_function(self.spec.doc_to_messages)
 
     def _media_function(self, function: Any) -> Callable[[Doc], Any]:
-        """Bind the prompt variants only to a function that takes exactly two parameters."""
+        """Bind the prompt variants only to a function that has a place for them."""
         if function is None:
             return lambda doc: []
         if isinstance(function, str):
             return lambda doc: doc[function]
-        function = _imported(function)
-        if self.spec.lmms_eval_specific_kwargs is not None and _num_parameters(function) == 2:
-            kwargs = self.prompt_kwargs
-            return lambda doc: function(doc, kwargs)
+        function = imported(function)
+        if self.spec.lmms_eval_specific_kwargs is None:
+            return function  # type: ignore[no-any-return]
+        if len(parameters_of(function)) == 2:
+            return lambda doc: function(doc, _copied(self.prompt_kwargs))
+        if takes(function, "lmms_eval_specific_kwargs"):
+            return lambda doc: function(doc, lmms_eval_specific_kwargs=_copied(self.prompt_kwargs))
         return function  # type: ignore[no-any-return]
 
     @functools.cached_property
     def _target(self) -> Callable[[Doc], Any]:
         function = self.spec.doc_to_target
-        if function is None:
-            return lambda doc: None
-        if callable(function):
-            function = _imported(function)
-            extra = _for_model(self.spec.model_specific_target_kwargs, self.model_names)
-            return function if extra is None else lambda doc: function(doc, extra)
-        literal = _field(function, self.where("doc_to_target"))
-        has_choices = self.spec.doc_to_choice is not None
-
-        def target(doc: Doc) -> Any:
-            value = literal(doc)
-            if isinstance(value, str) and has_choices and value.isdecimal():
-                return int(value)
-            if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-                try:
-                    return ast.literal_eval(value)
-                except (ValueError, SyntaxError):
-                    return value
-            return value
-
-        return target
+        if not callable(function):
+            return target_of(function, self.where("doc_to_target"), has_choices=self.spec.doc_to_choice is not None)
+        function = imported(function)
+        extra = for_model(self.spec.model_specific_target_kwargs, self.model_names)
+        return function if extra is None else lambda doc: function(doc, extra)
 
     @functools.cached_property
     def _choice(self) -> Callable[[Doc], Sequence[str]]:
-        function: Any = self.spec.doc_to_choice
-        if callable(function):
-            return function  # type: ignore[no-any-return]
-        if isinstance(function, str):
-            literal = _field(function, self.where("doc_to_choice"))
-
-            def choices(doc: Doc) -> Sequence[str]:
-                value = literal(doc)
-                return ast.literal_eval(value) if isinstance(value, str) else value  # type: ignore[no-any-return]
-
-            return choices
-        if isinstance(function, Mapping):
-            return lambda doc: [str(v) for v in function.values()]
-        fields = [_field(str(f), self.where("doc_to_choice")) for f in function]
-        return lambda doc: [f(doc) for f in fields]
+        return choices_of(self.spec.doc_to_choice, self.where("doc_to_choice"))
 
 
-def _for_model(
-    section: Mapping[str, Any] | None, names: Sequence[str], *, overlay: bool = False
-) -> Mapping[str, Any] | None:
-    """Choose from a mapping by model name; see `Task.prompt_kwargs`."""
-    if section is None:
-        return None
-    for name in names:
-        if name in section:
-            return section[name]  # type: ignore[no-any-return]
-    for fallback in ("default", "dataset") if overlay else ("default",):
-        if isinstance(section.get(fallback), Mapping):
-            return {**section, **section[fallback]} if overlay else section[fallback]
-    return section if overlay else None
+def _copied(kwargs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A copy for one call: task code writes into its kwargs, and many documents are rendered at once."""
+    return None if kwargs is None else dict(kwargs)
 
 
-def _imported(function: Any) -> Any:
-    """What a `!function` names, so that the look-up is not repeated for every document."""
-    return function.resolve() if hasattr(function, "resolve") else function
+def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple(m for m in messages if m.role != "system")
 
 
-def _num_parameters(function: Any) -> int:
-    try:
-        return len(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return 1
+def _with_leading(messages: tuple[Message, ...], leading: Sequence[Part]) -> tuple[Message, ...]:
+    """Put text and media before the first user turn's own; neighbouring texts become one.
 
-
-def _field(text: str, where: str) -> Callable[[Doc], Any]:
-    """A column's value where the document has such a column, else a jinja2 template."""
-    template: list[Any] = []
-
-    def value(doc: Doc) -> Any:
-        if text in doc:
-            return doc[text]
-        if not template:
-            template.append(_compile(text, where))
-        return template[0].render(**doc)
-
-    return value
-
-
-def _compile(text: str, where: str) -> Any:
-    import re
-
-    import jinja2
-
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False, autoescape=False)  # noqa: S701  (plain text, no HTML)
-    environment.filters["regex_replace"] = lambda s, pattern, repl="", count=0: re.sub(pattern, repl, s, count=count)
-    try:
-        return environment.from_string(text)
-    except jinja2.TemplateSyntaxError as e:
-        raise TaskError(explain(f"template does not parse: {e.message}", where=where)) from e
-
-
-def build_generation(
-    values: Mapping[str, Any], *, seed: int | None = None, where: str = "generation_kwargs"
-) -> Generation:
-    """Build generation settings from a YAML's or a user's mapping.
-
-    Raises:
-        TaskError: A value of the wrong type.
+    Text alone goes behind the turn's media and before its text, where lmms-eval has it; with media among it, it all
+    goes before.
     """
-    known: dict[str, Any] = {"seed": seed}
-    extra: dict[str, Any] = {}
-    for key, value in values.items():
-        name = _SAME_MEANING.get(key, key)
-        if name not in _KNOWN:
-            extra[name] = value
-        elif value is not None:
-            known[name] = value
-    until = known.get("until", ())
-    until = (until,) if isinstance(until, str) else until
-    try:
-        known["until"] = tuple(str(u) for u in until)
-        for name in ("temperature", "top_p"):
-            if name in known:
-                known[name] = float(known[name])
-        for name in ("max_new_tokens", "top_k", "num_beams"):
-            if name in known:
-                known[name] = int(known[name])
-    except (TypeError, ValueError) as e:
-        raise TaskError(explain(f"generation settings {dict(values)!r}: {e}", where=where)) from e
-    return Generation(**known, extra=extra)
+    place = next((i for i, m in enumerate(messages) if m.role == "user"), None)
+    if place is None:
+        return (Message(role="user", content=_joined(leading)), *messages)
+    content = messages[place].content
+    if all(isinstance(p, str) for p in leading):
+        first = next((i for i, p in enumerate(content) if isinstance(p, str)), len(content))
+        content = (*content[:first], *leading, *content[first:])
+    else:
+        content = (*leading, *content)
+    return (*messages[:place], Message(role="user", content=_joined(content)), *messages[place + 1 :])
 
 
-def task_frame(error: BaseException) -> str:
-    """`file:line` of the innermost frame of an exception that lies in a task's code, or else of the innermost."""
-    frames = list(traceback.extract_tb(error.__traceback__))
-    if not frames:
-        return "unknown place"
-    frame = next((f for f in reversed(frames) if _is_task_code(f.filename)), frames[-1])
-    return f"{frame.filename}:{frame.lineno}"
-
-
-def _is_task_code(filename: str) -> bool:
-    """Whether a file belongs to neither this package, an installed one, nor Python."""
-    if "_catalog" in filename:
-        return True
-    return not (filename.startswith((_PACKAGE, _PYTHON, "<")) or "/site-packages/" in filename)
-
-
-def _column_hint(error: Exception, doc: Doc) -> str | None:
-    if isinstance(error, KeyError) or type(error).__name__ == "UndefinedError":  # jinja2's
-        return f"the document has the columns {', '.join(map(str, doc))}"
-    return None
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Neighbouring texts as one."""
+    joined: list[Part] = []
+    for part in parts:
+        if joined and isinstance(part, str) and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return tuple(joined)

@@ -23,6 +23,7 @@ import xxhash
 from pytest_lmms.errors import DatasetError, did_you_mean, explain
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.image import LazyImage
+from pytest_lmms.tasks.frames import task_frame
 from pytest_lmms.tasks.spec import TaskSpec
 
 DataChoice = Literal["full", "mini"]
@@ -325,7 +326,14 @@ def _audio(data: bytes | None, path: str | None) -> LazyAudio:
     return LazyAudio(data, path)
 
 
-def open_rows(spec: TaskSpec, path: Path, *, data: DataChoice = "full", where: str | None = None) -> Rows:
+def fewshot_split_of(spec: TaskSpec) -> str | None:
+    """The split that few-shot examples come from: the first that the task names of these."""
+    return spec.fewshot_split or spec.training_split or spec.validation_split or spec.test_split
+
+
+def open_rows(
+    spec: TaskSpec, path: Path, *, data: DataChoice = "full", where: str | None = None, split: str | None = None
+) -> Rows:
     """Open a task's documents.
 
     Args:
@@ -333,6 +341,7 @@ def open_rows(spec: TaskSpec, path: Path, *, data: DataChoice = "full", where: s
         path: Its YAML.
         data: `full` for the dataset, `mini` for the miniature beside the YAML.
         where: For errors; the YAML by default.
+        split: Another split than the one that is asked; a miniature has one only.
 
     Raises:
         DatasetError: It cannot be opened: with the first cause, and what to do.
@@ -353,7 +362,7 @@ def open_rows(spec: TaskSpec, path: Path, *, data: DataChoice = "full", where: s
         if spec.process_docs is None:
             return rows
         return DatasetRows(_process(spec, rows.to_dataset(), where))
-    return DatasetRows(_process(spec, _load_dataset(spec, path, where), where))
+    return DatasetRows(_process(spec, _load_dataset(spec, path, where, split or spec.split), where))
 
 
 def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
@@ -362,8 +371,6 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
     try:
         return spec.process_docs(dataset)
     except Exception as e:
-        from pytest_lmms.tasks.render import task_frame
-
         raise DatasetError(
             explain(
                 f"process_docs of task {spec.task} failed with {type(e).__name__}: {e} ({task_frame(e)})",
@@ -372,7 +379,7 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
         ) from e
 
 
-def _load_dataset(spec: TaskSpec, path: Path, where: str) -> Any:
+def _load_dataset(spec: TaskSpec, path: Path, where: str, split: str | None) -> Any:
     import datasets
 
     if spec.dataset_path is None:
@@ -387,16 +394,16 @@ def _load_dataset(spec: TaskSpec, path: Path, where: str) -> Any:
         kwargs["data_files"] = _beside(kwargs["data_files"], path.parent)
     if _has_token(spec.dataset_kwargs.get("token")):
         kwargs["token"] = spec.dataset_kwargs["token"]
-    assert spec.split is not None  # noqa: S101  (build_spec checked it)
+    assert split is not None  # noqa: S101  (build_spec checked it)
     progress = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
     try:
         if spec.dataset_kwargs.get("load_from_disk"):
             loaded = datasets.load_from_disk(source)
-            return loaded[spec.split] if hasattr(loaded, "keys") else loaded
+            return loaded[split] if hasattr(loaded, "keys") else loaded
         is_remote = source not in _LOCAL_BUILDERS and not Path(source).exists()
         with _cache_only() if is_remote and not _reaches_hub() else contextlib.nullcontext():
-            return datasets.load_dataset(source, spec.dataset_name, split=spec.split, **kwargs)
+            return datasets.load_dataset(source, spec.dataset_name, split=split, **kwargs)
     except Exception as e:
         raise _explained(spec, source, where, e) from e
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_lmms.inference.batching import Group, by_generation, split
+from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.records import Generation, Message, Request
 
 
@@ -34,4 +34,4 @@ def test_split_keeps_order_and_leaves_a_short_last_piece() -> None:
 
 def test_requests_with_different_settings_never_share_a_batch() -> None:
     requests = [request(0, temperature=0.0), request(1, temperature=1.0), request(2, temperature=0.0)]
-    assert by_generation(["a", "b", "c"], requests) == [["a", "c"], ["b"]]
+    assert by_kind(["a", "b", "c"], requests) == [["a", "c"], ["b"]]

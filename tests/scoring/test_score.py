@@ -48,7 +48,7 @@ def metric_scorer(*names: str, target: Any = "answer", **kwargs: Any) -> Scorer:
 
 def test_process_results_sees_the_stripped_answer_of_the_first_response() -> None:
     outcome = score(Scorer(where="mme.yaml", process_results=exact), ROW, says(" Yes\n", "No"))
-    assert outcome == ("scored", {"none": ["Yes"]}, {"none": {"acc": 1.0}})
+    assert outcome == ("scored", {"none": ["Yes"]}, {"none": {"acc": 1.0}}, {"none": {"acc": [1.0, 0.0]}})
 
 
 def test_thoughts_are_gone_before_filters_look() -> None:
@@ -146,7 +146,7 @@ def test_one_ensemble_that_can_read_the_document_is_enough() -> None:
 def test_a_refused_response_is_scored_as_empty_and_the_document_filtered() -> None:
     refused = Response(text="Yes", finish_reason="filtered")
     outcome = score(Scorer(where="a.yaml", process_results=exact), ROW, [refused])
-    assert outcome == ("filtered", {"none": [""]}, {"none": {"acc": 0.0}})
+    assert outcome == ("filtered", {"none": [""]}, {"none": {"acc": 0.0}}, {})
 
 
 def test_filtered_outranks_unparsed() -> None:

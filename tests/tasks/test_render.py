@@ -55,9 +55,11 @@ def test_a_number_in_a_column_becomes_text(make):
     ("text", "doc", "expected"),
     [
         ("doc_to_target: a\n", {"a": "3"}, "3"),
-        ("doc_to_target: a\ndoc_to_choice: c\n", {"a": "3", "c": ["x"]}, 3),
+        ("doc_to_target: a\ndoc_to_choice: c\n", {"a": "3", "c": ["x"]}, "3"),
         ("doc_to_target: '{{a}}'\ndoc_to_choice: c\n", {"a": 1, "c": ["x"]}, 1),
-        ("doc_to_target: a\n", {"a": "['x', 'y']"}, ["x", "y"]),
+        ("doc_to_target: a\n", {"a": "['x', 'y']"}, "['x', 'y']"),
+        ("doc_to_target: '{{a}}'\n", {"a": "['x', 'y']"}, ["x", "y"]),
+        ("doc_to_target: '{{a}}'\n", {"a": "[not, a list]"}, "[not, a list]"),
         ("doc_to_target: a\n", {"a": "[not, a list]"}, "[not, a list]"),
         ("doc_to_target: a\n", {"a": "[unclosed"}, "[unclosed"),
         ("doc_to_target: a\n", {"a": ["x"]}, ["x"]),
