@@ -163,6 +163,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
            "ARGS", default={}),
     Option("seed", "seed for sampling and for everything random in the harness", _integer, "N", default=0),
+    Option("num_fewshot", "solved examples before each document; a task that says 0 keeps 0", _natural, "N"),
+    Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", _yes, default=False,
+           kind="flag"),
+    Option("system_instruction", "said as a system message, unless the task has one of its own", _text, "TEXT"),
+    Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            lambda text, where: parse_reasoning_tags(text, where=where), "JSON|none", default=DEFAULT_TAGS),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
@@ -197,6 +202,10 @@ class RunConfig:
     batch_size: int | Literal["auto"] = 1
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    num_fewshot: int | None = None
+    fewshot_as_multiturn: bool = False
+    system_instruction: str | None = None
+    repeats: int | None = None
     reasoning_tags: Tags = DEFAULT_TAGS
     output_path: str = "results"
     log_samples: bool = True

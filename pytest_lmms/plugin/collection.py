@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate, is_surely_meant, yaml_files
 
 if TYPE_CHECKING:
+    from pytest_lmms.config import RunConfig
     from pytest_lmms.scoring.score import Scorer
-    from pytest_lmms.tasks.load import TaskIndex
+    from pytest_lmms.tasks.index import TaskIndex
     from pytest_lmms.tasks.render import Task
     from pytest_lmms.tasks.rows import Rows
 
@@ -68,7 +69,7 @@ def _resolve_id(config: pytest.Config, arg: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _cached_index(roots: tuple[Path, ...]) -> TaskIndex:
-    from pytest_lmms.tasks.load import index_tasks
+    from pytest_lmms.tasks.index import index_tasks
 
     return index_tasks(list(roots))
 
@@ -114,6 +115,19 @@ def expanded(config: pytest.Config) -> list[Path]:
         raise UsageError(str(e)) from e
 
 
+def named_groups(config: pytest.Config) -> list[str]:
+    """The groups that the user asked for, by name or by file."""
+    from pytest_lmms.tasks.index import load_group
+    from pytest_lmms.tasks.yamlfile import kind_of, read_yaml
+
+    found = [n for n in session_of(config).settings.task_names if n in given_index(config).groups]
+    for arg in config.args:
+        path = Path(config.invocation_params.dir, arg.partition("::")[0]).resolve()
+        if path.suffix in SUFFIXES and path.is_file() and kind_of(read_yaml(path)) == "group":
+            found.append(load_group(path).name)
+    return found
+
+
 def _register_marks(config: pytest.Config) -> None:
     """Register the tasks, groups and tags that `-m` mentions as markers, for `--strict-markers`."""
     words = set(expressions.identifiers(config.option.markexpr))
@@ -157,14 +171,14 @@ def _collector(file_path: Path, parent: pytest.Collector, *, is_anyones: bool) -
         return None
     if session_of(config).settings.task_names and file_path.resolve() not in expanded(config):
         return None
-    from pytest_lmms.tasks.load import kind_of, read_yaml
+    from pytest_lmms.tasks.yamlfile import kind_of, read_yaml
 
     try:
         kind = kind_of(read_yaml(file_path.resolve()))
     except LmmsError:
         kind = "task" if is_surely_meant(file_path) else None  # its error is told when it is collected
     if kind == "group" and is_named:
-        return GroupFile.from_parent(parent, path=file_path)
+        return GroupFile.from_parent(parent, path=file_path, nodeid=node_id(config, file_path))
     if kind != "task" and not is_complained_about:
         return None
     return TaskFile.from_parent(parent, path=file_path, nodeid=node_id(config, file_path))
@@ -197,12 +211,24 @@ class GroupFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Give the tasks that the group reaches."""
-        from pytest_lmms.tasks.load import load_group
+        from pytest_lmms.tasks.index import index_around, load_group
+        from pytest_lmms.tasks.load import members_of
 
-        group = load_group(self.path.resolve())
-        index = given_index(self.config)
-        for path in index.expand([group.name], where=str(self.path)):
-            yield TaskFile.from_parent(self, path=path, nodeid=node_id(self.config, path))
+        path = self.path.resolve()
+        group = load_group(path)
+        known = [catalog.folder("benchmarks"), *session_of(self.config).settings.task_folders]
+        index = index_around(path, known=known)
+        seen: set[str] = set()
+        for name, changes in members_of(group, index):
+            if name in seen:
+                continue
+            seen.add(name)
+            task_path = index.tasks[name]
+            if changes:
+                nodeid = f"{self.nodeid}::{name}"
+                yield TaskFile.from_parent(self, path=task_path, name=name, nodeid=nodeid, changes=changes, source=path)
+            else:
+                yield TaskFile.from_parent(self, path=task_path, nodeid=node_id(self.config, task_path))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show our own errors as text."""
@@ -219,6 +245,26 @@ class TaskFile(pytest.Module):
     task: Task
     rows: Rows
     scorer: Scorer
+    changes: Mapping[str, Any]
+    """Fields that a group gives the task."""
+    source: Path
+    """The YAML that the task is loaded from: its own, or that of a group that changes it."""
+
+    @classmethod
+    def from_parent(  # type: ignore[override]
+        cls,
+        parent: pytest.Collector,
+        *,
+        path: Path,
+        changes: Mapping[str, Any] | None = None,
+        source: Path | None = None,
+        **more: Any,
+    ) -> TaskFile:
+        """Make the collector of one task."""
+        made: TaskFile = super().from_parent(parent, path=path, **more)
+        made.changes = changes or {}
+        made.source = source or path
+        return made
 
     @functools.cached_property
     def obj(self) -> types.ModuleType:
@@ -229,20 +275,18 @@ class TaskFile(pytest.Module):
         """Open the documents and give one item each, unless `-k` or `-m` rule all of them out."""
         from pytest_lmms.plugin.preflight import check_task
         from pytest_lmms.scoring.build import build_scorer
-        from pytest_lmms.tasks.load import load_task
+        from pytest_lmms.tasks.load import load_one
         from pytest_lmms.tasks.rows import select
 
         session = session_of(self.config)
         settings = session.settings
-        task = load_task(self.path)
+        task = load_one(self.path, self.changes)
         self._name_groups(task)
         if self._is_ruled_out(task):
             self.config.stash.setdefault(PRUNED, []).append(task.name)
             return
         self._refuse_second(task)
-        self.task = task.bind(
-            model_names=model_names(settings.model), generation_overrides=settings.gen_kwargs, seed=settings.seed
-        )
+        self.task = bound(task, settings).with_examples(settings.data)
         self.scorer = build_scorer(self.task, reasoning_tags=settings.reasoning_tags)
         self.rows = self.task.open_rows(settings.data)
         chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
@@ -257,11 +301,11 @@ class TaskFile(pytest.Module):
 
     def _refuse_second(self, task: Task) -> None:
         """Records are kept by task name: two files with one name cannot share a run."""
-        from pytest_lmms.tasks.load import twice_defined
+        from pytest_lmms.tasks.index import twice_defined
 
-        first = self.config.stash.setdefault(_COLLECTED, {}).setdefault(task.name, self.path)
-        if first != self.path:
-            raise TaskError(twice_defined(task.name, [first, self.path]))
+        first = self.config.stash.setdefault(_COLLECTED, {}).setdefault(task.name, self.source)
+        if first != self.source:
+            raise TaskError(twice_defined(task.name, [first, self.source]))
 
     def _name_groups(self, task: Task) -> None:
         """Let `-k` and `-m` know the task's groups and tags."""
@@ -300,6 +344,19 @@ _COLLECTED = pytest.StashKey[dict[str, Path]]()
 """Task name to the file it was collected from."""
 PRUNED = pytest.StashKey[list[str]]()
 """Tasks that `-k` and `-m` ruled out before their dataset was opened."""
+
+
+def bound(task: Task, settings: RunConfig) -> Task:
+    """A task with everything that the user's settings say about it."""
+    return task.bind(
+        model_names=model_names(settings.model),
+        generation_overrides=settings.gen_kwargs,
+        seed=settings.seed,
+        system_instruction=settings.system_instruction,
+        fewshot_override=settings.num_fewshot,
+        fewshot_as_turns=settings.fewshot_as_multiturn,
+        repeats_override=settings.repeats,
+    )
 
 
 def model_names(model: str | None) -> tuple[str, ...]:

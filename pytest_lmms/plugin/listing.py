@@ -30,13 +30,13 @@ def listing(what: str, settings: RunConfig) -> Iterator[str]:
 
         yield from sorted(FIELDS)
     else:
-        from pytest_lmms.tasks.load import index_tasks
+        from pytest_lmms.tasks.index import index_tasks
 
         index = index_tasks([catalog.folder("benchmarks"), *settings.task_folders])
         for name in sorted(index.tasks):
             yield f"{name:32} {index.tasks[name]}"
         for name, group in sorted(index.groups.items()):
-            yield f"{name:32} group of {', '.join(group.members)}"
+            yield f"{name:32} group of {', '.join(group.names())}"
         for name, members in sorted(index.tags.items()):
             yield f"{name:32} tag of {', '.join(members)}"
         for path, error in index.broken.items():

@@ -11,16 +11,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lmms.errors import LmmsError
-from pytest_lmms.plugin.collection import is_document, may_hold_tasks, model_names
+from pytest_lmms.plugin.collection import bound, given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.results.store import RunFolder
+
+if TYPE_CHECKING:
+    from pytest_lmms.results.groups import GroupTree
 
 REDRAW_SECONDS = 0.1
 ALIKE_SHOWN = 3
@@ -244,12 +247,13 @@ class Summary:
                 if is_document(item) and item.nodeid not in self.skipped:
                     name = item.parent.task.name
                     documents.setdefault(name, []).append(item.index)
-                    paths[name] = item.parent.task.path
+                    paths[name] = item.parent.source.resolve()
             return documents, paths
         for nodeid in self._collection(controller):
             prefix = task_of(nodeid)
             if prefix is not None and nodeid not in self.skipped:
                 file, _, name = prefix.partition("::")
+                name = name.rpartition("::")[2]  # behind the group that changes it, if any
                 documents.setdefault(name, []).append(int(nodeid[len(prefix) + 1 : -1]))
                 if name not in paths:
                     paths[name] = self._file(file)
@@ -313,10 +317,8 @@ class Summary:
                 Expected(documents=documents, paths=paths, reason_incomplete=self._why_partial()),
                 self.session.settings,
                 status=status,
-                bind=lambda task: task.bind(
-                    model_names=model_names(self.session.settings.model),
-                    generation_overrides=self.session.settings.gen_kwargs,
-                ),
+                bind=lambda task: bound(task, self.session.settings),
+                groups=self._groups(paths),
             )
         except (LmmsError, OSError) as e:
             self.session.notices.append(f"results could not be made: {e}")
@@ -326,6 +328,12 @@ class Summary:
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
+
+    def _groups(self, paths: dict[str, Path]) -> list[GroupTree]:
+        """The groups to report on."""
+        from pytest_lmms.results.groups import find_groups
+
+        return find_groups(given_index(self.config), paths, named_groups(self.config))
 
     def _why_partial(self) -> str | None:
         option, settings = self.config.option, self.session.settings

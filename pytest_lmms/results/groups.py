@@ -1,15 +1,20 @@
-"""Results of groups: metrics of their tasks combined, with pooled errors. Knows names and numbers, no files."""
+"""Results of groups: metrics of their tasks combined, with pooled errors."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pytest_lmms import stats
 from pytest_lmms.errors import TaskError, explain
 from pytest_lmms.results.codec import plain
-from pytest_lmms.tasks.groups import Group, GroupMetric
+from pytest_lmms.tasks.groups import Group, GroupMetric, Override
+
+if TYPE_CHECKING:
+    from pytest_lmms.tasks.index import TaskIndex
 
 _COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_not_run")
 
@@ -101,3 +106,50 @@ def _combined(metric: GroupMetric, filter_name: str, results: Mapping[str, Mappi
     numbers = [e if isinstance(e, (int, float)) else None for e in errors]
     pooled = stats.pooled_standard_error(numbers, sizes) if metric.aggregation is None else None
     return {key: value, error_key: "N/A" if pooled is None else pooled}
+
+
+def find_groups(index: TaskIndex, tasks: Mapping[str, Path], named: Sequence[str]) -> list[GroupTree]:
+    """The groups to report on: those that were asked for, and those all of whose tasks were selected.
+
+    Args:
+        index: All groups and tasks by name.
+        tasks: The selected tasks and the YAMLs they were loaded from.
+        named: Groups that the user named; they are reported also if some of their tasks were left out.
+
+    Returns:
+        The outermost ones, in the order of `named`, then of the index.
+    """
+    trees: dict[str, GroupTree] = {}
+    for name in dict.fromkeys([*named, *index.groups]):
+        group = index.groups.get(name)
+        if group is None or (group.changes_members and name not in named):
+            continue
+        with contextlib.suppress(TaskError):  # told to whoever asks for that group
+            list(index.tasks_of_group(group))
+            tree = _tree(index, group, tasks)
+            if tree.tasks and (name in named or not tree.num_left_out):
+                trees[name] = tree
+    inner = {node.group.name for tree in trees.values() for depth, node in tree.walk() if depth}
+    return [tree for name, tree in trees.items() if name in named or name not in inner]
+
+
+def _tree(index: TaskIndex, group: Group, tasks: Mapping[str, Path]) -> GroupTree:
+    children: list[GroupTree | str] = []
+    num_left_out = 0
+    for member in group.members:
+        inner = member if isinstance(member, Group) else None
+        name = member.task if isinstance(member, Override) else member
+        if inner is None and name in index.groups and name not in index.tasks:
+            inner = index.groups[name]
+        if inner is not None:
+            below = _tree(index, inner, tasks)
+            num_left_out += below.num_left_out
+            if below.children:
+                children.append(below)
+            continue
+        for task in index.tasks_of(name):
+            if tasks.get(task) in (index.tasks[task], group.path):
+                children.append(task)
+            else:
+                num_left_out += 1
+    return GroupTree(group=group, children=tuple(children), num_left_out=num_left_out)

@@ -13,9 +13,10 @@ from pytest_lmms.config import RunConfig, mask, versions
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.efficiency import Efficiency
+from pytest_lmms.results.groups import GroupTree, group_results
 from pytest_lmms.results.store import RunFolder
 from pytest_lmms.scoring.metrics import EVERY_TASK
-from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.load import load_from
 from pytest_lmms.tasks.render import Task
 
 MAX_ERRORS_LISTED = 100
@@ -53,6 +54,7 @@ def finish_run(
     *,
     status: str,
     bind: Callable[[Task], Task] = lambda task: task,
+    groups: Sequence[GroupTree] = (),
 ) -> Finished:
     """Merge the shards, aggregate every task, and write `results.json`.
 
@@ -61,9 +63,10 @@ def finish_run(
         expected: What should be there.
         settings: For the config section.
         status: `complete` or `interrupted`; a run that lost documents becomes `incomplete`.
-        bind: Binds a freshly loaded task to the model, for the config section.
+        bind: Binds a freshly loaded task to the model and the settings.
+        groups: Groups of these tasks, to be reported as well.
     """
-    tasks = {name: bind(load_task(path)) for name, path in expected.paths.items()}
+    tasks = {name: bind(load_from(path, name)) for name, path in expected.paths.items()}
     aggregates = {name: TaskAggregate(task, extra_metrics=list(EVERY_TASK)) for name, task in tasks.items()}
     by_task: dict[str, Efficiency] = {name: Efficiency() for name in tasks}
     overall = Efficiency()
@@ -100,15 +103,18 @@ def finish_run(
             finished.lost[name] = lost
         results[name] = values | counts[name] | {"complete": not lost and counts[name]["n_error"] == 0}
         samples[name] = {"original": totals.get(name, len(chosen)), "effective": len(chosen)}
+    by_group, members, group_complaints = group_results(groups, results)
+    finished.complaints += group_complaints
     if finished.lost and status == "complete":
         status = "incomplete"
     reason = expected.reason_incomplete or ("documents are missing" if finished.lost else None)
     finished.results = {
         "results": results,
-        "group_subtasks": {},
+        "groups": by_group,
+        "group_subtasks": members,
         "configs": {name: _config(task) for name, task in tasks.items()},
         "versions": {name: plain(task.spec.version) for name, task in tasks.items()},
-        "n-shot": {name: task.spec.num_fewshot or 0 for name, task in tasks.items()},
+        "n-shot": {name: task.num_fewshot for name, task in tasks.items()},
         "higher_is_better": {
             name: {e.name: e.higher_is_better for e in collected.entries} for name, collected in aggregates.items()
         },

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SUFFIXES = (".yaml", ".yml")
-_NAME = re.compile(rb"^(?:task|group)[ \t]*:", re.MULTILINE)
-_SUBSTANCE = re.compile(
-    rb"^(?:dataset_path|include|output_type|process_results|doc_to_\w+|group|metric_list)[ \t]*:", re.MULTILINE
-)
-_SURELY = re.compile(rb"^(?:dataset_path|output_type|process_results|doc_to_\w+|metric_list)[ \t]*:", re.MULTILINE)
+
+
+def _key(names: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"^[\"']?(?:" + names + rb")[\"']?[ \t]*:", re.MULTILINE)
+
+
+_NAME = _key(rb"task|group")
+_SUBSTANCE = _key(rb"dataset_path|include|output_type|process_results|doc_to_\w+|group|metric_list")
+_SURELY = _key(rb"dataset_path|output_type|process_results|doc_to_\w+|metric_list")
 SKIPPED_FOLDERS = (".*", "*.egg", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}", "__pycache__")
 """Folders that nobody keeps tasks in; pytest's default `norecursedirs` and Python's cache."""
 

@@ -31,7 +31,8 @@ from pytest_lmms.records import Response
 from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
 from pytest_lmms.scoring.score import Outcome, score
-from pytest_lmms.tasks.load import index_tasks, load_task
+from pytest_lmms.tasks.index import index_tasks
+from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.render import Task
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -8,7 +8,9 @@ import pytest
 
 from pytest_lmms.errors import TaskError
 from pytest_lmms.tasks.candidates import is_candidate, yaml_files
-from pytest_lmms.tasks.load import index_tasks, load_group, load_task, read_merged
+from pytest_lmms.tasks.index import index_tasks, load_group
+from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.yamlfile import read_merged
 
 MINIMAL = "task: toy\ndataset_path: json\ntest_split: train\n"
 
@@ -216,7 +218,7 @@ def test_a_group_may_list_members_as_mappings(tmp_path):
 
 def test_groups_that_name_each_other_do_not_hang(tmp_path):
     write(tmp_path, g="group: g\ntask: [h]\n", h="group: h\ntask: [g]\n")
-    with pytest.raises(TaskError, match=r"'g'|'h'"):
+    with pytest.raises(TaskError, match="a group within itself: g -> h -> g"):
         index_tasks([tmp_path]).expand(["g"])
 
 
