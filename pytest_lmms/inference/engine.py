@@ -474,7 +474,7 @@ class Engine:
         """
         score: Callable[..., Any] | None = getattr(self.model, "score", None)
         if score is None:
-            raise ModelError(no_logprobs(type(self.model).__name__))
+            raise ModelError(no_logprobs(self.model))
         return score
 
     def _resolve(self, outcomes: Sequence[tuple[Entry, Response | BaseException]]) -> None:
