@@ -66,7 +66,7 @@ class ScriptedModel:
 
         A scripted `Response` with a `logprob` is returned as it is.
         """
-        return [score_text(response, request) for response, request in zip(self.generate(requests), requests, strict=True)]
+        return [score_text(said, request) for said, request in zip(self.generate(requests), requests, strict=True)]
 
     def _respond(self, request: Request) -> Response:
         where = f"{request.task}[{request.doc_id}]"
