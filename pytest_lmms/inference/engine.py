@@ -48,6 +48,8 @@ class EngineSettings:
     num_preparation_threads: int = 2
     shutdown_seconds: float = 30.0
     """How long a stopped run waits for the batch in hand."""
+    is_replaceable: bool = False
+    """Another process will ask what a stuck adapter leaves: those requests stay unanswered, and are no errors."""
 
 
 class Entry(NamedTuple):
@@ -320,7 +322,8 @@ class Engine:
 
     def _refusal(self) -> ModelError:
         if self.is_stuck:
-            return ModelError("not asked: an earlier batch is stuck in the adapter")
+            kind = UnansweredError if self.settings.is_replaceable else ModelError
+            return kind("not asked: an earlier batch is stuck in the adapter")
         return UnansweredError("not asked: the run was stopped")
 
     def _stop(self) -> None:

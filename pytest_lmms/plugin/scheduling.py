@@ -90,6 +90,7 @@ class BlockScheduling:
         give_up: Callable[[str, int], None],
         recover: Callable[[Any, Sequence[str]], Collection[str]],
         suspects: dict[str, int],
+        is_innocent: Callable[[Any], bool] = lambda _node: False,
     ) -> None:
         """Set up.
 
@@ -102,6 +103,7 @@ class BlockScheduling:
                 had recorded, and returns their ids.
             suspects: Filled with the ids of documents that were in flight when a worker died, and how often one of
                 them was alone then.
+            is_innocent: Whether what a dead worker leaves had nothing to do with its end.
         """
         self.config = config
         self.batch_size = batch_size
@@ -109,6 +111,7 @@ class BlockScheduling:
         self.give_up = give_up
         self.recover = recover
         self.suspects = suspects
+        self.is_innocent = is_innocent
         self.num_workers = len(config.getvalue("tx"))
         self.collection: list[str] | None = None
         self._unit_numbers: list[int] = []
@@ -210,7 +213,9 @@ class BlockScheduling:
         recorded = self.recover(node, [ids[i] for i in pending if task_of(ids[i]) is not None])
         left = [i for i in pending if ids[i] not in recorded]
         told = self._told(node)
-        if ids[pending[0]] in told:
+        if self.is_innocent(node):
+            pass
+        elif ids[pending[0]] in told:
             if left[:1] == pending[:1]:
                 self._blame(left[0])
         else:
@@ -443,6 +448,7 @@ class XdistController:
             "run_path": str(session.run_path),
             "is_resumed": session.is_resumed,
             "is_replacement": self.is_running,
+            "is_replaceable": self._schedules_blocks,
             "suspects": list(self.suspects),
         }
 
@@ -456,11 +462,16 @@ class XdistController:
         if message:
             session_of(self.config).usage_error = message
 
+    @property
+    def _schedules_blocks(self) -> bool:
+        """Whether our own scheduler deals the work out, and takes back what a worker leaves."""
+        return self.config.getvalue("dist") == "load" and may_hold_tasks(self.config)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> BlockScheduling | None:
         """Schedule blocks when documents may be run and the user asked for nothing else."""
         self.is_running = True
-        if config.getvalue("dist") != "load" or not may_hold_tasks(config):
+        if not self._schedules_blocks:
             return None
         from pytest_lmms.inference.engine import AUTO_BATCH_SIZE
         from pytest_lmms.plugin.runner import WINDOW
@@ -474,6 +485,7 @@ class XdistController:
             give_up=self._give_up,
             recover=self._recover,
             suspects=self.suspects,
+            is_innocent=self._was_stuck,
         )
         return self.scheduler
 
@@ -579,6 +591,14 @@ class XdistController:
             if nodeid not in self._reported:  # it may have died between the report and the word that it is done
                 self._report(nodeid, record, node=node)
         return recovered
+
+    def _was_stuck(self, node: Any) -> bool:
+        """Whether a worker left because its adapter never came back; what it leaves was never asked."""
+        from pytest_lmms.results.store import RunFolder, index_shards
+
+        worker = node.gateway.id
+        notes = index_shards(RunFolder(session_of(self.config).run_path).shards, only=f"{worker}.jsonl").notes
+        return any(note.get("stuck") == worker for note in notes)
 
     def _give_up(self, nodeid: str, crashes: int) -> None:
         """Write and report the error record of a document that kills workers."""

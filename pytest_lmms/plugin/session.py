@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -62,6 +63,11 @@ class LmmsSession:
     def is_replacement(self) -> bool:
         """Whether this worker stands in for one that died."""
         return bool(self.ours.get("is_replacement"))
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether this is a worker whose unanswered documents the controller gives to another."""
+        return bool(self.ours.get("is_replaceable"))
 
     @property
     def reads_store(self) -> bool:
@@ -144,6 +150,18 @@ class LmmsSession:
             folder.clear_shards()
             info = folder.info()
             folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_process(is_worker=False))
+
+    def discard_empty_run(self) -> None:
+        """Remove the run folder that this session made, unless it holds a record or a response."""
+        from pytest_lmms.results.store import RunFolder, index_shards
+
+        if self._run_path is None or self.is_worker or self.is_resumed:
+            return
+        folder = RunFolder(self._run_path)
+        if not folder.exists or index_shards(folder.shards).places:
+            return
+        if not any(path.stat().st_size for path in folder.responses.glob("*")):
+            shutil.rmtree(folder.path, ignore_errors=True)
 
     def run_info(self) -> dict[str, Any]:
         """What run.json says about how the run came to be."""
