@@ -210,6 +210,11 @@ def mask_command(words: list[str]) -> str:
     return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, w) for w in words)
 
 
+def is_verbose(config: pytest.Config) -> bool:
+    """Whether `-v` was given; pytest 8.0 knows no verbosity where `-p no:terminal` was."""
+    return int(getattr(config.option, "verbose", 0)) > 0
+
+
 def session_of(config: pytest.Config) -> LmmsSession:
     """The session's state; made when the plugin is configured."""
     return config.stash[KEY]
