@@ -413,7 +413,7 @@ def test_workers_that_die_once_cost_nothing_but_time(lab):  # noqa: F811
 
 def test_the_worker_that_replaces_another_gets_its_place(lab):  # noqa: F811
     lab.task(24)
-    lab.plan(kills_once=[3])
+    lab.plan(kills_once=[3], seconds=0.1)  # nobody else is done, and gone, before
     assert lab.run("-n", "2").code == 0
     slots = {worker: slot for slot, worker in lab.slots()}
     (killed,) = [line.split()[1] for line in (lab.path / "asked").read_text().splitlines() if line.startswith("3 ")][:1]
