@@ -9,6 +9,10 @@ CONSTRAINTS ?= constraints/cpu.txt
 TEST_EXTRAS ?= local,metrics,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
+# The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
+PYTEST8_VENV := .venv-pytest8
+PYTEST8_VERSION := 8.0.2
+PYTEST8_ARGS := tests/plugin --ignore tests/plugin/test_command_forms.py --ignore tests/plugin/test_logprobs.py
 DEMO_ARGS ?= --lmms-output-path results/demo
 
 # pip compiles nothing: Python does it for the few modules that are imported, which is much sooner.
@@ -17,10 +21,10 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint types format bench build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench build clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed-local  ## Make .venv with pytest-lmms and what local models need (CPU)
 
@@ -47,6 +51,16 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
 	$(BIN)/pytest tests -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
+$(PYTEST8_VENV)/.installed: $(SETUP_INPUTS)
+	@echo "Installing pytest-lmms with pytest $(PYTEST8_VERSION) into $(PYTEST8_VENV) ..."
+	@$(PYTHON) -m venv $(PYTEST8_VENV)
+	@$(subst $(BIN),$(PYTEST8_VENV)/bin,$(PIP_INSTALL)) --editable ".[metrics,dev]"
+	@$(PYTEST8_VENV)/bin/python -m pip install -qq --disable-pip-version-check pytest==$(PYTEST8_VERSION)
+	@touch $@
+
+test-pytest8: $(PYTEST8_VENV)/.installed  ## Run the plugin's tests with the oldest pytest that is supported
+	$(PYTEST8_VENV)/bin/pytest $(PYTEST8_ARGS) -n $(NUM_WORKERS) -p no:cacheprovider
+
 lint: setup-dev  ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,5 +80,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_lmms.inference.model import HONOURS_ALL
 from pytest_lmms.records import Request, Response
+from pytest_lmms.testing import score_text
 
 
 class Dummy:
@@ -33,3 +34,7 @@ class Dummy:
     def generate(self, requests: Sequence[Request]) -> list[Response]:
         """Return one shared response as often as it is asked for."""
         return [self._response] * len(requests)
+
+    def score(self, requests: Sequence[Request]) -> list[Response]:
+        """Be certain of a continuation that is the constant, surrounding white space aside, and doubt any other."""
+        return [score_text(self._response, request) for request in requests]

@@ -26,6 +26,9 @@ class _Logged:
     texts: tuple[str, ...]
     """By repeat."""
     counts: tuple[TokenCounts, ...]
+    logprobs: tuple[tuple[float, bool], ...] = ()
+    """By place of the request: log-probability, and whether it was greedy; empty for a document that was asked for
+    text."""
 
 
 class FromLog:
@@ -70,12 +73,40 @@ class FromLog:
         """
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request: Request) -> Response:
-        where = f"{request.task}[{request.doc_id}]"
+    def score(self, requests: Sequence[Request]) -> list[Response]:
+        """Give the log-probabilities that the log holds, by document and place of the request.
+
+        Raises:
+            ModelError: The log lacks the task or the document, or holds no or fewer log-probabilities for it.
+        """
+        return [self._logprob(request) for request in requests]
+
+    def _logprob(self, request: Request) -> Response:
+        logged, path = self._find_logged(request)
+        if logged is None or request.place >= len(logged.logprobs):
+            num_known = len(logged.logprobs) if logged is not None else 0
+            raise ModelError(
+                explain(
+                    f"the log has {num_known} log-probabilities for this document; number {request.place + 1} is "
+                    f"asked: {path}",
+                    where=f"{request.task}[{request.doc_id}]",
+                    expected='"resps": [[log-probability, is_greedy], ...], one for each choice',
+                    remedy="ask only what was logged: the same choices, --lmms-limit and --lmms-offset",
+                )
+            )
+        logprob, is_greedy = logged.logprobs[request.place]
+        counts = logged.counts[request.place] if request.place < len(logged.counts) else TokenCounts()
+        return Response(text="", tokens=counts, logprob=logprob, is_greedy=is_greedy)
+
+    def _find_logged(self, request: Request) -> tuple[_Logged | None, Path]:
         path = self._file(request.task)
         if request.task not in self._logged:
             self._logged[request.task] = dict(_read(path, request.task))
-        logged = self._logged[request.task].get(request.doc_id)
+        return self._logged[request.task].get(request.doc_id), path
+
+    def _answer(self, request: Request) -> Response:
+        where = f"{request.task}[{request.doc_id}]"
+        logged, path = self._find_logged(request)
         if logged is None or request.repeat >= len(logged.texts):
             problem = (
                 "the log has no response for this document"
@@ -149,7 +180,7 @@ def _read(path: Path, task: str) -> Iterator[tuple[int, _Logged]]:
             try:
                 row = json.loads(line)
                 doc_id = int(row["doc_id"])
-                logged = _Logged(_texts(row), _counts(row))
+                logged = _Logged(_texts(row), _counts(row), _logprobs(row))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ModelError(
                     explain(
@@ -178,6 +209,32 @@ def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
         said = [said]
     unwrapped = (each[0] if isinstance(each, list) and len(each) == 1 else each for each in said)
     return tuple(text if isinstance(text, str) else str(text) for text in unwrapped)
+
+
+def _logprobs(row: Mapping[str, Any]) -> tuple[tuple[float, bool], ...]:
+    """Return ``[[log-probability, is_greedy], ...]`` of a row, by place; empty where it holds texts.
+
+    lmms-eval leaves `resps` out where it equals `filtered_resps`, and may wrap each pair in a list of its own.
+    """
+    said = row["resps"] if "resps" in row else row["filtered_resps"]
+    if isinstance(said, Mapping):
+        said = next(iter(said.values()), None)
+    if not isinstance(said, list):
+        return ()
+    pairs = [each[0] if isinstance(each, list) and len(each) == 1 else each for each in said]
+    if not pairs or not all(_is_logprob(pair) for pair in pairs):
+        return ()
+    return tuple((float(pair[0]), bool(pair[1])) for pair in pairs)
+
+
+def _is_logprob(pair: Any) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and isinstance(pair[0], (int, float))
+        and not isinstance(pair[0], bool)
+        and isinstance(pair[1], (bool, int))
+    )
 
 
 def _counts(row: Mapping[str, Any]) -> tuple[TokenCounts, ...]:

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from pytest_lmms.errors import ModelError, UsageError, explain
@@ -84,6 +84,8 @@ class OpenAIChat:
     A refusal by the provider's content filter is a response with `finish_reason` ``filtered``, not
     an error.
     """
+
+    why_no_logprobs: ClassVar[str] = "chat APIs tell none for a text that is given to them"
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ from pytest_lmms.records import (
     TokenCounts,
 )
 
-from . import _generation, _loading
+from . import _continuations, _generation, _loading
 
 _NUMBERED_IMAGE = re.compile(r"<image[ _]?(\d+)>")
 
@@ -187,11 +187,7 @@ class TransformersChat:
             MediaError: An image cannot be read.
             ModelError: A request holds something that this adapter cannot show to the model.
         """
-        texts, images = [], []
-        for request in requests:
-            conversation, pictures = self._conversation(request)
-            texts.append(self._render(conversation))
-            images.append(pictures)
+        texts, images = self._rendered(requests)
         inputs = self._tokenise(texts, images)
         counts = inputs["attention_mask"].sum(dim=1).tolist()
         return Prepared(inputs=inputs, input_tokens=tuple(counts))
@@ -216,6 +212,30 @@ class TransformersChat:
                 timing=timing,
             )
             for num_input, (text, reason, num_output) in zip(prepared.input_tokens, rows, strict=True)
+        ]
+
+    def score(self, requests: Sequence[Request]) -> list[Response]:
+        """Give the log-probability of each request's continuation after its rendered prompt.
+
+        The prompt ends where generation would begin. One forward pass a batch; input tokens are the
+        prompt's, and no output tokens are counted, as none is generated.
+
+        Raises:
+            OutOfMemoryError: The batch does not fit.
+            MediaError: An image cannot be read.
+        """
+        started = time.perf_counter()
+        packed, rows = _generation.mapping_memory_errors(lambda: self._score(requests), num_requests=len(requests))
+        timing = Timing(seconds=time.perf_counter() - started, batch_size=len(requests), source="wall")
+        return [
+            Response(
+                text="",
+                tokens=TokenCounts(input_tokens=num_input),
+                timing=timing,
+                logprob=logprob,
+                is_greedy=is_greedy,
+            )
+            for num_input, (logprob, is_greedy) in zip(packed.starts, rows, strict=True)
         ]
 
     # Loading
@@ -302,6 +322,16 @@ class TransformersChat:
 
     # Preparing
 
+    def _rendered(self, requests: Sequence[Request]) -> tuple[list[str], list[list[Any]]]:
+        """Return each request's prompt and its images; requests that share messages share the work."""
+        known: dict[int, tuple[str, list[Any]]] = {}
+        for request in requests:
+            if id(request.messages) not in known:
+                conversation, pictures = self._conversation(request)
+                known[id(request.messages)] = self._render(conversation), pictures
+        found = [known[id(request.messages)] for request in requests]
+        return [text for text, _ in found], [pictures for _, pictures in found]
+
     def _conversation(self, request: Request) -> tuple[list[dict[str, Any]], list[Any]]:
         """Translate a request into chat-template turns and the images they mention, in order."""
         messages = list(request.messages)
@@ -313,7 +343,7 @@ class TransformersChat:
             parts: Sequence[Part] = message.content
             if self._interleave_visuals:
                 parts = _interleave(parts)
-            if place == last_user and self._reasoning_prompt:
+            if place == last_user and self._reasoning_prompt and parts:
                 parts = _append_text(parts, self._reasoning_prompt)
             content: list[dict[str, Any]] = []
             for part in parts:
@@ -357,6 +387,23 @@ class TransformersChat:
             # Processors look into the first list to learn how images are nested: none may be empty.
             arguments["images"] = [image for pictures in images for image in pictures]
         return dict(self._processor(**arguments))
+
+    # Scoring
+
+    def _score(self, requests: Sequence[Request]) -> tuple[_continuations.Packed, list[tuple[float, bool]]]:
+        import torch
+
+        texts, images = self._rendered(requests)
+        continuations = [
+            _continuations.continuation_tokens(self._tokenizer, text, request.continuation or "")
+            for text, request in zip(texts, requests, strict=True)
+        ]
+        packed = _continuations.pack(
+            self._tokenise(texts, images), continuations, pad_token_id=self._tokenizer.pad_token_id
+        )
+        with torch.inference_mode():
+            inputs = {name: self._to_device(value) for name, value in packed.inputs.items()}
+            return packed, _continuations.logprobs(self._model, packed, inputs)
 
     # Generating
 

@@ -86,6 +86,8 @@ class Request:
     """Which of the task's `repeats` this is, from 0."""
     continuation: str | None = None
     """For log-likelihood requests: the text whose probability is asked."""
+    place: int = 0
+    """For log-likelihood requests: which of the document's requests this is, from 0."""
 
     @property
     def media(self) -> list[MediaRef]:

@@ -66,7 +66,7 @@ class ScriptedModel:
 
         A scripted `Response` with a `logprob` is returned as it is.
         """
-        return [_scored(response, request) for response, request in zip(self.generate(requests), requests, strict=True)]
+        return [score_text(said, request) for said, request in zip(self.generate(requests), requests, strict=True)]
 
     def _respond(self, request: Request) -> Response:
         where = f"{request.task}[{request.doc_id}]"
@@ -110,7 +110,11 @@ class ScriptedModel:
         return found
 
 
-def _scored(response: Response, request: Request) -> Response:
+def score_text(response: Response, request: Request) -> Response:
+    """Turn what a model says into what it thinks of a continuation: certain of its own text, no friend of others.
+
+    A response with a `logprob` is returned as it is.
+    """
     if response.logprob is not None:
         return response
     said = response.text.strip() == (request.continuation or "").strip()

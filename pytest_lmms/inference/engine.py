@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,18 +23,13 @@ from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
 from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
 from pytest_lmms.inference.model import no_logprobs
+from pytest_lmms.inference.offload import Offloader
 from pytest_lmms.records import Request, Response, Timing
 
 AUTO_BATCH_SIZE = 16
 """Where `--lmms-batch-size auto` starts; halved whenever a batch does not fit."""
 AHEAD = 2
 """Batches prepared while one is being answered."""
-QUICK_SECONDS = 0.0005
-"""A function that takes less is called on the loop itself."""
-SLICE_SECONDS = 0.02
-"""How long a preparation thread keeps results before handing them over together."""
-PIECE = 16
-"""Calls that travel to a preparation thread together; small, so that early documents are ready first."""
 POLL_SECONDS = 0.5
 
 
@@ -48,6 +43,8 @@ class EngineSettings:
     num_preparation_threads: int = 2
     shutdown_seconds: float = 30.0
     """How long a stopped run waits for the batch in hand."""
+    is_replaceable: bool = False
+    """Another process will ask what a stuck adapter leaves: those requests stay unanswered, and are no errors."""
 
 
 class Entry(NamedTuple):
@@ -91,9 +88,7 @@ class Engine:
         self._ready: deque[Sequence[Entry]] = deque()
         self._dynamic: list[Entry] = []
         self._num_dispatched = 0
-        self._pending: list[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
-        self._costs: dict[Callable[..., Any], float] = {}
-        """Seconds that functions given to `offload` have taken."""
+        self.offload = Offloader(self._loop, self._pool, self._call).offload
         self._slots: asyncio.Semaphore | None = None
         self._busy: tuple[float, Sequence[Entry]] | None = None
         self._stopping = False
@@ -200,53 +195,6 @@ class Engine:
             self._started.set()
             self._loop.close()
 
-    # --- preparation threads -------------------------------------------------------------------------------------
-
-    def offload(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        """Run a function away from the loop, unless it has been so quick that the way there would cost more.
-
-        Calls made together travel together. Measured on documents without media to open: 34 microseconds of work
-        a document, and as much again for two trips to another thread. Loop only.
-        """
-        cost = self._costs.get(function, 1.0)
-        if cost < QUICK_SECONDS:
-            start = time.perf_counter()
-            try:
-                return _Done(function(*args))
-            finally:
-                self._note_cost(function, time.perf_counter() - start)
-        future = self._loop.create_future()
-        if not self._pending:
-            self._loop.call_soon(self._pump)
-        self._pending.append((future, function, args))
-        return future
-
-    def _note_cost(self, function: Callable[..., Any], seconds: float) -> None:
-        """Remember how long a function took, mostly of late; one slow call counts at once."""
-        known = self._costs.get(function, seconds)
-        self._costs[function] = seconds if seconds > SLICE_SECONDS else 0.8 * known + 0.2 * seconds
-
-    def _pump(self) -> None:
-        jobs, self._pending = self._pending, []
-        for part in split(jobs, PIECE):
-            self._pool.submit(self._work, part)
-
-    def _work(self, jobs: Sequence[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]]) -> None:
-        done: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
-        since = time.monotonic()
-        for future, function, args in jobs:
-            start = time.perf_counter()
-            try:
-                done.append((future, function(*args), None))
-            except BaseException as e:  # noqa: BLE001  (delivered to the one who awaits it)
-                done.append((future, None, e))
-            self._note_cost(function, time.perf_counter() - start)
-            if time.monotonic() - since > SLICE_SECONDS:
-                self._call(_deliver, done)
-                done = []
-                since = time.monotonic()
-        self._call(_deliver, done)
-
     # --- answering -----------------------------------------------------------------------------------------------
 
     def keys(self, requests: Sequence[Request]) -> list[str]:
@@ -320,7 +268,8 @@ class Engine:
 
     def _refusal(self) -> ModelError:
         if self.is_stuck:
-            return ModelError("not asked: an earlier batch is stuck in the adapter")
+            kind = UnansweredError if self.settings.is_replaceable else ModelError
+            return kind("not asked: an earlier batch is stuck in the adapter")
         return UnansweredError("not asked: the run was stopped")
 
     def _stop(self) -> None:
@@ -474,7 +423,7 @@ class Engine:
         """
         score: Callable[..., Any] | None = getattr(self.model, "score", None)
         if score is None:
-            raise ModelError(no_logprobs(type(self.model).__name__))
+            raise ModelError(no_logprobs(self.model))
         return score
 
     def _resolve(self, outcomes: Sequence[tuple[Entry, Response | BaseException]]) -> None:
@@ -487,29 +436,6 @@ class Engine:
             else:
                 entry.future.set_exception(outcome)
         self._feed()
-
-
-class _Done:
-    """An awaitable that has its value already."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self.value
-        yield
-
-
-def _deliver(done: Sequence[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
-    for future, value, error in done:
-        if future.done():
-            continue
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
 
 
 def _check(response: Any, request: Request) -> None:

@@ -126,10 +126,14 @@ def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> 
     ]
 
 
-def no_logprobs(name: str) -> str:
-    """Say that an adapter cannot run a task that asks for log-probabilities."""
+def no_logprobs(model: Any) -> str:
+    """Say that an adapter cannot run a task that asks for log-probabilities.
+
+    Its optional attribute `why_no_logprobs`, a clause that follows a colon, tells the reason.
+    """
+    why = getattr(model, "why_no_logprobs", None)
     return explain(
-        f"{name} gives no log-probabilities",
+        f"{type(model).__name__} gives no log-probabilities" + (f": {why}" if why else ""),
         expected="an adapter with `score`, for tasks with output_type multiple_choice or loglikelihood",
         remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), or a task that generates text",
     )

@@ -17,7 +17,7 @@ import pytest
 from pytest_lmms import catalog
 from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
 from pytest_lmms.plugin import expressions, fastpath
-from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.plugin.session import LmmsSession, is_verbose, session_of
 from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate, is_surely_meant, yaml_files
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ class TaskFile(pytest.Module):
         if chosen:
             check_task(self.task, self.rows, self.scorer, first=chosen[0])
         reason = fastpath.obstacle(self)
-        if reason is not None and self.config.get_verbosity() > 0:
+        if reason is not None and is_verbose(self.config):
             session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")
         make = DocumentItem.make if reason is None else document_function
         for index in chosen:

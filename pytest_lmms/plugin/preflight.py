@@ -55,7 +55,8 @@ def _check_scoring(task: Task, rows: Rows, scorer: Scorer, number: int) -> None:
     answers = ["", *(str(g) for g in list(golds)[:1] if g is not None)]
     for answer in answers:
         try:
-            outcome = score(scorer, rendered.document, [Response(text=answer)] * task.repeats)
+            responses = [Response(text=answer, logprob=-1.0 - r.place, is_greedy=False) for r in rendered.requests]
+            outcome = score(scorer, rendered.document, responses)
         except LmmsError as e:
             raise TaskError(f"scoring the answer {answer!r} to document {number}: {e}") from e
         for name, scores in outcome.scores.items():

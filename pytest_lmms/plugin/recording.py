@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile
-from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.plugin.session import KEY, LmmsSession, is_verbose, session_of
 from pytest_lmms.records import Record, TokenCounts
 from pytest_lmms.results.efficiency import number_of
 from pytest_lmms.results.store import RunFolder, Shard, index_shards
@@ -220,7 +220,7 @@ class PrintLog:
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._is_wanted = self._capture is not None and self._capture.is_globally_capturing()
         self._has_terminal = config.pluginmanager.has_plugin("terminalreporter")
-        self._is_verbose = config.get_verbosity() > 0
+        self._is_verbose = is_verbose(config)
         self._is_on = False
         self._is_shown = False
         """Whether the terminal is being written to."""
@@ -312,3 +312,11 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
         recorder = config.stash.get(_KEY, None)
         if recorder is not None:
             recorder.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no run folder behind when a usage error kept everything from being asked; workers have ended by now."""
+    state = config.stash.get(KEY, None)
+    if state is not None and state.usage_error is not None:
+        state.discard_empty_run()

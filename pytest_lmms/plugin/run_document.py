@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.collection import DocumentItem
+from pytest_lmms.plugin.collection import DocumentItem, is_document
 from pytest_lmms.plugin.recording import recorder_of
 from pytest_lmms.plugin.session import session_of
 
@@ -47,6 +47,17 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if session.shouldfail or session.shouldstop:
             break
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Write down that a document could not be asked, when its fixtures failed on pytest's own path."""
+    report = yield
+    if call.when == "setup" and call.excinfo is not None and report.failed and is_document(item):
+        from pytest_lmms.plugin.runner import record_setup_failure
+
+        record_setup_failure(item, call.excinfo.value, report)
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ Imported with the first document, because all of the line comes with it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,10 +25,13 @@ from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.records import Record
+from pytest_lmms.tasks.rows import digest_row
 
 WINDOW = 256
 """Documents in flight, at least; a multiple of the batch size when batches are larger."""
 SHUTDOWN_SECONDS = 30.0
+STUCK_EXIT_CODE = 75
+"""Of a worker that leaves its documents to another; the system's word for a failure that may pass (EX_TEMPFAIL)."""
 
 
 class DocumentFailed(Exception):
@@ -44,7 +48,10 @@ class ModelLine:
             model,
             store=store,
             settings=EngineSettings(
-                batch_size=settings.batch_size, timeout_seconds=settings.timeout, shutdown_seconds=SHUTDOWN_SECONDS
+                batch_size=settings.batch_size,
+                timeout_seconds=settings.timeout,
+                shutdown_seconds=SHUTDOWN_SECONDS,
+                is_replaceable=session.is_replaceable,
             ),
         )
         self.engine.start()
@@ -100,6 +107,8 @@ class Runner:
         failure: str | None = None
         if self.failure is not None:
             failure = _fixture_failure(self.failure)
+            if self.session.usage_error is None and not isinstance(self.failure, pytest.skip.Exception):
+                record = self.record_failure(item, failure)
         else:
             assert self.active_line is not None  # noqa: S101
             record = self._answer(item, self.active_line)
@@ -132,6 +141,20 @@ class Runner:
             report = _report(item, "teardown", "failed", longrepr=f"tear-down after {item.nodeid} failed: {e!r}")
             item.ihook.pytest_runtest_logreport(report=report)
 
+    def record_failure(self, item: Any, failure: str) -> Record:
+        """Write the error record of a document that could not be asked because a fixture failed."""
+        known = self.recorder.recorded(item)
+        if known is not None:
+            return known
+        task_file = item.parent
+        self.recorder.note_task(task_file)
+        try:
+            doc_hash = digest_row(task_file.rows.storage(item.index))
+        except Exception:  # noqa: BLE001  (the fixture's failure is what has to be told)
+            doc_hash = ""
+        record = Record(task=task_file.task.name, doc_id=item.index, status="error", doc_hash=doc_hash, error=failure)
+        return self.recorder.write([record])[0]
+
     # --- engines and the window ----------------------------------------------------------------------------------
 
     def line_for(self, model: Any, request: Any) -> ModelLine:
@@ -155,7 +178,20 @@ class Runner:
             self._submit_from(item, line)
         elif line.line.num_outstanding < line.window // 2:
             self._look_ahead(item, line)
-        return line.wait(self.documents.pop(item))
+        record = line.wait(self.documents.pop(item))
+        if record is None and line.engine.is_stuck:
+            self._leave_to_another(line)
+        return record
+
+    def _leave_to_another(self, line: ModelLine) -> None:
+        """End this worker at once, and say why: its adapter never comes back, and others can ask what is left.
+
+        Everything that is known has been recorded by then. A thread that is stuck inside an adapter cannot be ended
+        in any other way.
+        """
+        line.close()
+        self.recorder.shard.note(stuck=self.session.writer)
+        os._exit(STUCK_EXIT_CODE)
 
     def _submit_from(self, item: Any, line: ModelLine) -> None:
         """Put an item, and those that this process runs next, in flight."""
@@ -308,6 +344,25 @@ def _fixture_failure(error: BaseException) -> str:
     if isinstance(error, fastpath.FixtureFailed):
         return str(error)
     return f"filling the fixtures of this task failed: {type(error).__name__}: {error}"
+
+
+def record_setup_failure(item: Any, error: BaseException, report: Any) -> None:
+    """Give a document on pytest's own path its error record when its fixtures could not be filled.
+
+    Args:
+        item: The document.
+        error: What a fixture raised.
+        report: Of the setup phase; told what the record says.
+    """
+    from pytest_lmms.plugin.run_document import runner_of
+
+    runner = runner_of(item.config)
+    if isinstance(error, UsageError):
+        runner.session.usage_error = str(error)
+        item.session.shouldfail = "usage error"
+        return
+    record = runner.record_failure(item, _fixture_failure(error))
+    report.user_properties.append((PROPERTY, summarise(record, item.parent.task.spec.score_key)))
 
 
 def run_as_function(item: Any, model: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -62,6 +63,11 @@ class LmmsSession:
     def is_replacement(self) -> bool:
         """Whether this worker stands in for one that died."""
         return bool(self.ours.get("is_replacement"))
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether this is a worker whose unanswered documents the controller gives to another."""
+        return bool(self.ours.get("is_replaceable"))
 
     @property
     def reads_store(self) -> bool:
@@ -145,6 +151,18 @@ class LmmsSession:
             info = folder.info()
             folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_process(is_worker=False))
 
+    def discard_empty_run(self) -> None:
+        """Remove the run folder that this session made, unless it holds a record or a response."""
+        from pytest_lmms.results.store import RunFolder, index_shards
+
+        if self._run_path is None or self.is_worker or self.is_resumed:
+            return
+        folder = RunFolder(self._run_path)
+        if not folder.exists or index_shards(folder.shards).places:
+            return
+        if not any(path.stat().st_size for path in folder.responses.glob("*")):
+            shutil.rmtree(folder.path, ignore_errors=True)
+
     def run_info(self) -> dict[str, Any]:
         """What run.json says about how the run came to be."""
         return {
@@ -190,6 +208,11 @@ def mask_command(words: list[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]
 
     return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, w) for w in words)
+
+
+def is_verbose(config: pytest.Config) -> bool:
+    """Whether `-v` was given; pytest 8.0 knows no verbosity where `-p no:terminal` was."""
+    return int(getattr(config.option, "verbose", 0)) > 0
 
 
 def session_of(config: pytest.Config) -> LmmsSession:

@@ -264,7 +264,7 @@ class Task:
         if self.wants_unconditional:
             empty = (Message(role="user", content=()),)
             requests += [self._request(index, empty, continuation=str(c)) for c in choices]
-        return requests
+        return [replace(request, place=place) for place, request in enumerate(requests)]
 
     @functools.cached_property
     def wants_unconditional(self) -> bool:

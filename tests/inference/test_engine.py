@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,39 @@ def test_a_batch_that_never_comes_back_fails_after_the_timeout(start: Callable[.
     assert all(isinstance(o, ModelError) for o in outcome)
     assert "no response within 0.2 s" in str(outcome[0])
     assert engine.is_stuck
+
+
+def test_what_a_stuck_adapter_was_not_asked_stays_open_where_another_process_can_ask_it(
+    start: Callable[..., Engine],
+) -> None:
+    release = threading.Event()
+
+    class Stuck(Echo):
+        def generate(self, requests: Sequence[Request]) -> list[Response]:
+            release.wait(30)
+            return super().generate(requests)
+
+    engine = start(Stuck(), timeout_seconds=0.2, shutdown_seconds=1.0, is_replaceable=True)
+    outcome = ask(engine, [request(i) for i in range(8)])
+    release.set()
+    assert isinstance(outcome[0], ModelError)
+    assert not isinstance(outcome[0], UnansweredError)
+    assert all(isinstance(o, UnansweredError) for o in outcome[1:])
+
+
+def test_out_of_memory_halves_batches_of_continuations_too(start: Callable[..., Engine]) -> None:
+    class Small(Echo):
+        def score(self, requests: Sequence[Request]) -> list[Response]:
+            self.batches.append([r.doc_id for r in requests])
+            if len(requests) > 2:
+                raise OutOfMemoryError("does not fit")
+            return [Response(text="ok", logprob=-1.0, is_greedy=False) for _ in requests]
+
+    model = Small()
+    engine = start(model, batch_size=8)
+    assert ask(engine, [replace(request(i), continuation=" A") for i in range(8)]) == ["ok"] * 8
+    assert engine.fitting_batch_size == 2
+    assert [len(b) for b in model.batches] == [8, 4, 2, 2, 2, 2]
 
 
 def test_an_async_request_that_never_comes_back_fails_alone(start: Callable[..., Engine]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -117,3 +118,26 @@ def test_identity_changes_with_the_files(tmp_path):
     assert replay(path).identity == before
     write(path, {"doc_id": 0, "resps": ["longer"]})
     assert replay(tmp_path).identity != before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"resps": [[-1.5, False], [-0.25, True]], "filtered_resps": []},
+        {"resps": [[[-1.5, False]], [[-0.25, True]]]},
+        {"filtered_resps": [[-1.5, False], [-0.25, True]]},
+        {"filtered_resps": {"none": [[-1.5, 0], [-0.25, 1]]}},
+    ],
+)
+def test_log_probabilities_are_given_by_the_place_of_the_request(tmp_path, row):
+    model = replay(write(tmp_path / "samples_mme.jsonl", {"doc_id": 3, **row}))
+    requests = [replace(ask(3), continuation=" A", place=place) for place in (1, 0)]
+    assert [(r.logprob, r.is_greedy) for r in model.score(requests)] == [(-0.25, True), (-1.5, False)]
+    with pytest.raises(ModelError, match=r"mme\[3\]: the log has 2 log-probabilities .*; number 3 is asked"):
+        model.score([replace(ask(3), continuation=" A", place=2)])
+
+
+def test_texts_are_no_log_probabilities(tmp_path):
+    model = replay(write(tmp_path / "samples_mme.jsonl", {"doc_id": 0, "resps": ["a"]}))
+    with pytest.raises(ModelError, match="the log has 0 log-probabilities"):
+        model.score([replace(ask(0), continuation=" A")])

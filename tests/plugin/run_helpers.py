@@ -98,7 +98,8 @@ class Lab:
     def start(self, *arguments: str, plugins: tuple[str, ...] = ("xdist",), **options: Any) -> subprocess.Popen[bytes]:
         """Start pytest in a process group of its own, with no plugins but ours and those named."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
-        environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(self.path)}
+        paths = [str(self.path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(paths)}
         loaded = [word for plugin in ("pytest_lmms.plugin", *plugins) for word in ("-p", plugin)]
         targets = [] if any(a.startswith("bench") for a in arguments) else ["bench"]
         command = [sys.executable, "-m", "pytest", *loaded, "--lmms-data", "mini", *targets, *arguments]

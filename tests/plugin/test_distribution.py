@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from run_helpers import killed_at_the_end, lab, timeless  # noqa: F401
 
-from pytest_lmms.plugin.scheduling import MAX_BLOCK, BlockScheduling, Slots, plan_units, task_of
+from pytest_lmms.plugin.controller import Slots
+from pytest_lmms.plugin.scheduling import MAX_BLOCK, BlockScheduling, plan_units, task_of
 
 # --- planning -----------------------------------------------------------------------------------------------------
 
@@ -304,6 +305,17 @@ def test_a_document_recorded_before_its_worker_died_is_neither_sent_again_nor_su
     assert floor.all_done == list(range(2, 100))
 
 
+def test_what_a_stuck_worker_leaves_is_not_suspected():
+    ids = ids_of("a", 40)
+    floor = Floor(ids, workers=1, window=4, recorded=ids[:2])
+    floor.scheduler.is_innocent = lambda node: True
+    floor.die(floor.nodes[0])
+    assert floor.suspects == {}
+    floor.join("gw1")
+    floor.work()
+    assert floor.all_done == list(range(2, 40))
+
+
 def test_two_crashes_at_once_end_with_every_document_done():
     floor = Floor(ids_of("a", 60), window=4)
     first, second = floor.nodes
@@ -402,7 +414,7 @@ def test_workers_that_die_once_cost_nothing_but_time(lab):  # noqa: F811
 
 def test_the_worker_that_replaces_another_gets_its_place(lab):  # noqa: F811
     lab.task(24)
-    lab.plan(kills_once=[3])
+    lab.plan(kills_once=[3], seconds=0.1)  # nobody else is done, and gone, before
     assert lab.run("-n", "2").code == 0
     slots = {worker: slot for slot, worker in lab.slots()}
     (killed,) = [line.split()[1] for line in (lab.path / "asked").read_text().splitlines() if line.startswith("3 ")][:1]
@@ -433,6 +445,32 @@ def test_the_limit_of_restarts_is_kept_and_what_was_not_asked_is_named(lab):  # 
     assert lab.results["counts"]["n_not_run"] > 0
     assert not lab.results["complete"]
     assert "documents have no record" in run.output
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_worker_whose_adapter_is_stuck_is_replaced_and_only_that_batch_is_lost(lab, batch_size):  # noqa: F811
+    lab.task(40)
+    lab.plan(hangs=[5])
+    run = lab.run("-n", "2", "--lmms-timeout", "2", "--lmms-batch-size", str(batch_size))
+    assert run.code == 1, run
+    lost = [5] if batch_size == 1 else [4, 5, 6, 7]
+    records = lab.records()
+    assert [r["doc_id"] for r in records] == list(range(40))
+    assert [r["doc_id"] for r in records if r["status"] == "error"] == lost
+    assert all("no response within 2" in records[i]["error"] for i in lost)
+    assert lab.results["counts"]["n_scored"] == 40 - len(lost)
+    asked = lab.asked()
+    assert all(asked[i] == 1 for i in range(40) if i not in lost)
+    assert f"{40 - len(lost)} passed" in run.output
+
+
+def test_in_one_process_what_a_stuck_adapter_leaves_is_an_error(lab):  # noqa: F811
+    lab.task(8)
+    lab.plan(hangs=[5])
+    run = lab.run("--lmms-timeout", "2")
+    assert run.code == 1, run
+    assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [5, 6, 7]
+    assert "not asked: an earlier batch is stuck" in lab.records()[7]["error"]
 
 
 def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(lab):  # noqa: F811

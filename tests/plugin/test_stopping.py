@@ -16,11 +16,11 @@ BOTH = pytest.mark.parametrize("workers", [IN_PROCESS, TWO_WORKERS], ids=["in pr
 
 @BOTH
 def test_stopping_at_the_first_errored_document_is_a_failure_not_an_interruption(lab, workers):  # noqa: F811
-    lab.task(200)
-    lab.plan(raises=[3], seconds=0.02)
+    lab.task(400)
+    lab.plan(raises=[3], seconds=0.05)
     run = lab.run("-x", *workers)
     assert run.code == 1, run
-    assert sum(lab.asked().values()) < 150
+    assert sum(lab.asked().values()) < 300
     assert lab.status == "interrupted"
     assert not lab.results["complete"]
     assert "stopping after 1 failures" in lab.results["incomplete_because"]
