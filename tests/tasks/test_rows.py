@@ -12,7 +12,8 @@ import pytest
 from pytest_lmms.errors import DatasetError
 from pytest_lmms.media.image import LazyImage
 from pytest_lmms.tasks.load import load_task
-from pytest_lmms.tasks.rows import CHUNK, DatasetRows, digest_row, read_miniature, select
+from pytest_lmms.tasks.miniature import read_miniature
+from pytest_lmms.tasks.rows import CHUNK, DatasetRows, digest_row, select
 
 ROWS = [{"n": i, "text": f"row {i}"} for i in range(5)]
 
