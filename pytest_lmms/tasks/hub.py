@@ -121,8 +121,8 @@ def load(choice: Choice) -> Any:
 
     if choice.options.get("streaming"):
         warnings.warn(
-            f"{choice.where}: streaming: true of task {choice.task} is not used: documents have numbers, so the dataset is "
-            "downloaded",
+            f"{choice.where}: streaming: true of task {choice.task} is not used: documents have numbers, "
+            "so the dataset is downloaded",
             stacklevel=2,
         )
     progress = datasets.utils.logging.is_progress_bar_enabled()
@@ -297,9 +297,7 @@ def _remedy(choice: Choice, causes: list[BaseException], statuses: list[int]) ->
     if 401 in statuses or 403 in statuses or "gated" in texts.lower():
         return f"ask for access at the dataset's page ({choice.source}), then set HF_TOKEN or run `hf auth login`"
     if 404 in statuses:
-        return (
-            "correct dataset_path or revision in the YAML; a private dataset looks like a missing one without HF_TOKEN"
-        )
+        return "correct dataset_path or revision in the YAML; without HF_TOKEN a private dataset looks missing"
     if statuses and max(statuses) >= 500:
         return "the Hub has a fault of its own: try again later; a download goes on where it stopped"
     if choice.is_remote:

@@ -1,8 +1,8 @@
 """Open a dataset that was opened before, without importing `datasets`: memory-map the Arrow files it lies in.
 
 After a first opening, a small file in the datasets cache notes the Arrow files, the features, and a stamp (size, times,
-inode) of every file that the result depends on. It is used only while all stamps hold and, for a dataset of the Hub, while the
-Hub still names the same commit or cannot be reached. Whatever is in doubt is opened by `datasets`.
+inode) of every file that the result depends on. It is used only while all stamps hold and, for a dataset of the Hub,
+while the Hub, or offline its cache, still names the same commit. Whatever is in doubt is opened by `datasets`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import importlib.metadata
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,17 +57,19 @@ def find(choice: hub.Choice) -> Table | None:
     return None
 
 
-def remember(choice: hub.Choice, dataset: Any) -> None:
+def remember(choice: hub.Choice, dataset: Any, *, began_ns: int) -> None:
     """Note where an opened dataset lies, if that can be told for certain; else nothing.
 
     Args:
         choice: What was asked for.
         dataset: The `datasets.Dataset` that came of it, as it was loaded.
+        began_ns: `time.time_ns()` before it was loaded.
     """
     import datasets
 
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if not _is_eligible(choice) or dataset._indices is not None or not dataset.cache_files:
+        has_indices = dataset._indices is not None  # noqa: SLF001  (no public name)
+        if not _is_eligible(choice) or has_indices or not dataset.cache_files:
             return
         if Path(datasets.config.HF_DATASETS_CACHE).resolve() != _cache().resolve():
             return
@@ -78,7 +79,7 @@ def remember(choice: hub.Choice, dataset: Any) -> None:
             return
         sources = [] if choice.is_remote else sorted(map(str, _sources(choice)))
         stamps = {path: _stamp(Path(path)) for path in {*sources, *arrow}}
-        if any(max(stamps[s][1:3]) > time.time_ns() - _RACY_NS for s in sources):
+        if any(max(stamps[s][1:3]) > began_ns - _RACY_NS for s in sources):
             return
         data = _read(arrow)
         if data.num_rows != len(dataset) or not data.schema.equals(dataset.data.schema):
@@ -98,7 +99,9 @@ def remember(choice: hub.Choice, dataset: Any) -> None:
 def _is_eligible(choice: hub.Choice) -> bool:
     if choice.options.get("force_download") or "download_mode" in choice.kwargs:
         return False
-    return choice.is_remote or choice.is_builder or Path(choice.source).is_dir()
+    if choice.is_remote:
+        return not any("://" in s for s in _strings(choice.kwargs.get("data_files")))
+    return choice.is_builder or Path(choice.source).is_dir()
 
 
 def _cache() -> Path:
@@ -184,10 +187,12 @@ def _endpoint() -> str:
 def _is_current(choice: hub.Choice, commit: str) -> bool:
     """Whether the Hub's revision is still this commit; what `datasets` would find out with several requests."""
     revision = choice.kwargs.get("revision") or "main"
-    if revision == commit or choice.options.get("local_files_only") or not hub.reaches_hub():
+    if revision == commit:
         return True
+    if choice.options.get("local_files_only") or not hub.reaches_hub():
+        return _cached_commit(choice.source, revision) in (commit, None)
     from huggingface_hub import HfApi
-    from huggingface_hub.utils import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         info = HfApi().dataset_info(
@@ -196,3 +201,11 @@ def _is_current(choice: hub.Choice, commit: str) -> bool:
     except HfHubHTTPError:
         return False
     return bool(info.sha == commit)
+
+
+def _cached_commit(dataset: str, revision: str) -> str | None:
+    """The commit that the Hub's cache on this machine knows a branch by."""
+    from huggingface_hub import constants
+
+    reference = Path(constants.HF_HUB_CACHE, f"datasets--{dataset.replace('/', '--')}", "refs", revision)
+    return reference.read_text().strip() if reference.is_file() else None

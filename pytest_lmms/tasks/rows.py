@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -184,8 +185,9 @@ def open_rows(
     snapshots.fetch_media(choice)
     if spec.process_docs is None and (table := reopen.find(choice)) is not None:
         return TableRows(table)
+    began_ns = time.time_ns()
     dataset = hub.load(choice)
-    reopen.remember(choice, dataset)
+    reopen.remember(choice, dataset, began_ns=began_ns)
     return DatasetRows(_process(spec, dataset, where))
 
 

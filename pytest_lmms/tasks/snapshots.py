@@ -1,7 +1,7 @@
 """Media that come in archives beside a dataset's rows: `dataset_kwargs: {video: true, cache_dir: name}`.
 
-The dataset's repository is downloaded whole and its archives are unpacked into `cache_dir` below HF_HOME, where task code
-looks for them. A folder of that name is complete: it is unpacked under another name and renamed.
+The dataset's repository is downloaded whole and its archives are unpacked into `cache_dir` below HF_HOME, where task
+code looks for them. A folder of that name is complete: it is unpacked under another name and renamed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _unpacked_again: set[Path] = set()
 def fetch_media(choice: hub.Choice) -> None:
     """Bring a task's media to where its code expects them; nothing to do for tasks without `video: true`.
 
-    A folder that is there is left as it is (it may be the user's own), unless `force_unzip` asks for its archives again; then
-    files are replaced and none removed. `create_link` makes the folder a link to the snapshot where that has no archives.
+    A folder that is there is left as it is (it may be the user's own), unless `force_unzip` asks for its archives
+    again; then files are replaced and none removed. `create_link` makes the folder a link to the snapshot where that
+    has no archives.
 
     Raises:
         DatasetError: No `cache_dir`, the download fails, or an archive cannot be unpacked.
