@@ -8,7 +8,6 @@ import http.server
 import json
 import re
 import socket
-import struct
 import threading
 import urllib.parse
 from dataclasses import dataclass, field
@@ -146,7 +145,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return None
         self.wfile.write(data[start : start + cuts.pop(0)])
         self.wfile.flush()
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 2))
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
         return None

@@ -258,9 +258,7 @@ def _beside(files: Any, folder: Path) -> Any:
 
 
 def _explained(choice: Choice, error: Exception) -> DatasetError:
-    causes: list[BaseException] = [error]
-    while (nxt := causes[-1].__cause__ or causes[-1].__context__) is not None and nxt not in causes:
-        causes.append(nxt)
+    causes = _causes(error)
     first = causes[-1]
     reason = f"{type(error).__name__}: {_first_line(error)}"
     if first is not error:
@@ -277,6 +275,17 @@ def _explained(choice: Choice, error: Exception) -> DatasetError:
             remedy=_remedy(choice, causes, statuses),
         )
     )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, what it came of, and so on to the first; what was raised `from None` came of nothing."""
+    causes = [error]
+    while True:
+        last = causes[-1]
+        before = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        if before is None or before in causes:
+            return causes
+        causes.append(before)
 
 
 def _first_line(error: BaseException) -> str:
@@ -296,7 +305,7 @@ def _remedy(choice: Choice, causes: list[BaseException], statuses: list[int]) ->
         return "this dataset needs a loading script, which `datasets` 4 and later do not run; use a copy in Parquet"
     if 401 in statuses or 403 in statuses or "gated" in texts.lower():
         return f"ask for access at the dataset's page ({choice.source}), then set HF_TOKEN or run `hf auth login`"
-    if 404 in statuses:
+    if 404 in statuses or any(type(e).__name__ == "DatasetNotFoundError" for e in causes):
         return "correct dataset_path or revision in the YAML; without HF_TOKEN a private dataset looks missing"
     if statuses and max(statuses) >= 500:
         return "the Hub has a fault of its own: try again later; a download goes on where it stopped"
