@@ -62,6 +62,12 @@ class Choice:
         """Whether `source` names a format, and `data_files` or `data_dir` the files."""
         return self.source in _LOCAL_BUILDERS
 
+    @property
+    def shown(self) -> str:
+        """The source, for errors: of a format, with its files."""
+        files = self.kwargs.get("data_files") or self.kwargs.get("data_dir")
+        return f"{self.source}: {files}" if self.is_builder else self.source
+
     @classmethod
     def of(cls, spec: TaskSpec, path: Path, where: str, split: str | None) -> Choice:
         """What a task's YAML says; paths beside the YAML are found from any working directory.
@@ -130,20 +136,15 @@ def load(choice: Choice) -> Any:
     try:
         with _cache_only() if _is_offline(choice) else contextlib.nullcontext():
             dataset = _open(choice)
-    except DatasetError:
-        raise
     except Exception as e:
+        if _says_empty(e):
+            raise _empty(choice) from e
         raise _explained(choice, e) from e
     finally:
         if progress:
             datasets.utils.logging.enable_progress_bar()
     if not len(dataset):
-        raise DatasetError(
-            explain(
-                f"split {choice.split} of the dataset of task {choice.task} ({choice.source}) is empty",
-                where=choice.where,
-            )
-        )
+        raise _empty(choice)
     return dataset
 
 
@@ -257,6 +258,19 @@ def _beside(files: Any, folder: Path) -> Any:
 # --- errors -------------------------------------------------------------------------------------------------------
 
 
+def _empty(choice: Choice) -> DatasetError:
+    return DatasetError(
+        explain(
+            f"split {choice.split} of the dataset of task {choice.task} ({choice.shown}) is empty", where=choice.where
+        )
+    )
+
+
+def _says_empty(error: Exception) -> bool:
+    """How `datasets` fails on files without rows, and on a slice of a split that selects none."""
+    return isinstance(error, StopIteration) or "corresponds to no data" in str(error)
+
+
 def _explained(choice: Choice, error: Exception) -> DatasetError:
     causes = _causes(error)
     first = causes[-1]
@@ -270,7 +284,7 @@ def _explained(choice: Choice, error: Exception) -> DatasetError:
             reason += f" ({type(error).__name__}: {str(error)[:200]})"
     return DatasetError(
         explain(
-            f"the dataset of task {choice.task} ({choice.source}) cannot be opened: {reason}",
+            f"the dataset of task {choice.task} ({choice.shown}) cannot be opened: {reason}",
             where=choice.where,
             remedy=_remedy(choice, causes, statuses),
         )
@@ -313,4 +327,4 @@ def _remedy(choice: Choice, causes: list[BaseException], statuses: list[int]) ->
         return (
             "go online once, or set HF_HOME to a cache that has it, or try the task on its miniature: --lmms-data mini"
         )
-    return f"look at {choice.source} and at dataset_kwargs; or try the task on its miniature: --lmms-data mini"
+    return f"look at {choice.shown} and at dataset_kwargs; or try the task on its miniature: --lmms-data mini"
