@@ -8,8 +8,9 @@ from pytest_lmms.errors import DatasetError, LmmsError, TaskError, explain
 from pytest_lmms.records import Response
 from pytest_lmms.results.codec import encode
 from pytest_lmms.scoring.score import Scorer, score
+from pytest_lmms.tasks.miniature import miniature_path, read_miniature
 from pytest_lmms.tasks.render import Task
-from pytest_lmms.tasks.rows import Rows, check_column, miniature_path, read_miniature
+from pytest_lmms.tasks.rows import Rows, check_column
 
 _COLUMN_FIELDS = ("doc_to_text", "doc_to_target", "doc_to_visual")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lmms import catalog
-from pytest_lmms.tasks.rows import read_miniature
+from pytest_lmms.tasks.miniature import read_miniature
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_lmms.errors import DocumentError, TaskError
 from pytest_lmms.tasks.load import load_task
-from pytest_lmms.tasks.rows import ListRows
+from pytest_lmms.tasks.miniature import ListRows
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from pytest_lmms.errors import DatasetError
 from pytest_lmms.media.image import LazyImage
 from pytest_lmms.tasks.load import load_task
-from pytest_lmms.tasks.rows import CHUNK, DatasetRows, digest_row, read_miniature, select
+from pytest_lmms.tasks.miniature import read_miniature
+from pytest_lmms.tasks.rows import CHUNK, DatasetRows, check_column, digest_row, select
 
 ROWS = [{"n": i, "text": f"row {i}"} for i in range(5)]
 
@@ -91,6 +92,57 @@ def test_process_docs_filters_and_adds_columns(tmp_path, open_rows):
 def test_a_missing_folder_of_a_saved_dataset_is_an_error_about_it(open_rows):
     with pytest.raises(DatasetError, match="saved"):
         open_rows("dataset_path: ./saved\ntest_split: test\ndataset_kwargs: {load_from_disk: true}\n")
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("test_split: train", "test_split: tset"), ["tset", "train", "correct the split"]),
+        (("rows.jsonl", "gone.jsonl"), ["gone.jsonl"]),
+        (("rows.jsonl", "bad.jsonl"), ["bad.jsonl"]),
+        (("rows.jsonl", "empty.jsonl"), ["empty"]),
+        (("rows.jsonl}", "rows.jsonl}\nprocess_docs: !function utils.p"), ["process_docs", "no such", "utils.py:1"]),
+    ],
+)
+def test_what_cannot_be_opened_says_where_and_what(tmp_path, open_rows, change, words):
+    text = write_source(tmp_path, "json").replace(*change)
+    (tmp_path / "bad.jsonl").write_text('{"n": 1}\n{"n": \n')
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(DatasetError) as error:
+        open_rows(text, code="def p(data): raise KeyError('no such')\n")
+    assert all(word in str(error.value) for word in ["toy", *words]), error.value
+
+
+def test_a_split_that_selects_nothing_is_an_error(tmp_path, open_rows):
+    with pytest.raises(DatasetError, match="is empty"):
+        open_rows(write_source(tmp_path, "json").replace("test_split: train", "test_split: 'train[:0]'"))
+
+
+def test_a_missing_split_of_a_saved_dataset_names_those_that_exist(tmp_path, open_rows):
+    text = write_source(tmp_path, "saved splits").replace("test_split: test", "test_split: tset")
+    with pytest.raises(DatasetError, match="tset") as error:
+        open_rows(text)
+    assert "['test', 'train']" in str(error.value)
+    assert "correct the split" in str(error.value)
+
+
+def test_a_missing_column_is_named_with_its_neighbours(tmp_path, open_rows):
+    rows = open_rows(write_source(tmp_path, "json"))
+    spec = load_task(tmp_path / "toy.yaml").spec
+    check_column(spec, rows, "text", "toy.yaml:1")
+    with pytest.raises(DatasetError, match="no column 'txt'") as error:
+        check_column(spec, rows, "txt", "toy.yaml:1")
+    assert "did you mean: text?" in str(error.value)
+
+
+def test_a_streamed_dataset_is_downloaded_with_a_notice(tmp_path, open_rows):
+    text = write_source(tmp_path, "json").replace("rows.jsonl}", "rows.jsonl, streaming: true, data_dir: null}")
+    with pytest.warns(UserWarning, match="streaming"):
+        rows = open_rows(text)
+    assert len(rows) == 5
 
 
 def test_rows_behind_the_first_chunk_are_right(tmp_path):

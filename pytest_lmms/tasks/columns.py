@@ -1,0 +1,71 @@
+"""What a stored value becomes in a document: images and sounds stay closed until somebody looks at them.
+
+Reads the features of a dataset in their JSON form (`Features.to_dict()`), so that it needs no `datasets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_lmms.media.image import LazyImage
+
+
+def copied(value: Any) -> Any:
+    """A copy whose lists and mappings task code may change."""
+    if isinstance(value, list):
+        return [copied(v) for v in value]
+    return {k: copied(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def wrapper(feature: Any) -> Callable[[Any], Any] | None:
+    """What turns a stored value of a feature into what task code sees; None where nothing changes.
+
+    Args:
+        feature: One entry of `Features.to_dict()`: `{"_type": "Image"}`, `{"_type": "List", "feature": ...}`, a mapping
+            of names to features, or a list of one.
+    """
+    if isinstance(feature, list):
+        return _each(wrapper(feature[0])) if feature else None
+    if not isinstance(feature, Mapping):
+        return None
+    kind = feature.get("_type")
+    if not isinstance(kind, str):
+        inner = {k: w for k, f in feature.items() if (w := wrapper(f))}
+        return (lambda v: v and {k: inner[k](x) if k in inner else x for k, x in v.items()}) if inner else None
+    if kind == "Image":
+        return _image
+    if kind == "Audio":
+        return lambda v: None if v is None else LazyAudio(v.get("bytes"), v.get("path"))
+    if kind == "Video":
+        return lambda v: v and (v.get("path") or v)
+    return _each(wrapper(feature["feature"])) if "feature" in feature else None
+
+
+def _each(wrap: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    return None if wrap is None else lambda v: v if v is None else [wrap(x) for x in v]
+
+
+def _image(value: Any) -> Any:
+    if value is None:
+        return None
+    if value.get("bytes") is not None:
+        return LazyImage.from_bytes(value["bytes"])
+    return LazyImage.from_path(value["path"])
+
+
+class LazyAudio(dict[str, Any]):
+    """``{"array", "sampling_rate", "path"}`` of a sound, decoded when first asked for."""
+
+    def __init__(self, data: bytes | None, path: str | None) -> None:
+        super().__init__(path=path)
+        self._data = data
+
+    def __missing__(self, key: str) -> Any:
+        if key not in ("array", "sampling_rate"):
+            raise KeyError(key)
+        from pytest_lmms.media.audio import read_audio
+
+        samples, rate = read_audio(self._data if self._data is not None else str(self["path"]))
+        self.update(array=samples, sampling_rate=rate)
+        return self[key]
