@@ -243,7 +243,11 @@ class TaskFile(pytest.Module):
         self.task = task.bind(
             model_names=model_names(settings.model), generation_overrides=settings.gen_kwargs, seed=settings.seed
         )
-        self.scorer = build_scorer(self.task, reasoning_tags=settings.reasoning_tags)
+        self.scorer = build_scorer(
+            self.task,
+            reasoning_tags=settings.reasoning_tags,
+            full_docs=lambda: [self.rows.document(i) for i in range(len(self.rows))],
+        )
         self.rows = self.task.open_rows(settings.data)
         chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
         if chosen:

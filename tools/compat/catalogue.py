@@ -10,12 +10,14 @@ forked children: a task whose import ends the process or hangs costs itself alon
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import io
 import json
 import multiprocessing
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -35,16 +37,21 @@ NUM_EXAMPLES = 3
 
 
 class _Plain(yaml.CSafeLoader):
-    """YAML as data; `!function x` becomes ``Function("x")``."""
+    """YAML as data; `!function x` becomes a `Function`."""
 
 
-class Function(str):
-    """A dotted name after `!function`."""
-
-    __slots__ = ()
+    lmms_path: Path
 
 
-_Plain.add_constructor("!function", lambda loader, node: Function(str(node.value).strip()))
+@dataclass(frozen=True)
+class Function:
+    """A dotted name after `!function`, and the YAML that says it: its module is looked for beside that."""
+
+    dotted: str
+    path: Path
+
+
+_Plain.add_constructor("!function", lambda loader, node: Function(str(node.value).strip(), loader.lmms_path))
 
 
 @dataclass
@@ -72,7 +79,12 @@ class Found:
 
 def merged(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A YAML with its includes below it, as plain data; a missing include is left out, as lmms-eval does."""
-    values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506  (a safe loader)
+    loader = _Plain(path.read_text(encoding="utf-8"))
+    loader.lmms_path = path
+    try:
+        values = loader.get_single_data()
+    finally:
+        loader.dispose()
     if not isinstance(values, dict):
         return {}
     includes = values.pop("include", None) or []
@@ -96,10 +108,10 @@ def kind_of(values: Mapping[str, Any]) -> str:
     return "template" if any(key.startswith(("doc_to", "dataset")) or key == "metric_list" for key in values) else "other"
 
 
-def functions_in(value: Any) -> Iterator[str]:
+def functions_in(value: Any) -> Iterator[Function]:
     """Every `!function` in a YAML's values."""
     if isinstance(value, Function):
-        yield str(value)
+        yield value
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from functions_in(each)
@@ -139,14 +151,14 @@ def examine(path: Path) -> Found:
     if found.kind in ("template", "other"):
         return found
     if found.kind != "class":
-        for dotted in sorted(set(functions_in(values))):
+        for function in set(functions_in(values)):
             try:
-                FunctionRef(dotted, path, 1).resolve()
-                found.imports[dotted] = ""
+                FunctionRef(function.dotted, function.path, 1).resolve()
+                found.imports[function.dotted] = ""
             except SystemExit as e:
-                found.imports[dotted] = f"SystemExit: {e}"
+                found.imports[function.dotted] = f"SystemExit: {e}"
             except LmmsError as e:
-                found.imports[dotted] = str(e)
+                found.imports[function.dotted] = str(e)
     try:
         if found.kind == "group":
             file = read_merged(path)
@@ -179,7 +191,7 @@ def _child(paths: Sequence[Path], out: str) -> None:
             file.flush()
 
 
-def examine_all(root: Path, *, progress: Iterable[int] = ()) -> list[Found]:
+def examine_all(root: Path) -> list[Found]:
     """Examine every YAML below a folder, one forked child for each folder."""
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".yaml", ".yml")):
@@ -208,6 +220,8 @@ def examine_all(root: Path, *, progress: Iterable[int] = ()) -> list[Found]:
 def preload() -> None:
     """Import once, before forking, what most tasks import."""
     os.environ.update({k: os.environ.get(k) or v for k, v in PLACEHOLDERS.items()})
+    os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="compat-")
+    atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
     with silenced():
         for name in ("numpy", "PIL.Image", "torch", "transformers", "datasets", "openai", "sklearn", "nltk", "pandas",
                      "lmms_eval.api.task", "lmms_eval.filters.extraction", "lmms_eval.tasks",
