@@ -39,7 +39,6 @@ NUM_EXAMPLES = 3
 class _Plain(yaml.CSafeLoader):
     """YAML as data; `!function x` becomes a `Function`."""
 
-
     lmms_path: Path
 
 
@@ -105,7 +104,9 @@ def kind_of(values: Mapping[str, Any]) -> str:
         return "group"
     if isinstance(task, str):
         return "task"
-    return "template" if any(key.startswith(("doc_to", "dataset")) or key == "metric_list" for key in values) else "other"
+    return (
+        "template" if any(key.startswith(("doc_to", "dataset")) or key == "metric_list" for key in values) else "other"
+    )
 
 
 def functions_in(value: Any) -> Iterator[Function]:
@@ -211,7 +212,9 @@ def examine_all(root: Path) -> list[Found]:
             lines = Path(out).read_text(encoding="utf-8").splitlines() if Path(out).exists() else []
             results += [Found(**json.loads(line)) for line in lines]
             for path in paths[len(lines) :]:
-                results.append(Found(str(path), kind_of(merged(path)), refused=f"the import of {top.name} ended or hung"))
+                results.append(
+                    Found(str(path), kind_of(merged(path)), refused=f"the import of {top.name} ended or hung")
+                )
             if sys.stderr.isatty():
                 print(f"\r{number + 1}/{len(by_folder)} folders", end="", file=sys.stderr)
     return results
@@ -256,7 +259,10 @@ def table(results: Sequence[Found], root: Path) -> str:
     ]
     names = {e for f in tasks for e in f.imports}
     per_file = Counter(bool(why) for f in tasks for why in f.imports.values())
-    lines += ["", f"`!function` entries: {per_file[False]} import, {per_file[True]} do not ({len(names)} different names)."]
+    lines += [
+        "",
+        f"`!function` entries: {per_file[False]} import, {per_file[True]} do not ({len(names)} different names).",
+    ]
     for title, reasons in (
         ("Refused by the loader", _grouped((f, f.refused) for f in results)),
         ("Loaded, without a scorer", _grouped((f, f.scorer_refused) for f in able)),

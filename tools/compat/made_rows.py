@@ -8,6 +8,7 @@ whatever runs the task's functions on rows.
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 import time
@@ -20,7 +21,8 @@ import PIL.Image
 
 NUM_ROWS = 5
 ALTERNATIVES = ("text", "letter", "texts", "integer", "image", "images", "number_text", "python_texts", "json_mapping",
-                "boolean", "float", "floats", "turns", "audio", "letters", "integers", "mapping", "nothing")  # fmt: skip
+                "boolean", "float", "floats", "turns", "audio", "letters", "integers", "mapping", "text_and_label",
+                "nothing")  # fmt: skip
 _WORDS = ("red kite", "blue cup", "seven", "a small dog", "left of the box", "Paris", "42", "the second one")
 _HINTS: tuple[tuple[str, str], ...] = (
     (r"^(images|image_list|imgs|frames|decoded_images)$", "images"),
@@ -50,6 +52,8 @@ def make_value(kind: str, name: str, rng: random.Random) -> Any:
     options = rng.sample(_WORDS, 4)
     if kind.startswith("="):
         return kind[1:]
+    if kind.startswith("json:"):
+        return json.loads(kind.removeprefix("json:"))
     makers: Mapping[str, Callable[[], Any]] = {
         "text": lambda: f"{word} {name}",
         "letter": lambda: rng.choice("ABCD"),
@@ -58,6 +62,7 @@ def make_value(kind: str, name: str, rng: random.Random) -> Any:
         "python_texts": lambda: repr(options),
         "json_mapping": lambda: '{"A": "red", "B": "blue"}',
         "mapping": lambda: {"A": options[0], "B": options[1], "text": word},
+        "text_and_label": lambda: {"text": options, "label": list("ABCD")},
         "integer": lambda: rng.randrange(4),
         "integers": lambda: [rng.randrange(4) for _ in range(4)],
         "number_text": lambda: str(rng.randrange(1, 90)),
@@ -107,6 +112,10 @@ def missing_column(error: BaseException) -> str | None:
     return match and (match[1] or match[2])
 
 
+_LOOK_UPS = (KeyError, ValueError, IndexError, UnboundLocalError, SystemExit, AssertionError)
+"""What a value that a task does not know ends in."""
+
+
 class Unsuitable(Exception):
     """No made-up rows let a task's functions run; the text says what they raised."""
 
@@ -115,6 +124,7 @@ def infer_kinds(
     names: Sequence[str],
     attempt: Callable[[Mapping[str, str]], None],
     *,
+    recipe: Mapping[str, str] | None = None,
     literals: Sequence[str] = (),
     budget_seconds: float = 40.0,
 ) -> dict[str, str]:
@@ -123,13 +133,14 @@ def infer_kinds(
     Args:
         names: Columns known to be read.
         attempt: Runs the task's functions on rows of these kinds.
+        recipe: Kinds that are known; ``=text`` and ``json:value`` stand for themselves.
         literals: Texts in the task's own tables, tried where one of its look-ups fails.
         budget_seconds: When to give up.
 
     Raises:
         Unsuitable: Nothing helped.
     """
-    kinds = {name: first_guess(name) for name in names}
+    kinds = {name: first_guess(name) for name in names} | dict(recipe or {})
     end = time.monotonic() + budget_seconds
     seen: set[tuple[str, int, str]] = set()
     error = _tried(attempt, kinds)
@@ -140,7 +151,7 @@ def infer_kinds(
             kinds[missing] = first_guess(missing)
             error = _tried(attempt, kinds)
             continue
-        better = _changed(kinds, error, attempt, seen, literals if isinstance(error, (KeyError, ValueError)) else (), end)
+        better = _changed(kinds, error, attempt, seen, literals if isinstance(error, _LOOK_UPS) else (), end)
         if better is None:
             break
         kinds, error = better
@@ -159,11 +170,11 @@ def _changed(
     end: float,
 ) -> tuple[dict[str, str], BaseException | None] | None:
     """Change one column's kind so that the error goes, or becomes one not met before."""
-    fallback = None
+    fallback = novel = None
     for name in _suspects(kinds, error):
         for kind in (*ALTERNATIVES, *(f"={text}" for text in literals)):
             if time.monotonic() > end:
-                return fallback
+                return fallback or novel
             if kind == kinds[name]:
                 continue
             changed = {**kinds, name: kind}
@@ -172,9 +183,11 @@ def _changed(
                 return changed, None
             if fallback is None and _place(now) not in seen and _depth(now) > _depth(error):
                 fallback = changed, now
+            if novel is None and _place(now) not in seen and getattr(now, "stage", 0) >= getattr(error, "stage", 0):
+                novel = changed, now
         if fallback is not None:
             return fallback
-    return fallback
+    return novel
 
 
 def _suspects(kinds: Mapping[str, str], error: BaseException) -> list[str]:
@@ -225,17 +238,19 @@ def table_keys(modules: Iterable[Any]) -> list[str]:
                 for key in value:
                     if isinstance(key, str):
                         keys[key] = None
-            elif isinstance(value, (list, tuple, set)) and 0 < len(value) < 50 and all(isinstance(v, str) for v in value):
+            elif (
+                isinstance(value, (list, tuple, set)) and 0 < len(value) < 50 and all(isinstance(v, str) for v in value)
+            ):
                 keys |= dict.fromkeys(sorted(value) if isinstance(value, set) else value)
     return list(keys)[:40]
 
 
 def compared_texts(source: str) -> list[str]:
-    """Texts that source code compares something with: ``doc["kind"] == "yes_no"``."""
+    """Texts that source code compares something with, or gives by keyword: ``doc["kind"] == "yes_no"``."""
     found: dict[str, None] = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Compare):
-            for each in node.comparators:
+        if isinstance(node, (ast.Compare, ast.keyword)):
+            for each in node.comparators if isinstance(node, ast.Compare) else [node.value]:
                 for leaf in ast.walk(each):
                     if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and 0 < len(leaf.value) < 40:
                         found[leaf.value] = None
