@@ -86,10 +86,10 @@ def _image(rng: random.Random) -> PIL.Image.Image:
 
 def make_rows(kinds: Mapping[str, str], seed: str, count: int = NUM_ROWS) -> list[dict[str, Any]]:
     """Rows with the columns of `kinds`; the same for the same seed."""
-    rows = []
-    for number in range(count):
-        rows.append({n: make_value(k, n, random.Random(f"{seed}/{number}/{n}")) for n, k in kinds.items()})  # noqa: S311
-    return rows
+    return [
+        {n: make_value(k, n, random.Random(f"{seed}/{number}/{n}")) for n, k in kinds.items()}
+        for number in range(count)
+    ]
 
 
 def columns_in(sources: Iterable[str]) -> list[str]:
