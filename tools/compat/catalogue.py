@@ -140,8 +140,8 @@ def examine(path: Path) -> Found:
     from pytest_lmms.errors import LmmsError
     from pytest_lmms.scoring.build import build_scorer
     from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
+    from pytest_lmms.tasks import load
     from pytest_lmms.tasks.groups import build_group
-    from pytest_lmms.tasks.load import FunctionRef, load_task, read_merged
 
     values = merged(path)
     found = Found(str(path), kind_of(values), str(values.get("task") or values.get("group") or ""))
@@ -154,7 +154,7 @@ def examine(path: Path) -> Found:
     if found.kind != "class":
         for function in set(functions_in(values)):
             try:
-                FunctionRef(function.dotted, function.path, 1).resolve()
+                load.FunctionRef(function.dotted, function.path, 1).resolve()
                 found.imports[function.dotted] = ""
             except SystemExit as e:
                 found.imports[function.dotted] = f"SystemExit: {e}"
@@ -162,10 +162,10 @@ def examine(path: Path) -> Found:
                 found.imports[function.dotted] = str(e)
     try:
         if found.kind == "group":
-            file = read_merged(path)
+            file = load.read_merged(path)
             build_group(file.values, path, file.where)
         else:
-            task = load_task(path)
+            task = load.load_task(path)
             if found.importable and found.kind == "task":
                 try:
                     build_scorer(task, reasoning_tags=DEFAULT_TAGS)

@@ -9,11 +9,13 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forms import attempted, canonical, first_difference
-from report import Report
 from theirs import MODEL
+
+if TYPE_CHECKING:
+    from report import Report
 
 TAGS = [["<think>", "</think>"], ["<analysis>", "</analysis>"]]
 RESPONSES = (
@@ -25,6 +27,20 @@ RESPONSES = (
     "3.5",
     "[0.1, 0.2, 0.7, 0.9]",
 )
+
+
+def their_scores(theirs: Any, ensemble: Any, instance: Any, doc: Any) -> Any:
+    """One document through one chain of filters, without thoughts, to its metrics, as lmms-eval's evaluator does."""
+    from lmms_eval.api.reasoning import strip_reasoning_tags
+
+    ensemble.apply([instance], [doc])
+    answer = instance.filtered_resps[ensemble.name]
+    tags = TAGS if theirs.config.reasoning_tags is None else theirs.config.reasoning_tags
+    if isinstance(tags, list) and isinstance(answer, str):
+        answer = strip_reasoning_tags(answer, tags)
+    elif isinstance(tags, list) and isinstance(answer, list):
+        answer = [strip_reasoning_tags(a, tags) if isinstance(a, str) else a for a in answer]
+    return theirs.process_results(doc, [answer])
 
 
 def compare_scores(report: Report, scorer: Any, ours: Any, documents: Any, theirs: Any, scratch: Path) -> None:
@@ -57,26 +73,17 @@ def compare_scores(report: Report, scorer: Any, ours: Any, documents: Any, their
                 about = {"task": "t", "doc_id": index, "repeats": repeats}
                 instance = Instance("generate_until", ("",), 0, metadata=about, resps=list(said))
 
-                def run(ensemble: Any = ensemble, instance: Any = instance, index: int = index) -> Any:
-                    doc = docs[index]
-                    ensemble.apply([instance], [doc])
-                    answer = instance.filtered_resps[ensemble.name]
-                    tags = TAGS if theirs.config.reasoning_tags is None else theirs.config.reasoning_tags
-                    if isinstance(tags, list):
-                        answer = (strip_reasoning_tags(answer, tags) if isinstance(answer, str) else
-                                  [strip_reasoning_tags(a, tags) if isinstance(a, str) else a for a in answer]
-                                  if isinstance(answer, list) else answer)  # fmt: skip
-                    return theirs.process_results(doc, [answer])
-
-                want, their_error = attempted(run)
-                report.num_compared_scores += 1
+                want, their_error = attempted(their_scores, theirs, ensemble, instance, docs[index])
                 if their_error or our_error:
                     if bool(their_error) != bool(our_error):
                         _failed_alone(report, our_error, their_error, text)
                     continue
                 got = outcome.scores[ensemble.name]
+                report.num_compared_scores += 1
                 if canonical(got) != canonical(want):
-                    _scores_differ(report, got, want, text, has_filters=ours.spec.filter_list is not None)
+                    instance.resps = [strip_reasoning_tags(one, TAGS) if isinstance(one, str) else one for one in said]
+                    early, _ = attempted(their_scores, theirs, ensemble, instance, docs[index])
+                    _scores_differ(report, got, want, early, text)
                 if number == index % (len(RESPONSES) + 1):
                     by_metric = collected.setdefault(ensemble.name, {})
                     for name in want.keys() & got.keys():
@@ -94,8 +101,9 @@ def _failed_alone(report: Report, our_error: str | None, their_error: str | None
         report.bug(f"only ours fails on {text!r}: {our_error}")
 
 
-def _scores_differ(report: Report, got: Any, want: Any, text: str, *, has_filters: bool) -> None:
-    if has_filters and "<think>" in text:
+def _scores_differ(report: Report, got: Any, want: Any, early: Any, text: str) -> None:
+    """Judge a different score; `early` is theirs with thoughts taken out before its filters."""
+    if canonical(got) == canonical(early):
         report.known("thoughts are taken out before filters look, not after")
         return
     report.scores_differ = True
@@ -146,11 +154,11 @@ def compare_choices(report: Report, scorer: Any, ours: Any, documents: Any, thei
         outcome, our_error = attempted(score, scorer, documents.document(index), responses)
         results = losses if ours.spec.output_type == "multiple_choice" or len(losses) > 1 else losses[0]
         want, their_error = attempted(theirs.process_results, theirs.task_docs[index], list(results))
-        report.num_compared_scores += 1
         if their_error or our_error:
             if bool(their_error) != bool(our_error):
                 _failed_alone(report, our_error, their_error, "log-probabilities")
             continue
+        report.num_compared_scores += 1
         got = next(iter(outcome.scores.values()))
         if ours.spec.output_type == "loglikelihood" and scorer.process_results is None and "perplexity" in want:
             want["perplexity"] = -want["perplexity"]

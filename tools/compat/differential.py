@@ -147,16 +147,20 @@ def table(compared: Sequence[Mapping[str, Any]], passed: Sequence[Mapping[str, A
     num_equal = sum(r["messages"] == "equal" and r["scores"] == "equal" for r in compared)
     bugs = [r for r in compared if r["bugs"]]
     num_known = sum(bool(r["differences"]) for r in compared)
-    lines = [
+    summary = (
         f"Seed {seed}: {len(compared)} tasks compared, {num_equal} equal in messages and scores ({num_known} of all "
-        f"with a known difference), {len(bugs)} with unexplained differences.",
+        f"with a known difference), {len(bugs)} with unexplained differences."
+    )
+    lines = [
+        summary,
         "",
-        "| task | stratum | documents | messages | scores | differences |",
-        "| --- | --- | ---: | --- | --- | --- |",
+        "| task | stratum | documents | messages | scores | scores compared | differences |",
+        "| --- | --- | ---: | --- | --- | ---: | --- |",
     ]
     for r in compared:
         notes = "; ".join([*r["differences"], *(f"**{b}**" for b in r["bugs"])]).replace("|", "/").replace("\n", " ")
-        lines.append(f"| {r['path']} | {r['stratum']} | {r['documents']} | {r['messages']} | {r['scores']} | {notes} |")
+        cells = (r["path"], r["stratum"], r["documents"], r["messages"], r["scores"], r["num_scores"], notes)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     reasons = Counter(catalogue.reason_of(str(r["skipped"]))[:110].replace("|", "/") for r in passed)
     lines += ["", f"Passed over, as they cannot run on made-up rows: {len(passed)}.", ""]
     if reasons:

@@ -34,7 +34,7 @@ def our_part(part: Any) -> list[str]:
     if isinstance(part, str):
         return ["text", part]
     if part.path is not None or part.url is not None:
-        return [part.kind, f"path {part.path or part.url}"]
+        return [part.kind, f"path {part.url if part.path is None else part.path}"]
     if part.kind == "image":
         from pytest_lmms.media.image import open_image
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from forms import fingerprint, seeded, their_messages
 from made_rows import columns_in, compared_texts, infer_kinds, make_rows, table_keys
+from sandbox import make_file
 
 MODEL = "qwen2_5_vl"
 
@@ -37,7 +39,9 @@ RECIPES: Mapping[str, Mapping[str, str]] = {
         "min_cash": "json:50.0",
         "max_days": "json:5",
     },
-    "ovo_": {
+    "arc_": {"choices": "text_and_label", "answerKey": "letter"},
+    "ovo_forward": {
+        "id": "=0",
         "task": "=REC",
         "activity": "=jump",
         "test_info": 'json:[{"realtime": 2, "count": 1, "step": "mix", "type": 0}]',
@@ -148,6 +152,7 @@ def prepare(config: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
     for source in sources:
         with contextlib.suppress(SyntaxError, ValueError):
             literals += compared_texts(source)
+    literals = sorted(dict.fromkeys(literals), key=lambda text: text.lower() not in str(config["task"]).lower())[:60]
     label = f"{seed}/{config['task']}"
 
     def attempt(kinds: Mapping[str, str]) -> None:
@@ -173,5 +178,5 @@ def prepare(config: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
             raise
 
     recipe = next((r for name, r in RECIPES.items() if str(config["task"]).startswith(name)), None)
-    kinds = infer_kinds(names, attempt, recipe=recipe, literals=list(dict.fromkeys(literals))[:60])
+    kinds = infer_kinds(names, attempt, recipe=recipe, literals=literals)
     return make_rows(kinds, label)
