@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import os
 import sys
@@ -61,6 +62,8 @@ def their_config(path: Path) -> dict[str, Any]:
     config = dict(load_yaml_config(str(path), mode="full"))
     for key in ("dataset_name", "dataset_kwargs"):
         config.pop(key, None)
+    if callable(config.get("process_docs")):
+        config["process_docs"] = functools.partial(seeded, config["process_docs"])
     return config
 
 
