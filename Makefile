@@ -21,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,21 @@ format: setup-dev  ## Format the code and apply safe fixes
 
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
+
+COMPAT_VENV := .compat-venv
+
+compat-venv: $(COMPAT_VENV)/.installed  ## Make .compat-venv: lmms-eval 0.7.3 beside what its tasks import
+
+$(COMPAT_VENV)/.installed: tools/compat/requirements.txt tools/bench/lmms_eval_requirements.txt
+	$(PYTHON) -m venv $(COMPAT_VENV)
+	$(COMPAT_VENV)/bin/python -m pip install -q torch==2.13.0
+	$(COMPAT_VENV)/bin/python -m pip install -q --no-deps lmms-eval==0.7.3
+	$(COMPAT_VENV)/bin/python -m pip install -q -r tools/compat/requirements.txt
+	@touch $@
+
+compat: compat-venv  ## Load every task of lmms-eval, and compare 40 of them with its own code (SEED=0)
+	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/catalogue.py
+	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/differential.py --seed $(or $(SEED),0)
 
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist

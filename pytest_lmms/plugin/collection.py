@@ -287,7 +287,11 @@ class TaskFile(pytest.Module):
             return
         self._refuse_second(task)
         self.task = bound(task, settings).with_examples(settings.data)
-        self.scorer = build_scorer(self.task, reasoning_tags=settings.reasoning_tags)
+        self.scorer = build_scorer(
+            self.task,
+            reasoning_tags=settings.reasoning_tags,
+            full_docs=lambda: [self.rows.document(i) for i in range(len(self.rows))],
+        )
         self.rows = self.task.open_rows(settings.data)
         chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
         if chosen:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import TaskError, UsageError, did_you_mean, explain
 from pytest_lmms.scoring.choices_loglikelihood import LOGPROB_METRICS
-from pytest_lmms.scoring.filters import build_ensembles
+from pytest_lmms.scoring.filters import StripThinking, build_ensembles
 from pytest_lmms.scoring.metrics import (
     DEFAULT_METRICS,
     METRICS,
@@ -19,6 +21,7 @@ from pytest_lmms.scoring.metrics import (
 )
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
 from pytest_lmms.scoring.score import Scorer
+from pytest_lmms.tasks.fields import takes
 from pytest_lmms.tasks.render import LOGPROB_TYPES, Task
 
 _ENTRY_KEYS = frozenset({"metric", "aggregation", "higher_is_better"})
@@ -81,12 +84,16 @@ def _function_name(function: Any) -> str:
     return getattr(function, "dotted", getattr(function, "__name__", type(function).__name__)).rpartition(".")[2]
 
 
-def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
+def build_scorer(
+    task: Task, *, reasoning_tags: Tags, full_docs: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+) -> Scorer:
     """Build what scores a task's documents.
 
     Args:
         task: The task.
         reasoning_tags: What the user chose; the task's own `reasoning_tags` win.
+        full_docs: Gives all documents of the task, for one that says ``full_docs: true``; called when the first
+            document is scored.
 
     Raises:
         TaskError: An unknown filter, metric or aggregation, or tags of the wrong form.
@@ -98,6 +105,8 @@ def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
         except UsageError as e:
             raise TaskError(str(e)) from e
     ensembles = build_ensembles(_resolved(spec.filter_list), where=task.where("filter_list"))
+    if spec.auto_strip_thinking and spec.reasoning_tags is None:
+        ensembles = tuple(e._replace(filters=(StripThinking(), *e.filters)) for e in ensembles)
     entries = metric_entries(task)
     asks_logprobs = spec.output_type in LOGPROB_TYPES
     logprob_metrics: tuple[str, ...] = ()
@@ -118,12 +127,25 @@ def build_scorer(task: Task, *, reasoning_tags: Tags) -> Scorer:
         output_type=spec.output_type,
         ensembles=ensembles,
         reasoning_tags=reasoning_tags,
-        process_results=_resolved(spec.process_results),
+        process_results=_with_full_docs(_resolved(spec.process_results), full_docs if spec.full_docs else None),
         metrics=uses,
         doc_to_target=task.gold if asks_logprobs else task.target if spec.doc_to_target is not None else None,
         doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
         logprob_metrics=logprob_metrics,
     )
+
+
+def _with_full_docs(function: Any, full_docs: Callable[[], Sequence[Mapping[str, Any]]] | None) -> Any:
+    """Bind all documents to a `process_results` that takes them; they are read once, when first needed."""
+    if function is None or full_docs is None or not takes(function, "full_docs"):
+        return function
+    all_of_them = functools.lru_cache(maxsize=1)(full_docs)
+
+    @functools.wraps(function)
+    def process_results(document: Mapping[str, Any], answers: list[Any]) -> Any:
+        return function(document, answers, full_docs=all_of_them())
+
+    return process_results
 
 
 def _check_logprob_metrics(task: Task, names: tuple[str, ...]) -> None:
@@ -174,7 +196,7 @@ def aggregate(entry: MetricEntry, items: list[Any], args: Any = None) -> Any:
         return None
     function = _resolved(entry.aggregation)
     try:
-        return function(items, args) if _takes_args(function) else function(items)
+        return _aggregated(function, items, args)
     except Exception as e:
         raise TaskError(
             explain(
@@ -184,12 +206,15 @@ def aggregate(entry: MetricEntry, items: list[Any], args: Any = None) -> Any:
         ) from e
 
 
-def _takes_args(function: Callable[..., Any]) -> bool:
-    import inspect
-
+def _aggregated(function: Callable[..., Any], items: list[Any], args: Any) -> Any:
+    """Call it with `args` where it has a parameter of that name, or a second one without default."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) >= 2 and (positional[1].default is positional[1].empty or positional[1].name == "args")
+        return function(items)
+    if "args" in parameters and parameters["args"].kind is not inspect.Parameter.VAR_POSITIONAL:
+        return function(items, args=args)
+    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) >= 2 and positional[1].default is inspect.Parameter.empty:
+        return function(items, args)
+    return function(items)

@@ -384,8 +384,10 @@ def build_filter(function: str | Callable[..., Any], kwargs: Mapping[str, Any], 
     _check_arguments(make, name, kwargs, where)
     try:
         made: Any = make(**kwargs)
-    except (TypeError, ValueError, re.error) as error:
-        raise TaskError(explain(f"filter {name} cannot be made: {error}", where=where)) from error
+    except Exception as error:
+        raise TaskError(
+            explain(f"filter {name} cannot be made: {type(error).__name__}: {error}", where=where)
+        ) from error
     if hasattr(made, "apply"):
         return UpstreamFilter(made)
     if callable(made):

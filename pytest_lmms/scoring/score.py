@@ -80,7 +80,7 @@ def score(
         responses: One per repeat, raw; for log-probabilities one per request.
         doc_id: The document's number, for errors.
         spoken: For documents of several rounds, what to score instead of each response's text:
-            the tuple of all outputs, or an agent's final payload.
+            all outputs, which `process_results` gets as one list, or an agent's final payload.
 
     Raises:
         DocumentError: A function of the task failed, or returned something that is no mapping.
@@ -91,7 +91,7 @@ def score(
     is_filtered = any(r.finish_reason == "filtered" for r in responses)
     said: list[Any] = []
     if spoken is not None:
-        said = list(spoken)
+        said = [list(one) if isinstance(one, tuple) else one for one in spoken]
     else:
         for response in responses:
             text = "" if response.finish_reason == "filtered" else response.text
@@ -177,12 +177,13 @@ def _answers(
     except Exception as error:
         what = f"filter {ensemble.name!r}"
         raise DocumentError(_complaint(scorer, what, error, document, doc_id)) from error
-    if answers and isinstance(answers[0], list):
+    keeps_rounds = scorer.output_type in ROUND_TYPES and scorer.process_results is not None
+    if answers and isinstance(answers[0], list) and not keeps_rounds:
         answers = answers[0]
     fell_back = any(isinstance(answer, Fallback) for answer in answers)
     # The mark has served; what leaves this room is plain text, that any serialiser takes.
     answers = [str(a) if isinstance(a, Fallback) else a for a in answers]
-    if scorer.output_type not in ROUND_TYPES or scorer.process_results is None:
+    if not keeps_rounds:
         answers = [a.strip() if isinstance(a, str) else a for a in answers]
     return answers, fell_back
 

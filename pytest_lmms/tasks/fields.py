@@ -16,24 +16,24 @@ from pytest_lmms.errors import TaskError, explain
 Doc = Mapping[str, Any]
 
 
-def for_model(
-    section: Mapping[str, Any] | None, names: Sequence[str], *, overlay: bool = False
-) -> Mapping[str, Any] | None:
+def for_model(section: Mapping[str, Any] | None, names: Sequence[str], *, overlay: bool = False) -> Any:
     """Choose from a mapping by model name.
 
-    A section named like the model (or one of its aliases) stands alone. Else `default` does; with `overlay`, the
-    entries of `default` (or of the older `dataset`) are laid over the whole mapping, and without either the mapping is
-    used as it is.
+    A section, a mapping or any other value, named like the model (or one of its aliases) stands alone. Else `default`
+    does; with `overlay`, the entries of `default` (or of the older `dataset`) are laid over the whole mapping, and
+    without either the mapping is used as it is.
     """
     if section is None:
         return None
     for name in names:
         if name in section:
-            return section[name]  # type: ignore[no-any-return]
-    for fallback in ("default", "dataset") if overlay else ("default",):
+            return section[name]
+    if not overlay:
+        return section.get("default")
+    for fallback in ("default", "dataset"):
         if isinstance(section.get(fallback), Mapping):
-            return {**section, **section[fallback]} if overlay else section[fallback]
-    return section if overlay else None
+            return {**section, **section[fallback]}
+    return section
 
 
 def imported(function: Any) -> Any:

@@ -129,7 +129,10 @@ class Task:
     @functools.cached_property
     def prompt_kwargs(self) -> Mapping[str, Any] | None:
         """`lmms_eval_specific_kwargs` for this model; see `fields.for_model`."""
-        return for_model(self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True)
+        chosen: Mapping[str, Any] | None = for_model(
+            self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True
+        )
+        return chosen
 
     @functools.cached_property
     def generation(self) -> Generation:

@@ -15,6 +15,7 @@ OUTPUT_TYPES = (
     "generate_until",
     "generate_until_multi_round",
     "generate_until_agentic",
+    "generate_visual_cot",
     "loglikelihood",
     "multiple_choice",
 )
@@ -88,6 +89,8 @@ class TaskSpec:
     """Field of the metric's value that is the number, where the value is a mapping."""
     reasoning_tags: Any = None
     """Tags to strip before scoring; wins over the command line. None: the command line decides."""
+    auto_strip_thinking: bool = False
+    """Begin every chain of filters with `strip_thinking`."""
 
     @property
     def split(self) -> str | None:
@@ -133,6 +136,15 @@ def build_spec(
     for name, value in values.items():
         if name in ignore:
             continue
+        if name == "class":
+            raise TaskError(
+                explain(
+                    f"`class: {getattr(value, 'dotted', value)}` makes a task of a Python class",
+                    where=where(name),
+                    expected="fields that say how documents are read, asked and scored",
+                    remedy="write doc_to_*, process_results and process_docs as functions, named in the YAML",
+                )
+            )
         if name not in FIELDS:
             raise TaskError(
                 explain(
@@ -153,14 +165,6 @@ def build_spec(
                 where=where("output_type"),
                 expected="one of " + ", ".join(OUTPUT_TYPES),
                 suggestion=did_you_mean(str(spec.output_type), OUTPUT_TYPES),
-            )
-        )
-    if "generation_kwargs" in checked and not spec.output_type.startswith("generate"):
-        raise TaskError(
-            explain(
-                f"generation_kwargs make no sense with output_type {spec.output_type}",
-                where=where("generation_kwargs"),
-                remedy="remove generation_kwargs",
             )
         )
     if spec.dataset_path and not spec.split:

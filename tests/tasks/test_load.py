@@ -188,9 +188,19 @@ def test_the_version_is_read_from_a_mapping_and_from_a_list(tmp_path):
     assert load_task(write(tmp_path, toy=MINIMAL + "metadata:\n  - version: 2.0\n")).spec.version == 2.0
 
 
-def test_generation_settings_of_a_task_that_generates_nothing_are_refused(tmp_path):
+def test_a_task_that_generates_nothing_may_carry_generation_settings(tmp_path):
     path = write(tmp_path, toy=MINIMAL + "output_type: multiple_choice\ngeneration_kwargs: {temperature: 0}\n")
-    with pytest.raises(TaskError, match="make no sense with output_type multiple_choice"):
+    assert load_task(path).spec.output_type == "multiple_choice"
+
+
+def test_a_task_that_draws_while_it_thinks_loads(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "output_type: generate_visual_cot\n")
+    assert load_task(path).spec.output_type == "generate_visual_cot"
+
+
+def test_a_python_task_class_is_refused_and_told_what_to_write_instead(tmp_path):
+    path = write(tmp_path, toy=MINIMAL + "class: !function utils.MyTask\n")
+    with pytest.raises(TaskError, match=r"toy.yaml:\d+: `class: utils.MyTask`(.|\n)*process_results"):
         load_task(path)
 
 
