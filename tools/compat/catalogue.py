@@ -142,6 +142,7 @@ def examine(path: Path) -> Found:
     from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
     from pytest_lmms.tasks import load
     from pytest_lmms.tasks.groups import build_group
+    from pytest_lmms.tasks.yamlfile import FunctionRef, read_merged
 
     values = merged(path)
     found = Found(str(path), kind_of(values), str(values.get("task") or values.get("group") or ""))
@@ -154,7 +155,7 @@ def examine(path: Path) -> Found:
     if found.kind != "class":
         for function in set(functions_in(values)):
             try:
-                load.FunctionRef(function.dotted, function.path, 1).resolve()
+                FunctionRef(function.dotted, function.path, 1).resolve()
                 found.imports[function.dotted] = ""
             except SystemExit as e:
                 found.imports[function.dotted] = f"SystemExit: {e}"
@@ -162,7 +163,7 @@ def examine(path: Path) -> Found:
                 found.imports[function.dotted] = str(e)
     try:
         if found.kind == "group":
-            file = load.read_merged(path)
+            file = read_merged(path)
             build_group(file.values, path, file.where)
         else:
             task = load.load_task(path)
@@ -306,7 +307,7 @@ def tasks_folder() -> Path:
 def time_index(root: Path) -> str:
     """Seconds to index all names: ours, twice, and lmms-eval's."""
     try:
-        from pytest_lmms.tasks import index  # type: ignore[attr-defined]
+        from pytest_lmms.tasks import index
     except ImportError:
         return ""
     start = time.perf_counter()
