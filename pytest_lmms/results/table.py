@@ -7,29 +7,42 @@ from typing import Any
 
 
 def results_table(results: Mapping[str, Any]) -> list[str]:
-    """Lay out what `results.json` holds: a line a metric, with its error and the task's counts."""
-    head = ["Task", "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+    """Lay out what `results.json` holds: a line a metric, with its error and the task's counts; then the groups."""
+    by_task = results["higher_is_better"]
+    lines = _table("Task", results["results"], by_task)
+    groups = results.get("groups") or {}
+    if groups:
+        merged = {metric: better for task in by_task.values() for metric, better in task.items()}
+        lines += ["", *_table("Group", groups, dict.fromkeys(groups, merged))]
+    return lines
+
+
+def _table(
+    kind: str, entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str, bool | None]]
+) -> list[str]:
+    head = [kind, "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
     rows: list[list[str]] = []
-    for task, values in results["results"].items():
+    for name, values in entries.items():
+        alias = "  " * values.get("depth", 0) + str(values["alias"])
         first = True
         for key, value in values.items():
             metric, comma, rest = key.partition(",")
             if not comma or "," in rest or _is_error(metric, rest, values):
                 continue
-            better = results["higher_is_better"].get(task, {}).get(metric)
+            better = higher_is_better.get(name, {}).get(metric)
             counts = [
                 str(values["n_scored"] + values["n_unparsed"] + values["n_filtered"]),
                 str(values["n_unparsed"] or "-"), str(values["n_filtered"] or "-"), str(values["n_error"] or "-"),
             ]  # fmt: skip
             rows.append([
-                str(values["alias"]) if first else "", rest, metric, {True: "↑", False: "↓", None: ""}[better],
+                alias if first else "", rest, metric, {True: "↑", False: "↓", None: ""}[better],
                 _number(value), _error(values, metric, rest), *(counts if first else [""] * 4),
             ])  # fmt: skip
-            for name, score in (values.get(f"{key},sub_scores") or {}).items():
-                rows.append(["", "", f"  {name}", "", _number(score), "", "", "", "", ""])
+            for part, score in (values.get(f"{key},sub_scores") or {}).items():
+                rows.append(["", "", f"  {part}", "", _number(score), "", "", "", "", ""])
             first = False
         if first:
-            rows.append([str(values["alias"]), "", "(no metric)", "", "", "", *(
+            rows.append([alias, "", "(no metric)", "", "", "", *(
                 str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
     keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
     shown = [[r[i] for i in keep] for r in [head, *rows]]

@@ -40,16 +40,8 @@ def load_one(path: str | Path, changes: Mapping[str, Any] | None = None) -> Task
         TaskError: With file and line, whatever is wrong with the YAML.
     """
     path = Path(path).resolve()
-    own = read_yaml(path)
-    if "class" in own.values and "task" in own.values:
-        raise TaskError(
-            explain(
-                "a task that is a Python class of lmms-eval cannot run here",
-                where=own.where("class"),
-                expected="a task whose functions are named with !function",
-            )
-        )
-    if kind_of(own) != "task":
+    file = read_merged(path)
+    if kind_of(file) != "task":
         raise TaskError(
             explain(
                 "this is not a task",
@@ -57,7 +49,6 @@ def load_one(path: str | Path, changes: Mapping[str, Any] | None = None) -> Task
                 expected="`task: name` and one of dataset_path, include, output_type, doc_to_*",
             )
         )
-    file = read_merged(path)
     return Task(spec=build_spec({**file.values, **(changes or {})}, where=file.where), path=path, where=file.where)
 
 
