@@ -6,11 +6,14 @@ looks at its pixels. Order and count are those of the split after `process_docs`
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
+import random
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -29,6 +32,8 @@ CHUNK = 32
 """Rows read at a time; neighbours are asked for next."""
 _MEDIUM = frozenset({"bytes", "path"})
 """What `datasets` stores of an image, a sound or a video."""
+_PYTHON_SEED, _NUMPY_SEED = 0, 1234
+"""lmms-eval's defaults."""
 
 
 class Rows(Protocol):
@@ -195,7 +200,8 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
     if spec.process_docs is None:
         return dataset
     try:
-        return spec.process_docs(dataset)
+        with _seeded():
+            return spec.process_docs(dataset)
     except Exception as e:
         raise DatasetError(
             explain(
@@ -203,6 +209,23 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
                 where=getattr(spec.process_docs, "where", where),
             )
         ) from e
+
+
+@contextlib.contextmanager
+def _seeded() -> Iterator[None]:
+    """Let a task that shuffles its documents give every process the same; others' random numbers go on as before."""
+    before = random.getstate()
+    numpy = sys.modules.get("numpy")
+    numpy_before = numpy.random.get_state() if numpy is not None else None
+    random.seed(_PYTHON_SEED)
+    if numpy is not None:
+        numpy.random.seed(_NUMPY_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        if numpy is not None:
+            numpy.random.set_state(numpy_before)
 
 
 def check_column(spec: TaskSpec, rows: Rows, column: str, where: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 
 import datasets
 import PIL.Image
@@ -205,6 +206,28 @@ def test_a_miniature_names_media_beside_it(tmp_path):
     assert is_closed(document["image"])
     assert document["more"][0].getpixel((0, 0)) == (255, 0, 0)
     assert document["n"] == 1
+
+
+SHUFFLES = """
+import random
+
+def p(docs):
+    order = list(range(len(docs)))
+    random.shuffle(order)
+    return docs.select(order).shuffle()
+"""
+
+
+def test_process_docs_that_shuffles_gives_every_process_the_same_order(tmp_path, open_rows):
+    text = write_source(tmp_path, "json") + "process_docs: !function utils.p\n"
+    found = []
+    for seed in (1, 2):
+        random.seed(seed)
+        expected = random.Random(seed).random()
+        rows = open_rows(text, code=SHUFFLES)
+        found.append([rows.document(i)["n"] for i in range(5)])
+        assert random.random() == expected
+    assert found[0] == found[1] != [0, 1, 2, 3, 4]
 
 
 def test_a_miniature_goes_through_process_docs_with_its_images(tmp_path, open_rows):
