@@ -22,9 +22,10 @@ from pytest_lmms.records import Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.frames import task_frame
-from pytest_lmms.tasks.render import LOGPROB_TYPES, Rendered, Task
+from pytest_lmms.tasks.render import Rendered, Task
 from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES, Turn, out_of_steps
 from pytest_lmms.tasks.rows import Rows, digest_row
+from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
 current_document: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_document", default=None)
 """Name of the document that this thread works for, for log handlers."""

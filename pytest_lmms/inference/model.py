@@ -126,14 +126,25 @@ def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> 
     ]
 
 
+def no_pictures(model: Any) -> str:
+    """Say that an adapter cannot run a task whose answers are thought out in pictures."""
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
+    return explain(
+        f"{name} draws no pictures",
+        expected="an adapter with `draws = True`, for tasks with output_type generate_visual_cot",
+        remedy="choose a task that generates text",
+    )
+
+
 def no_logprobs(model: Any) -> str:
     """Say that an adapter cannot run a task that asks for log-probabilities.
 
     Its optional attribute `why_no_logprobs`, a clause that follows a colon, tells the reason.
     """
     why = getattr(model, "why_no_logprobs", None)
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
     return explain(
-        f"{type(model).__name__} gives no log-probabilities" + (f": {why}" if why else ""),
+        f"{name} gives no log-probabilities" + (f": {why}" if why else ""),
         expected="an adapter with `score`, for tasks with output_type multiple_choice or loglikelihood",
         remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), or a task that generates text",
     )

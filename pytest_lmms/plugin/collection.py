@@ -273,6 +273,7 @@ class TaskFile(pytest.Module):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Open the documents and give one item each, unless `-k` or `-m` rule all of them out."""
+        from pytest_lmms.plugin.fixtures import check_ability
         from pytest_lmms.plugin.preflight import check_task
         from pytest_lmms.scoring.build import build_scorer
         from pytest_lmms.tasks.load import load_one
@@ -292,6 +293,7 @@ class TaskFile(pytest.Module):
             reasoning_tags=settings.reasoning_tags,
             full_docs=lambda: [self.rows.document(i) for i in range(len(self.rows))],
         )
+        check_ability(session, self)
         self.rows = self.task.open_rows(settings.data)
         chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
         if chosen:

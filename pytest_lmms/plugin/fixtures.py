@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
+from pytest_lmms.inference.model import no_logprobs, no_pictures
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import is_document
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Generation
 from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.tasks.spec import LOGPROB_TYPES, VISUAL_COT
 
 NO_MODEL = explain(
     "no model to evaluate",
@@ -71,6 +73,24 @@ def check_model(session: LmmsSession) -> Any:
                     )
                 )
     return adapter
+
+
+def check_ability(session: LmmsSession, task_file: Any) -> None:
+    """Check that the model can do what a task asks for, where the task gets our fixture; loads no weights.
+
+    Raises:
+        TaskError: It gives no log-probabilities, or draws no pictures, and the task needs them.
+    """
+    kind = task_file.task.spec.output_type
+    if kind not in (*LOGPROB_TYPES, VISUAL_COT) or session.settings.model is None:
+        return
+    if not fastpath.is_own_fixture(task_file, lmms_model):
+        return
+    adapter = MODELS.load(session.settings.model)
+    if kind in LOGPROB_TYPES and not hasattr(adapter, "score"):
+        raise TaskError(explain(no_logprobs(adapter), where=f"task {task_file.task.name}"))
+    if kind == VISUAL_COT and not getattr(adapter, "draws", False):
+        raise TaskError(explain(no_pictures(adapter), where=f"task {task_file.task.name}"))
 
 
 @pytest.hookimpl(trylast=True)

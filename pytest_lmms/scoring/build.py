@@ -22,7 +22,8 @@ from pytest_lmms.scoring.metrics import (
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
 from pytest_lmms.scoring.score import Scorer
 from pytest_lmms.tasks.fields import takes
-from pytest_lmms.tasks.render import LOGPROB_TYPES, Task
+from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
 _ENTRY_KEYS = frozenset({"metric", "aggregation", "higher_is_better"})
 

@@ -19,8 +19,8 @@ from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble, Fallback
 from pytest_lmms.scoring.metrics import MetricUse
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, strip_reasoning
 from pytest_lmms.tasks.frames import blamed_frame
-from pytest_lmms.tasks.render import LOGPROB_TYPES
 from pytest_lmms.tasks.rounds import ROUND_TYPES
+from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,10 +31,8 @@ from pytest_lmms.tasks.generation import build_generation
 from pytest_lmms.tasks.messages import media_ref, to_messages
 from pytest_lmms.tasks.rounds import AGENTIC, MAX_AGENTIC_STEPS, MAX_ROUNDS, Turn, read_turn
 from pytest_lmms.tasks.rows import DataChoice, Rows, fewshot_split_of, open_rows
-from pytest_lmms.tasks.spec import TaskSpec
+from pytest_lmms.tasks.spec import LOGPROB_TYPES, TaskSpec
 
-LOGPROB_TYPES = ("loglikelihood", "multiple_choice")
-"""Output types that ask for log-probabilities of given texts."""
 _STEPS = "max_agentic_steps"
 
 

@@ -11,11 +11,15 @@ from typing import Any
 
 from pytest_lmms.errors import TaskError, did_you_mean, explain
 
+LOGPROB_TYPES = ("loglikelihood", "multiple_choice")
+"""Output types that ask for log-probabilities of given texts."""
+VISUAL_COT = "generate_visual_cot"
+"""The output type whose answers are thought out in pictures that the model draws."""
 OUTPUT_TYPES = (
     "generate_until",
     "generate_until_multi_round",
     "generate_until_agentic",
-    "generate_visual_cot",
+    VISUAL_COT,
     "loglikelihood",
     "multiple_choice",
 )

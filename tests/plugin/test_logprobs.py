@@ -69,13 +69,22 @@ def test_a_log_of_log_probabilities_gives_the_same_scores_again(choices):
     assert lab.results["results"]["toy"]["acc,none"] == first["results"]["toy"]["acc,none"]
 
 
-def test_a_chat_api_is_told_to_give_no_log_probabilities(choices):
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_chat_api_is_refused_before_anything_is_asked(choices, workers):
     lab, _ = choices  # noqa: F811
     arguments = "model=m,api_key=k,base_url=http://127.0.0.1:9/v1"
-    run = lab.run("--lmms-model", "openai", "--lmms-model-args", arguments)
-    assert run.code == 1, run
-    assert {r["status"] for r in lab.records()} == {"error"}
-    assert "gives no log-probabilities: chat APIs" in lab.records()[0]["error"]
+    run = lab.run("--lmms-model", "openai", "--lmms-model-args", arguments, *workers)
+    assert run.code not in (0, 5), run
+    assert "gives no log-probabilities: chat APIs" in run.output
+    assert "task toy" in run.output
+    assert not list(lab.path.glob("results/*"))
+
+
+def test_a_model_that_draws_nothing_is_refused_for_visual_thoughts(run, write_task, pytester):
+    write_task(pytester.path / "bench", "toy", 2, output_type="generate_visual_cot")
+    outcome = run("bench")
+    assert outcome.ret == 2
+    outcome.stdout.fnmatch_lines(["*task toy: * draws no pictures*"])
 
 
 def test_the_dummy_chooses_what_it_says(run, write_task, results_of, pytester):
