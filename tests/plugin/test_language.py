@@ -104,3 +104,32 @@ def test_a_system_instruction_reaches_the_model(write_task, run, pytester):
     )
     assert run("bench", "--lmms-system-instruction", "Be brief.").ret == 0
     assert run("bench").ret == 1
+
+
+FULL = """
+import json, os
+
+def score(doc, results, full_docs):
+    assert len(full_docs) == 4, len(full_docs)
+    return {"rank": sorted(d["question"] for d in full_docs).index(doc["question"])}
+
+def submit(items, args):
+    folder = os.path.join(args.output_path, "submissions")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "toy.json"), "w") as file:
+        json.dump(items, file)
+    return sum(items)
+"""
+
+
+def test_scoring_may_see_all_documents_and_submissions_lie_in_the_run_folder(
+    write_task, run, run_folder, results_of, pytester
+):
+    metric = {"metric": "rank", "aggregation": "!function utils.submit", "higher_is_better": True}
+    write_task(
+        pytester.path / "bench", "toy", ROWS, code=FULL, full_docs=True, process_results="!function utils.score",
+        metric_list=[metric],
+    )  # fmt: skip
+    assert run("bench").ret == 0
+    assert results_of()["results"]["toy"]["rank,none"] == 6
+    assert (run_folder() / "submissions" / "toy.json").read_text() == "[0, 1, 2, 3]"
