@@ -12,6 +12,8 @@ from typing import Any
 
 FORMAT = 1
 """Raised with every change of what is kept."""
+MIN_FILES = 64
+"""Fewer files are read as fast as a cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class IndexCache:
         self._is_changed = False
         with contextlib.suppress(OSError, ValueError):
             kept = json.loads(self._path.read_bytes())
-            if isinstance(kept, dict) and kept.get("format") == FORMAT:
+            if isinstance(kept, dict) and kept.get("format") == FORMAT and isinstance(kept.get("entries"), dict):
                 self._entries = kept["entries"]
 
     def get(self, path: Path) -> Known | None:
@@ -70,8 +72,8 @@ class IndexCache:
             self._is_changed = True
 
     def save(self) -> None:
-        """Write what `get` and `put` have seen, if that is news; a folder that cannot be written is left alone."""
-        if not self._is_changed and len(self._fresh) == len(self._entries):
+        """Write what `get` and `put` have seen, if that is news; a place that cannot be written is left alone."""
+        if len(self._fresh) < MIN_FILES or (not self._is_changed and len(self._fresh) == len(self._entries)):
             return
         temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A task YAML, its includes and functions, groups and tags."""
+"""A task YAML, its includes and functions; a group's YAML gives its tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from pytest_lmms.errors import TaskError
 from pytest_lmms.tasks.candidates import is_candidate, yaml_files
-from pytest_lmms.tasks.index import index_tasks, load_group
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.yamlfile import read_merged
 
@@ -204,44 +203,39 @@ def test_a_python_task_class_is_refused_and_told_what_to_write_instead(tmp_path)
         load_task(path)
 
 
-# --- groups and tags ----------------------------------------------------------------------------------------------
+def test_a_task_may_take_its_name_from_what_it_includes(tmp_path):
+    path = write(tmp_path, toy="include: base.yaml\nrepeats: 2\n", base=MINIMAL)
+    assert (load_task(path).name, load_task(path).spec.repeats) == ("toy", 2)
 
 
-def test_the_index_knows_tasks_groups_and_tags(tmp_path):
+# --- groups -------------------------------------------------------------------------------------------------------
+
+
+def test_a_group_gives_its_tasks_each_once(tmp_path):
+    write(tmp_path, a=MINIMAL.replace("toy", "a"), b=MINIMAL.replace("toy", "b"), g="group: g\ntask: [b, a, b]\n")
+    assert [t.name for t in load_task(tmp_path / "g.yaml")] == ["b", "a"]
+
+
+def test_a_group_finds_members_in_the_folder_above(tmp_path):
+    (tmp_path / "sub").mkdir()
+    write(tmp_path, a=MINIMAL.replace("toy", "a"))
+    write(tmp_path / "sub", g="group: g\ntask: a\n")
+    assert [t.name for t in load_task(tmp_path / "sub" / "g.yaml")] == ["a"]
+
+
+def test_a_group_that_names_an_unknown_task_says_which_and_where(tmp_path):
+    write(tmp_path, alpha=MINIMAL.replace("toy", "alpha"), g="group: g\ntask: [alpha, alhpa]\n")
+    with pytest.raises(TaskError, match=r"g\.yaml(.|\n)*unknown task 'alhpa'(.|\n)*alpha"):
+        load_task(tmp_path / "g.yaml")
+
+
+def test_fields_of_an_outer_group_win_over_those_of_an_inner_one(tmp_path):
     write(
-        tmp_path, a=MINIMAL.replace("toy", "a") + "tag: t\n", b="include: base.yaml\n" + MINIMAL.replace("toy", "b"),
-        base="tag: t\n", g="group: g\ntask: [t, c]\n", c=MINIMAL.replace("toy", "c"), h="group: h\ntask: g\n",
+        tmp_path, a=MINIMAL.replace("toy", "a"), outer="group: outer\ntask: [inner]\nrepeats: 4\n",
+        inner="group: inner\ntask: [{task: a, repeats: 2, num_fewshot: 3}]\n",
     )  # fmt: skip
-    index = index_tasks([tmp_path])
-    assert sorted(index.tasks) == ["a", "b", "c"]
-    assert index.tags == {"t": ["a", "b"]}
-    assert [p.stem for p in index.expand(["g"])] == ["a", "b", "c"]
-    assert [p.stem for p in index.expand(["c", "h", "[ab]"])] == ["c", "a", "b"]
-    assert index.groups_of("a") == {"t", "g", "h"}
-
-
-def test_a_group_may_list_members_as_mappings(tmp_path):
-    path = tmp_path / "g.yaml"
-    path.write_text("group: g\ntask:\n  - task: a\n  - b\n")
-    assert load_group(path).members == ("a", "b")
-
-
-def test_groups_that_name_each_other_do_not_hang(tmp_path):
-    write(tmp_path, g="group: g\ntask: [h]\n", h="group: h\ntask: [g]\n")
-    with pytest.raises(TaskError, match="a group within itself: g -> h -> g"):
-        index_tasks([tmp_path]).expand(["g"])
-
-
-def test_a_name_defined_twice_is_an_error_only_for_who_asks_for_it(tmp_path):
-    write(tmp_path, x=MINIMAL, y=MINIMAL, z=MINIMAL.replace("toy", "z"))
-    index = index_tasks([tmp_path])
-    assert [p.stem for p in index.expand(["z"])] == ["z"]
-    with pytest.raises(TaskError, match=r"defined twice: in .*x\.yaml and in .*y\.yaml"):
-        index.expand(["toy"])
-
-
-def test_a_broken_task_is_kept_aside_with_its_error(tmp_path):
-    write(tmp_path, toy=MINIMAL, bad="task: [\ndataset_path: x\n")
-    index = index_tasks([tmp_path])
-    assert list(index.tasks) == ["toy"]
-    assert [p.name for p in index.broken] == ["bad.yaml"]
+    (task,) = load_task(tmp_path / "outer.yaml")
+    assert (task.spec.repeats, task.spec.num_fewshot) == (4, 3)
+    (task,) = load_task(tmp_path / "inner.yaml")
+    assert task.spec.repeats == 2
+    assert load_task(tmp_path / "a.yaml").spec.repeats == 1
