@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+_REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
 
 def results_table(results: Mapping[str, Any]) -> list[str]:
@@ -35,7 +38,7 @@ def _table(
                 str(values["n_unparsed"] or "-"), str(values["n_filtered"] or "-"), str(values["n_error"] or "-"),
             ]  # fmt: skip
             rows.append([
-                alias if first else "", rest, metric, {True: "↑", False: "↓", None: ""}[better],
+                alias if first else "", rest, _shown(metric), {True: "↑", False: "↓", None: ""}[better],
                 _number(value), _error(values, metric, rest), *(counts if first else [""] * 4),
             ])  # fmt: skip
             for part, score in (values.get(f"{key},sub_scores") or {}).items():
@@ -47,6 +50,12 @@ def _table(
     keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
     shown = [[r[i] for i in keep] for r in [head, *rows]]
     return _layout(shown, left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
+
+
+def _shown(metric: str) -> str:
+    """A metric's name; of a figure over repeats only the figure, below its metric."""
+    figure = _REPEAT_FIGURE.search(metric)
+    return f"  {figure[1]}" if figure else metric
 
 
 def _tells(cell: str) -> bool:
