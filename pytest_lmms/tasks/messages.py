@@ -6,19 +6,24 @@ or address with a telling extension.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import PurePosixPath
 from typing import Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.media.image import reference
+from pytest_lmms.media.kinds import kind_of_bytes
 from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
 IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tiff", "webp"])
 AUDIO_EXTENSIONS = frozenset(["wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"])
 ROLES = get_args(Role)
 KINDS = get_args(MediaKind)
+_MIN_DIMENSIONS, _FRAMES = 2, 4
+"""Of an array: a grey picture's height and width; frames, height, width, channels."""
 
 
 def kind_of_path(path: str) -> MediaKind:
@@ -34,8 +39,8 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
     """Make a reference from whatever a task's code calls a visual.
 
     Args:
-        value: PIL image, path, address, bytes (then `kind` is needed), mapping with `array` and `sampling_rate` or
-            with `bytes` and `path`, array of frames, or a `MediaRef`.
+        value: PIL image, path, address, `data:` URL, bytes, mapping with `array` and `sampling_rate`, with `bytes` and
+            `path`, or with `type` and `url`; array of frames; or a `MediaRef`.
         kind: What the task said it is; None to tell from the value.
 
     Raises:
@@ -46,26 +51,61 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
     if hasattr(value, "getbands") and hasattr(value, "convert"):  # a PIL image, real or lazy
         return reference(value)
     if isinstance(value, str):
-        kind = kind or kind_of_path(value)
-        if value.startswith(("http://", "https://")):
-            return MediaRef(kind=kind, url=value)
-        return MediaRef(kind=kind, path=value.removeprefix("file://"))
+        return _located(value, kind)
     if hasattr(value, "__fspath__"):
         return MediaRef(kind=kind or kind_of_path(str(value)), path=str(value))
-    if isinstance(value, bytes) and kind:
+    if isinstance(value, bytes) and (kind := kind or kind_of_bytes(value)):
         return MediaRef(kind=kind, data=value)
-    if isinstance(value, Mapping):
-        if value.get("bytes") is not None:
-            return MediaRef(kind=kind or "audio", data=value["bytes"])
-        return MediaRef(kind=kind or "audio", content=value)
-    if hasattr(value, "shape"):
-        return MediaRef(kind=kind or ("video" if len(value.shape) == 4 else "image"), content=value)
+    if isinstance(value, Mapping) and (found := _from_mapping(value, kind)) is not None:
+        return found
+    if hasattr(value, "shape") and len(value.shape) >= _MIN_DIMENSIONS:
+        return MediaRef(kind=kind or ("video" if len(value.shape) == _FRAMES else "image"), content=value)
     raise DocumentError(
         explain(
             f"a visual is a {type(value).__name__}",
             expected="a PIL image, a path, an address, samples with a sampling rate, or frames",
         )
     )
+
+
+def _located(text: str, kind: MediaKind | None) -> MediaRef:
+    """A path or an address."""
+    if text.startswith("data:"):
+        head, _, data = text.partition(",")
+        named = head[len("data:") :].partition("/")[0]
+        if kind is None and named not in KINDS:
+            raise DocumentError(explain(f"a data: URL of type {named!r}", expected="one of " + ", ".join(KINDS)))
+        decoded = base64.b64decode(data) if head.endswith(";base64") else unquote_to_bytes(data)
+        return MediaRef(kind=kind or named, data=decoded)  # type: ignore[arg-type]
+    kind = kind or kind_of_path(text)
+    if text.startswith(("http://", "https://")):
+        return MediaRef(kind=kind, url=text)
+    path = unquote(text.removeprefix("file://")) if text.startswith("file://") else text
+    return MediaRef(kind=kind, path=path)
+
+
+def _from_mapping(value: Mapping[str, Any], kind: MediaKind | None) -> MediaRef | None:
+    """What a dataset stores of a medium, samples, or a part that names its kind; None for anything else."""
+    if "array" in value or hasattr(value, "__missing__"):  # samples, perhaps not decoded yet
+        return MediaRef(kind=kind or "audio", content=value)
+    cut = [k for k in ("video_start", "video_end") if value.get(k) is not None]
+    if cut:
+        raise DocumentError(
+            explain(f"a part of a video ({', '.join(cut)})", expected="a whole video, or its frames as an array")
+        )
+    named = value.get("type")
+    kind = kind or (named if named in KINDS else None)
+    path = next((value[k] for k in ("url", "path", *KINDS) if isinstance(value.get(k), (str, PathLike))), None)
+    data = value.get("bytes")
+    if data is not None:
+        kind = kind or kind_of_bytes(data) or (kind_of_path(str(path)) if path and "." in str(path) else "audio")
+        return MediaRef(kind=kind, data=data)
+    if path is not None:
+        return _located(str(path), kind)
+    for name in KINDS:  # {"type": "image", "image": PIL image}
+        if value.get(name) is not None:
+            return media_ref(value[name], kind or name)
+    return None
 
 
 def auto_messages(visuals: Sequence[Any], text: str) -> tuple[Message, ...]:

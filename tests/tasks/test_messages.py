@@ -50,6 +50,41 @@ def test_kinds_of_objects():
     assert media_ref(b"x", "video") == MediaRef(kind="video", data=b"x")
 
 
+PNG, WAV, MP4, MKV = (
+    b"\x89PNG\r\n\x1a\n....", b"RIFF....WAVEfmt ", b"\0\0\0\x20ftypisom....", b"\x1aE\xdf\xa3....",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (PNG, MediaRef(kind="image", data=PNG)),
+        ({"bytes": PNG, "path": "x.mp4"}, MediaRef(kind="image", data=PNG)),
+        ({"bytes": MP4, "path": None}, MediaRef(kind="video", data=MP4)),
+        ({"bytes": WAV, "path": None}, MediaRef(kind="audio", data=WAV)),
+        ({"bytes": b"?", "path": "a.webm"}, MediaRef(kind="video", data=b"?")),
+        ({"bytes": None, "path": "a.png"}, MediaRef(kind="image", path="a.png")),
+        ({"type": "audio", "url": "a.webm"}, MediaRef(kind="audio", path="a.webm")),
+        ({"type": "video", "path": "a.gif"}, MediaRef(kind="video", path="a.gif")),
+        ({"type": "video", "url": "https://h.org/a"}, MediaRef(kind="video", url="https://h.org/a")),
+        ({"type": "image", "image": "a.png"}, MediaRef(kind="image", path="a.png")),
+        ("data:image/png;base64,iVBORw==", MediaRef(kind="image", data=b"\x89PNG")),
+        ("data:audio/x,a%20b", MediaRef(kind="audio", data=b"a b")),
+        ("file:///x/a%20b.png", MediaRef(kind="image", path="/x/a b.png")),
+    ],
+)
+def test_what_a_value_says_of_itself_wins_over_its_name(value, expected):
+    assert media_ref(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [{"type": "video", "url": "a.mp4", "video_start": 3.0}, {"type": "image"}, np.zeros(9), "data:text/x,a"]
+)
+def test_what_would_be_mistaken_is_refused(value):
+    with pytest.raises(DocumentError):
+        media_ref(value)
+
+
 @pytest.mark.parametrize("value", [3, object(), b"bytes of no kind"])
 def test_anything_else_is_refused(value):
     with pytest.raises(DocumentError, match="a visual is a"):

@@ -1,0 +1,42 @@
+"""What kind of medium some encoded bytes are, told by how they begin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["image", "video", "audio"]
+
+_BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image"),
+    (b"\xff\xd8\xff", "image"),
+    (b"GIF87a", "image"),
+    (b"GIF89a", "image"),
+    (b"BM", "image"),
+    (b"II*\x00", "image"),
+    (b"MM\x00*", "image"),
+    (b"fLaC", "audio"),
+    (b"OggS", "audio"),
+    (b"ID3", "audio"),
+    (b"\xff\xfb", "audio"),
+    (b"\xff\xf3", "audio"),
+    (b"\xff\xf2", "audio"),
+    (b"\xff\xf1", "audio"),
+    (b"\xff\xf9", "audio"),
+    (b"\x1aE\xdf\xa3", "video"),
+    (b"FLV", "video"),
+)
+_RIFF: dict[bytes, Kind] = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
+_BRANDS: dict[bytes, Kind] = {b"avif": "image", b"heic": "image", b"mif1": "image", b"M4A ": "audio", b"M4B ": "audio"}
+
+
+def kind_of_bytes(data: bytes) -> Kind | None:
+    """Tell an encoded file's kind; None for what is not known.
+
+    Args:
+        data: The file, or its first 16 bytes.
+    """
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "video")
+    return next((kind for beginning, kind in _BEGINNINGS if data.startswith(beginning)), None)
