@@ -63,10 +63,7 @@ def _version(_: argparse.Namespace) -> int:
     try:
         print(version("pytest-lmms"))
     except PackageNotFoundError as e:
-        message = explain(
-            "pytest-lmms is not installed, so its version is unknown", remedy="pip install . in the checkout"
-        )
-        raise UsageError(message) from e
+        raise UsageError(explain("pytest-lmms is not installed: no version", remedy="run `pip install .`")) from e
     return OK
 
 
