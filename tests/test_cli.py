@@ -65,10 +65,6 @@ def test_the_module_runs_as_a_program():
     assert (done.returncode, done.stdout.strip()) == (0, version("pytest-lmms"))
 
 
-def test_the_project_declares_the_command():
-    assert 'pytest-lmms = "pytest_lmms.cli:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("command", [["tasks", "list"], ["tasks", "subtasks"], ["models"], ["power"], ["version"]])
 def test_no_list_imports_a_heavy_library(command):
     code = (
