@@ -147,7 +147,7 @@ def _yes(text: str, where: str) -> bool:
     raise UsageError(explain(f"{text!r}", where=where, expected="true or false"))
 
 
-LISTS = ("tasks", "models", "metrics", "filters", "fields")
+LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 LATEST = "latest"
 
 OPTIONS: tuple[Option, ...] = (

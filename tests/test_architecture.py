@@ -28,6 +28,7 @@ ORDER = [
     {"results"},
     {"plugin", "server"},
     {"cli"},
+    {"__main__"},
 ]
 """Rooms from top to bottom: each imports from itself, and from rooms above it."""
 OUTSIDE = {"testing", "viewer"}

@@ -1,4 +1,4 @@
-"""What there is: tasks, models, metrics, filters, fields. For `--lmms-list`."""
+"""What there is: tasks, groups, tags, models, metrics, filters, fields. For `--lmms-list`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,22 @@ def listing(what: str, settings: RunConfig) -> Iterator[str]:
 
         yield from sorted(FIELDS)
     else:
-        from pytest_lmms.tasks.index import index_tasks
+        yield from _names(what, settings)
 
-        index = index_tasks([catalog.folder("benchmarks"), *settings.task_folders])
+
+def _names(what: str, settings: RunConfig) -> Iterator[str]:
+    """Tasks with groups and tags, or one of the latter; and what could not be read."""
+    from pytest_lmms.tasks.index import index_tasks
+
+    index = index_tasks([catalog.folder("benchmarks"), *settings.task_folders])
+    if what == "tasks":
         for name in sorted(index.tasks):
             yield f"{name:32} {index.tasks[name]}"
+    if what != "tags":
         for name, group in sorted(index.groups.items()):
             yield f"{name:32} group of {', '.join(group.names())}"
+    if what != "groups":
         for name, members in sorted(index.tags.items()):
             yield f"{name:32} tag of {', '.join(members)}"
-        for path, error in index.broken.items():
-            yield f"broken: {path}: {error}"
+    for path, error in index.broken.items():
+        yield f"broken: {path}: {error}"

@@ -179,7 +179,7 @@ def open_rows(
                     f"task {spec.task} has no miniature",
                     where=where,
                     expected=str(file),
-                    remedy="leave out --lmms-data mini, or write one",
+                    remedy="ask for the full dataset, or write one",
                 )
             )
         rows = read_miniature(file)

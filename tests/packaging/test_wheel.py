@@ -140,6 +140,13 @@ def test_a_task_by_name_runs_from_an_empty_folder(evaluate, installed):
     assert Path(where.stdout.strip()) == (installed / "pytest_lmms" / "_catalog").resolve()
 
 
+def test_the_command_lists_the_catalogue_from_an_empty_folder(installed, tmp_path):
+    command = installed / "bin" / "pytest-lmms"
+    done = run(command, "tasks", "list", "--json", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert done.returncode == 0, done.stderr
+    assert Path(json.loads(done.stdout)["mme"]).is_relative_to(installed.resolve())
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_an_id_that_was_printed_can_be_pasted_back(evaluate, workers):
     done = evaluate("lmms/mme/mme.yaml::mme[0]", "-v", "-n", workers)
