@@ -85,6 +85,7 @@ class OpenAIChat:
     an error.
     """
 
+    is_remote: ClassVar[bool] = True
     why_no_logprobs: ClassVar[str] = "chat APIs tell none for a text that is given to them"
 
     def __init__(

@@ -48,7 +48,7 @@ class Registry:
         Raises:
             UsageError: The name is taken, or the target has no ``:``.
         """
-        if ":" not in target:
+        if not isinstance(target, str) or ":" not in target:
             raise UsageError(
                 explain(
                     f"the {self._kind} {name!r} is registered as {target!r}",

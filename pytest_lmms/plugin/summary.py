@@ -324,10 +324,25 @@ class Summary:
             self.session.notices.append(f"results could not be made: {e}")
             session.testsfailed += 1
             return
+        self._warn_of_flat_tasks(paths)
         self._judge_errors(session)
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
+
+    def _warn_of_flat_tasks(self, paths: dict[str, Path]) -> None:
+        """Warn, once a task, of prompts that a chat API gets from `doc_to_visual` and `doc_to_text`."""
+        from pytest_lmms.registry import MODELS
+        from pytest_lmms.tasks.load import load_from
+
+        model = self.session.settings.model
+        if model is None or not getattr(MODELS.load(model), "is_remote", False):
+            return
+        for name, path in paths.items():
+            spec = load_from(path, name).spec
+            if spec.doc_to_messages is None and spec.doc_to_visual is not None and spec.doc_to_text is not None:
+                text = f"task {name} gives a chat API doc_to_visual and doc_to_text; write doc_to_messages ({path})"
+                self.config.issue_config_time_warning(DeprecationWarning(text), stacklevel=2)
 
     def _groups(self, paths: dict[str, Path]) -> list[GroupTree]:
         """The groups to report on."""

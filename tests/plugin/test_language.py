@@ -1,8 +1,9 @@
-"""Few-shot examples, system instruction, repeats and rounds, end to end."""
+"""Few-shot examples, system instruction, repeats, rounds and what tasks are warned of, end to end."""
 
 from __future__ import annotations
 
 import pytest
+from run_helpers import lab  # noqa: F401
 
 ROWS = [{"question": f"q{i}", "answer": "A"} for i in range(4)]
 
@@ -133,3 +134,32 @@ def test_scoring_may_see_all_documents_and_submissions_lie_in_the_run_folder(
     assert run("bench").ret == 0
     assert results_of()["results"]["toy"]["rank,none"] == 6
     assert (run_folder() / "submissions" / "toy.json").read_text() == "[0, 1, 2, 3]"
+
+
+REMOTE = """
+from pytest_lmms.records import Response
+
+class Remote:
+    is_remote = True
+
+    def generate(self, requests):
+        return [Response(text="A") for _ in requests]
+"""
+REGISTERS = """
+def pytest_lmms_register_models(register):
+    register("remote", "remote_model:Remote")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_task_without_messages_is_warned_of_once_on_an_api(lab, workers):  # noqa: F811
+    code = "import PIL.Image\n\ndef visual(doc):\n    return [PIL.Image.new('RGB', (4, 4))]\n"
+    lab.task(ROWS, name="flat", doc_to_visual="!function utils.visual", code=code)
+    lab.task(ROWS, name="text_only")
+    (lab.path / "remote_model.py").write_text(REMOTE)
+    (lab.path / "conftest.py").write_text(REGISTERS)
+    run = lab.run("--lmms-model", "remote", *workers)
+    assert run.code == 0, run
+    assert run.output.count("DeprecationWarning: task flat gives a chat API doc_to_visual and doc_to_text") == 1, run
+    assert "task text_only" not in run.output
+    assert "DeprecationWarning" not in lab.run("--lmms-model", "dummy").output
