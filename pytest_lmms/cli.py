@@ -153,6 +153,19 @@ def _inputs(parsed: argparse.Namespace) -> int:
     return DIFFERS if text else OK
 
 
+def _check(parsed: argparse.Namespace) -> int:
+    from pytest_lmms.lint import check_task
+
+    index = _index(parsed)
+    num_problems = 0
+    for name in parsed.names:
+        for path in [Path(name)] if name.endswith((".yaml", ".yml")) else index.expand([name], where="tasks check"):
+            problems = check_task(path)
+            num_problems += len(problems)
+            print("\n".join(problems) if problems else f"{path}: fine")
+    return DIFFERS if num_problems else OK
+
+
 def _model_names(name: str | None) -> tuple[str, ...]:
     from pytest_lmms.registry import MODELS
 
@@ -249,6 +262,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_inputs(
         _command(kinds, "inputs", "rendered messages, media digests and generation settings", _inputs, json=False)
     )
+    check = _command(kinds, "check", "what is wrong with a task, tried on its miniature", _check, json=False)
+    check.add_argument("names", nargs="+", metavar="NAME_OR_PATH", help="a task, group, tag or pattern, or a YAML")
+    _add_include_path(check)
     _command(commands, "models", "every model, and its other names", _models)
     _add_power(_command(commands, "power", "how many documents a comparison of two models needs", _power))
     _command(commands, "version", "the installed version", _version, json=False)

@@ -1,4 +1,4 @@
-"""For authors of tasks and models: a model whose answers are written down beforehand."""
+"""For authors of tasks and models: a model whose answers are written down beforehand, and a check of a task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 from pytest_lmms.errors import ModelError, did_you_mean, explain
 from pytest_lmms.inference.model import HONOURS_ALL
+from pytest_lmms.lint import check_task
 from pytest_lmms.records import Request, Response
+
+__all__ = ["Answer", "ScriptedModel", "check_task", "score_text"]
 
 Answer = str | Response | Mapping[str, Any] | Sequence[Any]
 """A text; a whole response; ``{"text": ..., "finish_reason": ...}``; ``{"raise": message}``; or a

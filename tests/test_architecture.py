@@ -26,6 +26,8 @@ ORDER = [
     {"evaluate"},
     {"config"},
     {"results"},
+    {"preflight"},
+    {"lint"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},

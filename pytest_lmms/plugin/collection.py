@@ -274,7 +274,7 @@ class TaskFile(pytest.Module):
     def collect(self) -> Iterator[pytest.Item]:
         """Open the documents and give one item each, unless `-k` or `-m` rule all of them out."""
         from pytest_lmms.plugin.fixtures import check_ability
-        from pytest_lmms.plugin.preflight import check_task
+        from pytest_lmms.preflight import check_task
         from pytest_lmms.scoring.build import build_scorer
         from pytest_lmms.tasks.load import load_one
         from pytest_lmms.tasks.rows import select
