@@ -28,7 +28,7 @@ _MIN_DIMENSIONS, _FRAMES = 2, 4
 
 def kind_of_path(path: str) -> MediaKind:
     """Type a path or address by its extension: case-insensitive, a query ignored, anything unknown is a video."""
-    name = urlsplit(path).path if "://" in path else path
+    name = unquote(urlsplit(path).path) if "://" in path else path
     extension = PurePosixPath(name).suffix.lower().lstrip(".")
     if extension in IMAGE_EXTENSIONS:
         return "image"
@@ -70,18 +70,29 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
 
 def _located(text: str, kind: MediaKind | None) -> MediaRef:
     """A path or an address."""
-    if text.startswith("data:"):
-        head, _, data = text.partition(",")
-        named = head[len("data:") :].partition("/")[0]
-        if kind is None and named not in KINDS:
-            raise DocumentError(explain(f"a data: URL of type {named!r}", expected="one of " + ", ".join(KINDS)))
+    scheme = text.partition(":")[0].lower()
+    if scheme == "data":
+        return _from_data_url(text, kind)
+    if scheme in ("http", "https"):
+        return MediaRef(kind=kind or kind_of_path(text), url=text)
+    if text.lower().startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    return MediaRef(kind=kind or kind_of_path(text), path=text)
+
+
+def _from_data_url(text: str, kind: MediaKind | None) -> MediaRef:
+    head, comma, data = text[len("data:") :].partition(",")
+    head = head.lower()
+    named = head.partition("/")[0]
+    if kind is None and named not in KINDS:
+        raise DocumentError(explain(f"a data: URL of type {named!r}", expected="one of " + ", ".join(KINDS)))
+    try:
         decoded = base64.b64decode(data) if head.endswith(";base64") else unquote_to_bytes(data)
-        return MediaRef(kind=kind or named, data=decoded)  # type: ignore[arg-type]
-    kind = kind or kind_of_path(text)
-    if text.startswith(("http://", "https://")):
-        return MediaRef(kind=kind, url=text)
-    path = unquote(text.removeprefix("file://")) if text.startswith("file://") else text
-    return MediaRef(kind=kind, path=path)
+    except ValueError as e:
+        raise DocumentError(explain(f"a data: URL that cannot be decoded: {e}")) from e
+    if not comma or not decoded:
+        raise DocumentError(explain("a data: URL without data", expected="data:image/png;base64,..."))
+    return MediaRef(kind=kind or named, data=decoded)  # type: ignore[arg-type]
 
 
 def _from_mapping(value: Mapping[str, Any], kind: MediaKind | None) -> MediaRef | None:
@@ -97,9 +108,11 @@ def _from_mapping(value: Mapping[str, Any], kind: MediaKind | None) -> MediaRef 
     kind = kind or (named if named in KINDS else None)
     path = next((value[k] for k in ("url", "path", *KINDS) if isinstance(value.get(k), (str, PathLike))), None)
     data = value.get("bytes")
-    if data is not None:
-        kind = kind or kind_of_bytes(data) or (kind_of_path(str(path)) if path and "." in str(path) else "audio")
-        return MediaRef(kind=kind, data=data)
+    if isinstance(data, bytes):
+        kind = kind or kind_of_bytes(data)
+        if kind is None and path is not None and PurePosixPath(str(path)).suffix:
+            kind = kind_of_path(str(path))
+        return MediaRef(kind=kind, data=data) if kind is not None else None
     if path is not None:
         return _located(str(path), kind)
     for name in KINDS:  # {"type": "image", "image": PIL image}
@@ -157,8 +170,11 @@ def _part(part: Mapping[str, Any], where: str) -> Part:
     kind = part.get("type")
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    if kind in KINDS and part.get("url") is not None:
-        return media_ref(part["url"], kind)
+    if (
+        kind in KINDS
+        and (located := next((part[k] for k in ("url", "path") if part.get(k) is not None), None)) is not None
+    ):
+        return media_ref(located, kind)
     raise DocumentError(
         explain(
             f"part {dict(part)!r:.80} is neither text nor a medium",

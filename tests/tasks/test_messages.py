@@ -70,6 +70,10 @@ PNG, WAV, MP4, MKV = (
         ({"type": "image", "image": "a.png"}, MediaRef(kind="image", path="a.png")),
         ("data:image/png;base64,iVBORw==", MediaRef(kind="image", data=b"\x89PNG")),
         ("data:audio/x,a%20b", MediaRef(kind="audio", data=b"a b")),
+        ("data:Image/PNG;BASE64,iVBORw==", MediaRef(kind="image", data=b"\x89PNG")),
+        ("file:///x/a%2Epng", MediaRef(kind="image", path="/x/a.png")),
+        ("file://localhost/x/a.png", MediaRef(kind="image", path="/x/a.png")),
+        ("HTTPS://h.org/a.PNG", MediaRef(kind="image", url="HTTPS://h.org/a.PNG")),
         ("file:///x/a%20b.png", MediaRef(kind="image", path="/x/a b.png")),
     ],
 )
@@ -78,7 +82,18 @@ def test_what_a_value_says_of_itself_wins_over_its_name(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [{"type": "video", "url": "a.mp4", "video_start": 3.0}, {"type": "image"}, np.zeros(9), "data:text/x,a"]
+    "value",
+    [
+        {"type": "video", "url": "a.mp4", "video_start": 3.0},
+        {"type": "image"},
+        {"bytes": b"?", "path": None},
+        {"bytes": b"?", "path": "noextension"},
+        {"bytes": "text"},
+        np.zeros(9),
+        "data:text/x,a",
+        "data:image/png",
+        "data:image/png;base64,iVB",
+    ],
 )
 def test_what_would_be_mistaken_is_refused(value):
     with pytest.raises(DocumentError):
