@@ -451,7 +451,7 @@ def test_the_limit_of_restarts_is_kept_and_what_was_not_asked_is_named(lab):  # 
 def test_a_worker_whose_adapter_is_stuck_is_replaced_and_only_that_batch_is_lost(lab, batch_size):  # noqa: F811
     lab.task(40)
     lab.plan(hangs=[5])
-    run = lab.run("-n", "2", "--lmms-timeout", "2", "--lmms-batch-size", str(batch_size))
+    run = lab.run("-n", "2", "--lmms-timeout", "8", "--lmms-batch-size", str(batch_size))
     assert run.code == 1, run
     lost = [5] if batch_size == 1 else [4, 5, 6, 7]
     records = lab.records()
@@ -467,7 +467,7 @@ def test_a_worker_whose_adapter_is_stuck_is_replaced_and_only_that_batch_is_lost
 def test_in_one_process_what_a_stuck_adapter_leaves_is_an_error(lab):  # noqa: F811
     lab.task(8)
     lab.plan(hangs=[5])
-    run = lab.run("--lmms-timeout", "2")
+    run = lab.run("--lmms-timeout", "8")
     assert run.code == 1, run
     assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [5, 6, 7]
     assert "not asked: an earlier batch is stuck" in lab.records()[7]["error"]

@@ -149,7 +149,7 @@ def test_only_errored_documents_are_asked_again(lab):  # noqa: F811
 def test_a_model_that_never_answers_makes_errors_and_no_hanging_session(lab):  # noqa: F811
     lab.task(6)
     lab.plan(hangs=[2])
-    run = lab.run("--lmms-timeout", "2", timeout=90)
+    run = lab.run("--lmms-timeout", "8", timeout=90)
     assert run.code == 1, run
     assert "no response within 2" in run.output
     by_id = {r["doc_id"]: r for r in lab.records()}
