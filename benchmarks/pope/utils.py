@@ -23,7 +23,7 @@ def pope_doc_to_text(doc: Item, kwargs: Item) -> str:
     return instructed(doc["question"].strip(), kwargs)
 
 
-def pope_process_results(doc: Item, results: Sequence[str]) -> dict[str, Item]:
+def pope_process_results(doc: Item, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer, which must be "yes" or "no", case aside, and nothing else."""
     answer, gold = results[0].lower().strip(), doc["answer"].lower().strip()
     item = {
