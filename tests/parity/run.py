@@ -230,8 +230,10 @@ class _Comparison:
             return outcome
         partly = bool(recorded.get("unordered"))
         self._check_scores(where, "scores", recorded["scores"], outcome, partly=partly)
-        if "scores_after_default_reasoning_strip" in recorded:
-            theirs = recorded["scores_after_default_reasoning_strip"]
+        theirs = recorded.get("scores_after_default_reasoning_strip")
+        if theirs is not None and self.task.spec.reasoning_tags is not None:
+            self.report.not_compared["scores without thoughts"] += 1
+        elif theirs is not None:
             stripped = score(self.scorer_without_thoughts, doc, [Response(text=text)])
             self._check_scores(where, "scores without thoughts", theirs, stripped)
         for alone in ("aggregate_alone", "metric_alone"):
