@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import soundfile
+from PIL import Image
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 Row = dict[str, Any]
@@ -144,8 +145,211 @@ def videomme() -> dict[str, list[Row]]:
     }
 
 
+def mvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the twenty sub-tasks that the benchmark's group names."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": f"{scene.stem}.mp4",
+            "question": question,
+            "candidates": options,
+            "answer": options[right],
+        }
+
+    return dict.fromkeys(members("mvbench"), video_rows(row))
+
+
+def members(benchmark: str) -> list[str]:
+    """The tasks of a benchmark, by their files."""
+    paths = (BENCHMARKS / benchmark).glob("*.yaml")
+    return sorted(p.stem for p in paths if not p.stem.startswith("_") and p.stem != benchmark)
+
+
+def longvideobench() -> dict[str, list[Row]]:
+    """Four questions, two of them with four options."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        options = [*options[: 5 - number // 2], "N/A"][:5]
+        return {
+            "id": f"{scene.stem}_0",
+            "video_id": scene.stem,
+            "question": question,
+            **{f"option{i}": option for i, option in enumerate(options)},
+            "correct_choice": right,
+            "duration": 2.0,
+            "duration_group": 15 if number < 2 else 60,
+            "question_category": "TOS" if number % 2 else "S2A",
+            "topic_category": "made-up",
+            "level": "IntraMoment",
+            "video_path": f"{scene.stem}.mp4",
+            "subtitle_path": f"{scene.stem}_en.json",
+            "starting_timestamp_for_subtitles": 0.0,
+        }
+
+    rows = video_rows(row, num_options=5)
+    return dict.fromkeys(members("longvideobench"), rows)
+
+
+def egoschema() -> dict[str, list[Row]]:
+    """Four questions; the full set hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question_idx": str(number),
+            "question": question,
+            "video_idx": scene.stem,
+            "option": lettered(options),
+            "answer": str(right),
+        }
+
+    rows = video_rows(row, num_options=5)
+    return {"egoschema": [row | {"answer": None} for row in rows], "egoschema_subset": rows}
+
+
+def nextqa() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": scene.stem,
+            "frame_count": NUM_FRAMES,
+            "width": SIZE_PX,
+            "height": SIZE_PX,
+            "question": question.lower().rstrip("?"),
+            "answer": right,
+            "qid": str(number),
+            "type": "DO" if number % 2 else "DC",
+            **{f"a{i}": option for i, option in enumerate(options)},
+        }
+
+    return {"nextqa_mc_test": video_rows(row, num_options=5)}
+
+
+def perceptiontest() -> dict[str, list[Row]]:
+    """Four questions of three options; the test split hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = [options[right], *(option for option in options if option != options[right])][:3]
+        kept = kept[number % 3 :] + kept[: number % 3]
+        return {
+            "video_name": scene.stem,
+            "question": question,
+            "question_id": str(number),
+            "options": kept,
+            "answer_id": str(kept.index(options[right])),
+            "area": "physics",
+            "reasoning": "descriptive",
+            "tag": ["motion"],
+        }
+
+    rows = video_rows(row)
+    hidden = [{k: v for k, v in row.items() if k != "answer_id"} for row in rows]
+    return {"perceptiontest_val_mc": rows, "perceptiontest_test_mc": hidden}
+
+
+def answer_choices(options: list[str]) -> Row:
+    """Options as columns of their own."""
+    return {f"answer_choice_{i}": option for i, option in enumerate(options)}
+
+
+def neptune() -> dict[str, list[Row]]:
+    """Four questions for each of the six tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"n{number}",
+            "video_path": f"downloads/{scene.stem}.mp4",
+            "question": question,
+            "answer": options[right],
+            "question_type": "Temporal Ordering" if number % 2 else "Visual Narrative",
+            **answer_choices(options),
+            "answer_id": right,
+        }
+
+    return dict.fromkeys(members("neptune"), video_rows(row, num_options=5))
+
+
+def tvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the ten sub-tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = options if number % 2 else options[:2] + options[2:][: 1 + number]
+        return {"question": question, "candidates": kept, "answer": options[right], "video": f"{scene.stem}.mp4"}
+
+    return dict.fromkeys(members("tvbench"), video_rows(row))
+
+
+def viverbench() -> dict[str, list[Row]]:
+    """Four questions about one, two or eight images."""
+    rows = []
+    for number, scene in enumerate(SCENES):
+        is_true = number % 2 == 0
+        colour = scene.colour if is_true else SCENES[number - 1].colour
+        rows.append(
+            {
+                "prompt_id": f"p{number}",
+                "task": "attribute" if number < 2 else "motion",
+                "question": f'Does the image satisfy the prompt "a {colour} square"?\n'
+                'Answer with JSON: {"answer": true/false, "explanation": "..."}.',
+                "img": [{"$image": f"{scene.stem}_{i}.png"} for i in range((1, 2, 8, 1)[number])],
+                "answer": is_true,
+            }
+        )
+    return {"viverbench": rows}
+
+
+def frames_of_scenes(folder: Path) -> None:
+    """Put the images of `viverbench` into a folder."""
+    for scene, count in zip(SCENES, (1, 2, 8, 1), strict=True):
+        for i in range(count):
+            Image.fromarray(frame_of(scene, 2 * i)).save(folder / f"{scene.stem}_{i}.png")
+
+
+def egotempo() -> dict[str, list[Row]]:
+    """Four open questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question": question,
+            "answer": options[right],
+            "question_type": "action sequence" if number % 2 else "spatial relationship",
+            "clip_id": scene.stem,
+        }
+
+    return {"egotempo": video_rows(row)}
+
+
+def minerva() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"k{number}",
+            "video_id": scene.stem,
+            "question": question,
+            **answer_choices(options),
+            "answer": options[right],
+            "answer_id": right,
+            "question_type": "Event Occurrence" if number % 2 else "Object Recognition",
+            "split": "short films",
+            "category": "made-up",
+        }
+
+    return {"minerva": video_rows(row, num_options=5)}
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
+    "mvbench": (mvbench, clips),
+    "longvideobench": (longvideobench, clips),
+    "egoschema": (egoschema, clips),
+    "nextqa": (nextqa, clips),
+    "perceptiontest": (perceptiontest, clips),
+    "neptune": (neptune, clips),
+    "tvbench": (tvbench, clips),
+    "viverbench": (viverbench, frames_of_scenes),
+    "egotempo": (egotempo, clips),
+    "minerva": (minerva, clips),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
@@ -159,6 +363,8 @@ def main(names: list[str]) -> int:
         if make_media:
             make_media(folder)
         for task, rows in make_rows().items():
+            if not (folder.parent / f"{task}.yaml").is_file():
+                continue
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             (folder / f"{task}.jsonl").write_text(text, encoding="utf-8")
     return 0
