@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import MIN_WORDS_FOR_OPTION_TEXT, TRIMMED_MARKS, label_options
+from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -68,7 +67,5 @@ def egoschema_aggregate_score(items: Sequence[Doc]) -> float | None:
 
 def egoschema_aggregate_mc(items: Sequence[Doc], args: Any = None) -> None:
     """Write video -> number of the option as ``<output_path>/submissions/inference_results_egoschema_MC.json``."""
-    if output_path := getattr(args, "output_path", None):
-        path = Path(output_path, "submissions", "inference_results_egoschema_MC.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({key: value for item in items for key, value in item.items()}), encoding="utf-8")
+    numbers = {video: number for item in items for video, number in item.items()}
+    write_submission("inference_results_egoschema_MC.json", numbers, args)

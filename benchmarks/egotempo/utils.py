@@ -22,7 +22,8 @@ MIN_SIMILARITY = 0.5
 
 def egotempo_doc_to_visual(doc: Doc) -> list[str]:
     """Return the path of the row's video."""
-    named = str(next((doc[c] for c in COLUMNS if doc.get(c)), ""))
+    row = dict(doc)
+    named = str(next((row[c] for c in COLUMNS if row.get(c)), ""))
     if named.startswith(("http://", "https://")):
         return [named]
     places = dict.fromkeys((named, os.path.basename(named)))

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.capitals import read_capital
 from pytest_lmms.scoring.choices import label_options
+from pytest_lmms.scoring.letters import first_capital
+from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
 NUM_OPTIONS = 5
 UNUSED = "N/A"
-INTRODUCTIONS = (
-    "The best answer is",
-    "The correct answer is",
-    "The answer is",
-    "The answer",
-    "The best option is",
-    "The correct option is",
-    "Best answer:",
-    "Best option:",
-)
 
 
 def longvideobench_doc_to_visual(doc: Doc) -> list[str]:
@@ -43,7 +32,7 @@ def longvideobench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 def longvideobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Read the first capital from A to E."""
-    letter = read_capital(results[0], "ABCDE", introductions=INTRODUCTIONS)
+    letter = first_capital(results[0], "ABCDE")
     item = {key: doc[key] for key in ("id", "duration_group", "question_category")}
     choice = doc["correct_choice"]
     item |= {"answer": None if choice is None else chr(ord("A") + int(choice)), "parsed_pred": letter}
@@ -74,7 +63,5 @@ longvideobench_aggregate_results.sub_scores = longvideobench_group_scores  # typ
 
 def longvideobench_aggregate_results_for_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write id -> response as ``<output_path>/submissions/longvideobench_test_for_submission.json``."""
-    if output_path := getattr(args, "output_path", None):
-        path = Path(output_path, "submissions", "longvideobench_test_for_submission.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({key: text for item in items for key, text in item.items()}), encoding="utf-8")
+    answers = {key: text for item in items for key, text in item.items()}
+    write_submission("longvideobench_test_for_submission.json", answers, args)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.capitals import read_capital
 from pytest_lmms.tasks.mediafiles import MissingMediaError, find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -63,10 +62,14 @@ def minerva_doc_to_target(doc: Doc) -> str:
 
 def read_option(text: str) -> str | None:
     """Return the letter after the last "answer is" or "option:", else the last capital from A to E, else None."""
-    announced = re.findall(r"(?:answer|option)\s*(?:is|:)\s*([A-E])", text.strip(), re.IGNORECASE)
+    text = text.strip()
+    announced = re.findall(r"(?:answer|option)\s*(?:is|:)\s*([A-E])", text, re.IGNORECASE)
     if announced:
         return str(announced[-1]).upper()
-    return read_capital(text, LETTERS, introductions=INTRODUCTIONS, which="last")
+    for introduction in INTRODUCTIONS:
+        text = text.replace(introduction, "")
+    capitals = re.findall(f"[{LETTERS}]", text)
+    return str(capitals[-1]) if capitals else None
 
 
 def minerva_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_lmms.errors import DocumentError
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import label_options
+from pytest_lmms.scoring.vqa import drop_full_stops, replace_punctuation
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -29,8 +30,6 @@ SUB_TASKS_BY_FOLDER = {
     "tvqa/video_fps3_hq_segment": "episodic_reasoning",
 }
 FOLDERS = {name: folder for folder, names in SUB_TASKS_BY_FOLDER.items() for name in names.split()}
-MARKS = ';/[]"{}()=+\\_-><@`,?!'
-MAX_STOPS = 32
 
 
 def mvbench_doc_to_visual(doc: Doc, kwargs: Doc | None = None) -> list[str]:
@@ -46,19 +45,10 @@ def mvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     return f"Question:{doc['question']}\nOption:\n{options}{(kwargs or {}).get('post_prompt', '')}"
 
 
-def simplify(text: str) -> str:
-    """Return a text in lower case without marks, quotes and full stops, as VQA evaluation does.
-
-    A mark is deleted everywhere when it stands beside a blank anywhere, or when the text has a comma between two
-    digits; else it becomes a blank. Of full stops before anything but a digit, the first 32 are deleted.
-    """
+def _simplify(text: str) -> str:
+    """Return a text in lower case without marks, full stops and the quotes around it, as VQA evaluation does."""
     text = text.replace("\n", " ").replace("\t", " ").strip()
-    has_comma_in_number = re.search(r"\d,\d", text)
-    simple = text
-    for mark in MARKS:
-        is_beside_blank = f"{mark} " in text or f" {mark}" in text
-        simple = simple.replace(mark, "" if is_beside_blank or has_comma_in_number else " ")
-    simple = re.sub(r"\.(?!\d)", "", simple, count=MAX_STOPS)
+    simple = drop_full_stops(replace_punctuation(text))
     for quote in ("'", '"', "(", ")"):
         simple = simple.strip(quote)
     return simple.strip().lower()
@@ -68,7 +58,7 @@ def read_option(text: str) -> str | None:
     """Return the letter before a full stop that begins the text, else the first letter from A to E on its own."""
     if found := re.fullmatch(r"([A-Ea-e])\.\s*.+", text.strip()):
         return found[1].upper()
-    alone = re.search(r"\b[a-e]\b", simplify(text))
+    alone = re.search(r"\b[a-e]\b", _simplify(text))
     return alone[0].upper() if alone else None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -54,7 +53,4 @@ def perceptiontest_process_submission(doc: Doc, results: Sequence[str]) -> dict[
 
 def perceptiontest_aggregate_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write the list of answers as ``<output_path>/submissions/inference_results_perceptiontest_MC.json``."""
-    if output_path := getattr(args, "output_path", None):
-        path = Path(output_path, "submissions", "inference_results_perceptiontest_MC.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(list(items)), encoding="utf-8")
+    write_submission("inference_results_perceptiontest_MC.json", list(items), args)
