@@ -338,6 +338,95 @@ def minerva() -> dict[str, list[Row]]:
     return {"minerva": video_rows(row, num_options=5)}
 
 
+def sound(count: int) -> Row:
+    """The sound with so many beeps."""
+    return {"$audio": f"beeps_{count}.flac"}
+
+
+def said(count: int) -> str:
+    """What a transcript of it says."""
+    return " ".join(["beep"] * count)
+
+
+def ami() -> dict[str, list[Row]]:
+    """Four utterances."""
+    rows = [
+        {
+            "meeting_id": "EN2001a",
+            "audio_id": f"AMI_EN2001a_H00_{count}",
+            "text": said(count).upper(),
+            "audio": sound(count),
+            "begin_time": count * 1.0,
+            "end_time": count * 1.0 + 0.2 * count,
+            "microphone_id": "H00",
+            "speaker_id": "MEE068",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("ami"), rows)
+
+
+def europal_asr() -> dict[str, list[Row]]:
+    """Four speeches."""
+    rows = [
+        {
+            "id": str(count),
+            "audio": sound(count),
+            "text_verbatim": said(count).capitalize() + ".",
+            "language": "en",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("europal_asr"), rows)
+
+
+def librispeech() -> dict[str, list[Row]]:
+    """Four utterances; longer recordings name their column differently."""
+    rows = [
+        {"audio": sound(count), "gt": said(count).upper(), "source": "made-up", "task": "asr_en"}
+        for count in range(1, 5)
+    ]
+    long = [{"audio": row["audio"], "transcript": row["gt"]} for row in rows]
+    return {task: long if "_long" in task else rows for task in members("librispeech")}
+
+
+def listening(answer_format: str) -> list[Row]:
+    """Four questions about the number of beeps."""
+    options = ["One.", "Two.", "Three.", "Four."]
+    return [
+        {
+            "context": sound(count),
+            "instruction": "How many beeps do you hear?",
+            "choices": "\n".join(lettered(options, "({letter}) {option}")),
+            "answer": answer_format.format(letter="ABCD"[count - 1], option=options[count - 1]),
+            "other_attributes": {},
+        }
+        for count in range(1, 5)
+    ]
+
+
+def song_describer() -> dict[str, list[Row]]:
+    """Four pieces of music, as far as beeps go."""
+    rows = [
+        {"audio_path": sound(count), "text": f"A minimal electronic piece of {count} tones.", "track_id": count}
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("song_describer"), rows)
+
+
+def air_bench() -> dict[str, list[Row]]:
+    """Four multiple-choice questions for the foundation tasks, four open ones for the chat tasks."""
+    options = ["one", "two", "three", "four"]
+    closed, spoken = [], []
+    for count in range(1, 5):
+        shared = {"audio": sound(count), "question": "How many beeps are in the sound?", "uniq_id": count}
+        choices = dict(zip(("choice_a", "choice_b", "choice_c", "choice_d"), options, strict=True))
+        choices |= {"choice_d": None} if count < 3 else {}
+        closed.append(shared | choices | {"answer_gt": options[count - 1], "task_name": "Sound_AQA"})
+        spoken.append(shared | {"answer_gt": f"{count} beeps.", "meta_info": f"{count} short tones of a sine wave."})
+    return {task: spoken if "_chat_" in task else closed for task in members("air_bench")}
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
     "mvbench": (mvbench, clips),
@@ -350,6 +439,16 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "viverbench": (viverbench, frames_of_scenes),
     "egotempo": (egotempo, clips),
     "minerva": (minerva, clips),
+    "ami": (ami, beeps),
+    "europal_asr": (europal_asr, beeps),
+    "librispeech": (librispeech, beeps),
+    "cn_college_listen_mcq": (
+        lambda: {"cn_college_listen_mcq_test": listening("({letter}) {option}")},
+        beeps,
+    ),
+    "dream_tts_mcq": (lambda: {"dream_tts_mcq_test": listening("({letter}) {option}")}, beeps),
+    "song_describer": (song_describer, beeps),
+    "air_bench": (air_bench, beeps),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
