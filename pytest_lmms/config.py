@@ -21,6 +21,10 @@ SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 MASK = "********"
 
 
+LATEST = "latest"
+DEFAULT = "default"
+
+
 @dataclass(frozen=True)
 class Option:
     """One setting: command-line option, ini key and field of `RunConfig`."""
@@ -34,6 +38,8 @@ class Option:
     default: Any = None
     kind: Literal["value", "optional", "flag"] = "value"
     """`optional`: the value may be left out; `flag`: yes or no, with a `--no-` form."""
+    const: str = LATEST
+    """Of an option whose value may be left out: what it means then."""
     in_plan: bool = True
     """Whether two runs that differ in it are different runs, so that one cannot resume the other."""
 
@@ -148,7 +154,6 @@ def _yes(text: str, where: str) -> bool:
 
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
-LATEST = "latest"
 
 OPTIONS: tuple[Option, ...] = (
     Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
@@ -184,6 +189,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _text, "DIRS"),
+    Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
+           "RUN|last:NAME", in_plan=False),
+    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", _text, "NAME",
+           in_plan=False),
+    Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
+           " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
+           _text, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _text,
+           "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
 BY_NAME = {o.name: o for o in OPTIONS}
@@ -215,6 +229,10 @@ class RunConfig:
     timeout: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
+    baseline: str | None = None
+    save_baseline: str | None = None
+    fail_on_regression: str | None = None
+    fail_under: str | None = None
     list: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each setting that is no default was said: `--lmms-model`, or `ini lmms_model`."""
