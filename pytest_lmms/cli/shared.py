@@ -1,0 +1,58 @@
+"""What several commands need: exit codes, printing, the index of tasks."""
+
+from __future__ import annotations
+
+import argparse
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_lmms.errors import UsageError, explain
+
+if TYPE_CHECKING:
+    from pytest_lmms.tasks.index import TaskIndex
+
+OK, DIFFERS, WRONG = 0, 1, 2
+"""Exit codes."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: dict[str, str]) -> None:
+    """Print two columns."""
+    width = max(map(len, rows), default=0)
+    for name, text in rows.items():
+        print(f"{name:{width}}  {text}".rstrip())
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_include_path(command: argparse.ArgumentParser) -> None:
+    """Add `--include-path`, for `index_of`."""
+    text = "a folder with tasks of your own; may be given several times"
+    command.add_argument("--include-path", type=Path, metavar="DIR", action="append", default=[], help=text)
+
+
+def index_of(parsed: argparse.Namespace) -> TaskIndex:
+    """All tasks of the catalogue and of `--include-path`.
+
+    Raises:
+        UsageError: A folder does not exist.
+    """
+    from pytest_lmms import catalog
+    from pytest_lmms.tasks.index import index_tasks
+
+    roots = [catalog.folder("benchmarks")]
+    for folder in parsed.include_path:
+        if not folder.is_dir():
+            raise UsageError(
+                explain("no such folder", where=f"--include-path {folder}", expected="a folder with task YAMLs")
+            )
+        roots.append(folder)
+    return index_tasks(roots)
