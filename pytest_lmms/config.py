@@ -72,6 +72,20 @@ def _natural(text: str, where: str) -> int:
     return value
 
 
+def _count(text: str, where: str) -> int:
+    value = _integer(text, where)
+    if value < 1:
+        raise UsageError(explain(f"{value}", where=where, expected="1 or more"))
+    return value
+
+
+def _shard(text: str, where: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(explain(f"{text!r} is no shard", where=where, expected="K/N, such as 3/8: the third of eight"))
+    return int(match[1]), int(match[2])
+
+
 def _seconds(text: str, where: str) -> float:
     try:
         value = float(text)
@@ -163,6 +177,8 @@ OPTIONS: tuple[Option, ...] = (
            "full|mini", default="full"),
     Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
     Option("offset", "first document of each task to evaluate", _natural, "N", default=0),
+    Option("subset", "of those, a fixed stratified choice of so many documents of each task", _count, "N"),
+    Option("shard", "of those, the K-th of N parts; `pytest-lmms merge` puts the runs together", _shard, "K/N"),
     Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", _batch_size,
            "N|auto", default=1),
     Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
@@ -213,6 +229,8 @@ class RunConfig:
     data: Literal["full", "mini"] = "full"
     limit: float | None = None
     offset: int = 0
+    subset: int | None = None
+    shard: tuple[int, int] | None = None
     batch_size: int | Literal["auto"] = 1
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0

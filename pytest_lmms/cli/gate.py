@@ -29,10 +29,10 @@ def _gate(parsed: argparse.Namespace) -> int:
     from pytest_lmms.results.baselines import find_baseline
     from pytest_lmms.results.gate import judge, summary
     from pytest_lmms.results.gate_report import markdown, verdict_line, verdict_lines
-    from pytest_lmms.results.rules import parse_regression, parse_under
+    from pytest_lmms.results.rules import Gate, parse_regression, parse_under
     from pytest_lmms.results.runs import read_run
 
-    gates = []
+    gates: list[Gate] = []
     if parsed.fail_on_regression is not None:
         gates += parse_regression(parsed.fail_on_regression, "--fail-on-regression")
         if parsed.baseline is None:

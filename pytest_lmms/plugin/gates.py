@@ -60,6 +60,9 @@ class Gates:
     def _read_baseline(self) -> None:
         settings = self.session.settings
         needing = [g for g in self.gates if g.needs_baseline]
+        if settings.shard is not None and (self.gates or settings.baseline or settings.save_baseline):
+            text = "judge all shards together: `pytest-lmms merge RUN ...`, then `pytest-lmms gate`"
+            raise UsageError(explain("a shard is no whole run", where="--lmms-shard with gates", remedy=text))
         if settings.baseline is not None:
             from pytest_lmms.results.baselines import find_baseline
 

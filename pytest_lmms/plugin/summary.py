@@ -317,15 +317,24 @@ class Summary:
             return
         from pytest_lmms.results.report import Expected, finish_run
 
-        documents, paths, node_ids = self.expected()
+        selection = self.expected()
+        documents, paths, node_ids = selection
         if not documents:
             return
         self.cut_short = self.cut_short or str(session.shouldstop or session.shouldfail or "") or None
         status = "interrupted" if self.cut_short else "complete"
+        reasons, shard = self._why_partial(), self.session.settings.shard
+        if shard is not None:
+            self._note_shard(selection, reasons)
+            reasons.append(f"shard {shard[0]} of {shard[1]}")
+        if self.cut_short:
+            reasons.append(f"the run was cut short: {self.cut_short}")
         try:
             self.finished = finish_run(
                 RunFolder(self.session.run_path),
-                Expected(documents=documents, paths=paths, node_ids=node_ids, reason_incomplete=self._why_partial()),
+                Expected(
+                    documents=documents, paths=paths, node_ids=node_ids, reason_incomplete="; ".join(reasons) or None
+                ),
                 self.session.settings,
                 status=status,
                 bind=lambda task: bound(task, self.session.settings),
@@ -362,21 +371,34 @@ class Summary:
 
         return find_groups(given_index(self.config), paths, named_groups(self.config))
 
-    def _why_partial(self) -> str | None:
+    def _why_partial(self) -> list[str]:
+        """Why the selection is no whole benchmark."""
         option, settings = self.config.option, self.session.settings
         reasons = []
         if settings.limit is not None or settings.offset:
             limit = "none" if settings.limit is None else f"{settings.limit:g}"
             reasons.append(f"limit {limit}, offset {settings.offset}")
+        if settings.subset is not None:
+            reasons.append(f"a subset of {settings.subset} documents of each task")
         if option.keyword or option.markexpr or getattr(option, "lf", False) or getattr(option, "deselect", None):
             reasons.append("documents were deselected")
         if self.skipped:
             reasons.append("documents were skipped")
         if any("::" in arg for arg in self.config.args):
             reasons.append("single documents were named")
-        if self.cut_short:
-            reasons.append(f"the run was cut short: {self.cut_short}")
-        return "; ".join(reasons) or None
+        return reasons
+
+    def _note_shard(self, selection: Selection, partial: list[str]) -> None:
+        """Write down what `pytest-lmms merge` needs of a shard."""
+        RunFolder(self.session.run_path).update(
+            selection={
+                "documents": selection.documents,
+                "paths": {task: str(path) for task, path in selection.paths.items()},
+                "node_ids": selection.node_ids,
+                "groups": named_groups(self.config),
+                "partial": partial,
+            }
+        )
 
     def _judge_errors(self, session: pytest.Session) -> None:
         """Let errored documents within `--lmms-max-errors` pass, and anything lost fail."""

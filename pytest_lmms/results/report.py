@@ -152,7 +152,7 @@ def finish_run(
     }
     folder.write_json("results.json", finished.results)
     folder.update(status=status, finished=finished.results["date"])
-    if status == "complete" and settings.log_samples:
+    if status == "complete" and settings.log_samples and settings.shard is None:
         folder.clear_shards()
         if folder.shards.is_dir() and not any(folder.shards.iterdir()):
             folder.shards.rmdir()
