@@ -24,6 +24,9 @@ from pytest_lmms.errors import LmmsError
 COMMANDS = {
     "tasks": "tasks, groups and tags; what a task asks",
     "models": "every model, and its other names",
+    "compare": "runs side by side, paired document by document",
+    "gate": "whether a finished run meets what is demanded of it",
+    "merge": "the runs of all shards of --lmms-shard, as one run",
     "power": "how many documents a comparison of two models needs",
     "version": "the installed version",
 }
