@@ -122,7 +122,8 @@ def _in_order(folders: Sequence[Path]) -> list[RunFolder]:
 
 def _settings(values: Mapping[str, Any]) -> RunConfig:
     """The settings of the whole run, from run.json."""
-    known = {o.name: _tuples(values[o.name]) for o in OPTIONS if values.get(o.name) is not None}
+    said = {o: values[o.name] for o in OPTIONS if values.get(o.name) is not None}
+    known = {o.name: o.parse(v, f"run.json: {o.name}") if isinstance(v, str) else _tuples(v) for o, v in said.items()}
     return RunConfig(**known | {"shard": None})
 
 
