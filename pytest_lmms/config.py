@@ -254,7 +254,7 @@ class RunConfig:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a config file that use variables, as written."""
+    """Settings of a config file as written, where that is not what JSON has: text for a list, variables."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that the config file sets, as written."""
     run_label: str = ""
