@@ -320,7 +320,12 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment variables that steer a run, secrets masked."""
+    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}
+    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+
+
+SHORTEST_SECRET = 6
+"""Shorter values are looked for nowhere else: they may be part of anything."""

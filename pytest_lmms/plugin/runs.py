@@ -23,7 +23,7 @@ import pytest
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.environment import entries_of
-from pytest_lmms.plugin.session import KEY
+from pytest_lmms.plugin.session import session_of
 from pytest_lmms.settings import settings_of
 
 NOTE = "PYTEST_LMMS_RUN_NOTE"
@@ -76,7 +76,8 @@ def _run_all(config: pytest.Config, entries: Sequence[Entry]) -> int:
                 command.append(f"--junitxml={scratch / f'{entry.position}.xml'}")
             code = child.run(command, os.environ | {NOTE: str(scratch / str(entry.position))}, config)
             note = scratch / str(entry.position)
-            done.append(Run(entry, code, Path(note.read_text("utf-8")) if note.is_file() else None))
+            folder = Path(note.read_text("utf-8")) if note.is_file() else None
+            done.append(Run(entry, code, folder if folder and folder.is_dir() else None))
             if child.is_stopped or code == pytest.ExitCode.INTERRUPTED:
                 break
             if config.getoption("maxfail", 0) and code == pytest.ExitCode.TESTS_FAILED:
@@ -188,8 +189,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_NOTE] = Path(note)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Tell where the run lies."""
-    note, session = config.stash.get(_NOTE, None), config.stash.get(KEY, None)
-    if note is not None and session is not None and session._run_path is not None:
-        note.write_text(str(session.run_path), encoding="utf-8")
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tell where the run will lie, before anything can end this process."""
+    if (note := session.config.stash.get(_NOTE, None)) is not None and not session.config.option.collectonly:
+        note.write_text(str(session_of(session.config).run_path), encoding="utf-8")
