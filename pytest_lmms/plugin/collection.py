@@ -277,7 +277,7 @@ class TaskFile(pytest.Module):
         from pytest_lmms.preflight import check_task
         from pytest_lmms.scoring.build import build_scorer
         from pytest_lmms.tasks.load import load_one
-        from pytest_lmms.tasks.rows import select
+        from pytest_lmms.tasks.subset import choose
 
         session = session_of(self.config)
         settings = session.settings
@@ -295,7 +295,10 @@ class TaskFile(pytest.Module):
         )
         check_ability(session, self)
         self.rows = self.task.open_rows(settings.data)
-        chosen = select(len(self.rows), offset=settings.offset, limit=settings.limit)
+        chosen = choose(
+            self.rows, self.task.spec, offset=settings.offset, limit=settings.limit, subset=settings.subset,
+            shard=settings.shard, where=self.task.where("subset"),
+        )  # fmt: skip
         if chosen:
             check_task(self.task, self.rows, self.scorer, first=chosen[0])
         reason = fastpath.obstacle(self)
