@@ -289,7 +289,7 @@ class RunConfig:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a config file that use variables, as written."""
+    """Settings of a config file as written, where that is not what JSON has: text for a list, variables."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that the config file sets, as written."""
     run_label: str = ""
@@ -355,7 +355,12 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment variables that steer a run, secrets masked."""
+    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}
+    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+
+
+SHORTEST_SECRET = 6
+"""Shorter values are looked for nowhere else: they may be part of anything."""
