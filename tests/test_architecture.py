@@ -24,7 +24,9 @@ ORDER = [
     {"tasks", "inference"},
     {"scoring"},
     {"evaluate"},
+    {"configfile", "spellings"},
     {"config"},
+    {"settings"},
     {"results"},
     {"preflight"},
     {"lint"},
@@ -39,7 +41,7 @@ NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin
 """Rooms of one floor that must not know each other."""
 SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
-PURE = ("stats/", "media/sampling.py")
+PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6
 
 

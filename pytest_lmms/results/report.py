@@ -9,12 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_lmms.config import RunConfig, mask, versions
+from pytest_lmms.config import RunConfig, versions
+from pytest_lmms.configfile import mask
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.efficiency import Efficiency
 from pytest_lmms.results.groups import GroupTree, group_results
-from pytest_lmms.results.store import RunFolder
+from pytest_lmms.results.store import SCHEMA_VERSION, RunFolder
 from pytest_lmms.scoring.metrics import EVERY_TASK
 from pytest_lmms.tasks.load import load_from
 from pytest_lmms.tasks.render import Task
@@ -31,6 +32,8 @@ class Expected:
     """Task to the row numbers that were selected."""
     paths: Mapping[str, Path]
     """Task to its YAML."""
+    node_ids: Mapping[str, str] = field(default_factory=dict)
+    """Task to what stands before `[17]` in the ids of its documents."""
     reason_incomplete: str | None = None
     """Why the selection is no whole benchmark, or the run was cut short: `--lmms-limit 10`, `interrupted`, ..."""
 
@@ -109,6 +112,7 @@ def finish_run(
         status = "incomplete"
     reason = expected.reason_incomplete or ("documents are missing" if finished.lost else None)
     finished.results = {
+        "schema_version": SCHEMA_VERSION,
         "results": results,
         "groups": by_group,
         "group_subtasks": members,
@@ -129,6 +133,8 @@ def finish_run(
             "gen_kwargs": dict(settings.gen_kwargs),
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
+            "setting_sources": dict(settings.sources),
+            "selection": folder.info().get("selection", {}),
         },
         "status": status,
         "complete": status == "complete" and reason is None,
@@ -139,6 +145,7 @@ def finish_run(
             "by_task": {name: e.summary() for name, e in by_task.items()},
         },
         "throughput": overall.throughput(),
+        "node_ids": dict(expected.node_ids),
         "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},
@@ -148,7 +155,7 @@ def finish_run(
     }
     folder.write_json("results.json", finished.results)
     folder.update(status=status, finished=finished.results["date"])
-    if status == "complete" and settings.log_samples:
+    if status == "complete" and settings.log_samples and settings.shard is None:
         folder.clear_shards()
         if folder.shards.is_dir() and not any(folder.shards.iterdir()):
             folder.shards.rmdir()
