@@ -20,6 +20,7 @@ from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media import wholeness
 from pytest_lmms.media.image import LazyImage, open_image, reference
 from pytest_lmms.media.memo import Memo
+from pytest_lmms.media.notes import note
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import MediaRef
 
@@ -48,7 +49,7 @@ class EncodedImage:
     text: str = field(repr=False)
     """Base64 of the encoded file."""
     flags: tuple[str, ...] = ()
-    """For `Response.flags`, what the limit on size did to it: ``image_reencoded`` (as JPEG, all pixels there), or
+    """What the limit on size did to it, noted for the record: ``image_reencoded`` (as JPEG, all pixels there), or
     ``image_reduced:WIDTHxHEIGHT->WIDTHxHEIGHT``."""
 
     @property
@@ -93,7 +94,10 @@ def encode_image(
         return EncodedImage(mime=passed[0], text=base64.b64encode(passed[1]).decode("ascii"))
     settings = (wanted, default_format, _wanted_quality(quality), max_bytes)
     count = _number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
-    return _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
+    encoded = _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
+    for flag in encoded.flags:
+        note(flag)
+    return encoded
 
 
 def encode_image_to_base64(
