@@ -56,3 +56,29 @@ def index_of(parsed: argparse.Namespace) -> TaskIndex:
             )
         roots.append(folder)
     return index_tasks(roots)
+
+
+def yamls_of(name: str, index: TaskIndex, *, where: str) -> list[Path]:
+    """The YAMLs that one argument stands for: a file, all tasks below a folder, or a name of the index.
+
+    Args:
+        name: A YAML, a folder, or a task, group, tag or pattern.
+        index: Where names are looked up.
+        where: The command, for errors.
+
+    Raises:
+        UsageError: There is no such file or name, or the folder has no tasks.
+    """
+    from pytest_lmms.tasks.index import index_tasks
+
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(explain("no such file", where=name, expected="the YAML of a task or a group"))
+        return [path]
+    if path.is_dir() and name not in index.tasks and name not in index.groups and name not in index.tags:
+        below = index_tasks([path.resolve()])
+        if not below.tasks:
+            raise UsageError(explain("no tasks below this folder", where=name, expected="a YAML with a `task:` key"))
+        return [below.tasks[task] for task in sorted(below.tasks)]
+    return index.expand([name], where=where)
