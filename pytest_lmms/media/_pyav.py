@@ -249,15 +249,18 @@ class _Reading:
     # Going through the file from its beginning
 
     def _replace_missing(self, indices: Any) -> int:
+        """Fill slots left empty, by decoding everything; return how many got another frame than wanted."""
         missing = [slot for slot, frame in enumerate(self._frames) if frame is None]
         if not missing:
             return 0
+        packets = self._packets
+        if isinstance(packets, IndexedPackets):
+            packets = packets.scanned()
+        shown = packets.times_shown()
+        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in reversed(missing)]
         before = None
-        shown = self._presentation_times()
-        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in missing]
-        waiting.reverse()
         exact = 0
-        for number, frame in enumerate(self._all_frames()):
+        for number, frame in enumerate(self._all_frames(packets)):
             now = frame.pts if shown else number
             while waiting and now is not None and now >= waiting[-1][0]:
                 due, slot = waiting.pop()
@@ -272,20 +275,13 @@ class _Reading:
             self._take(slot, before)
         return len(missing) - exact
 
-    def _presentation_times(self) -> list[int]:
-        """When each frame is shown, in ticks; empty where packets do not say it."""
-        packets = self._packets
-        if isinstance(packets, IndexedPackets):
-            self._container.seek(self._stream.start_time or 0, stream=self._stream)
-            packets = ScannedPackets(self._container, self._stream)
-        return sorted(p for p in packets.presented if p is not None) if packets.timed else []
-
-    def _all_frames(self) -> Iterator[Any]:
+    def _all_frames(self, packets: ScannedPackets) -> Iterator[Any]:
         """Every frame that can be decoded, in order, damaged packets left out."""
         context = self._stream.codec_context
-        self._container.seek(self._stream.start_time or 0, stream=self._stream)
-        for packet in self._container.demux(self._stream):
-            yield from _decoded(context, packet if packet.size else None)
+        for packet in packets.every():
+            if packet.size:
+                yield from _decoded(context, packet)
+        yield from _decoded(context, None)
 
 
 def _decoded(context: Any, packet: Any) -> Sequence[Any]:
