@@ -1,6 +1,6 @@
-"""What the user asked for: one table of options, and the only reader of command line and ini values.
+"""What the user can ask for: one table of options, and what a run's settings are. `settings` reads them.
 
-Priority: defaults < ini < command line. An option `--lmms-batch-size` has the ini key `lmms_batch_size`.
+An option `--lmms-batch-size` has the ini key `lmms_batch_size` and the key `batch_size` of a config file.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_lmms.configfile import ENV, MASK, is_secret, mask
 from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
-
-SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-MASK = "********"
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,37 @@ class Option:
         """As written in an ini file."""
         return "lmms_" + self.name
 
+    @property
+    def form(self) -> str:
+        """What a config file may give beside text: `scalar` (a number), `list`, `mapping` or `json`."""
+        return _FORMS.get(self.parse, "scalar")
+
+    def plain(self, value: Any) -> Any:
+        """A value as JSON has it, in a form that a config file may give."""
+        if value is not None and self.parse is _max_errors:
+            number, is_percentage = value
+            return f"{number:g}{'%' * is_percentage}"
+        return _json(value)
+
 
 def _text(text: str, where: str) -> str:
     return text
+
+
+def _names(text: str, where: str) -> str:
+    return text
+
+
+def _seed(text: str, where: str) -> int:
+    """A number, or lmms-eval's four: for python, numpy, torch and the examples. Only the last two decide anything."""
+    if "," not in text:
+        return _integer(text, where)
+    parts = [p.strip() for p in text.split(",")]
+    deciding = {p for p in parts[2:4] if p != "None"}
+    if len(parts) not in (3, 4) or len(deciding) != 1:
+        expected = "one number; of lmms-eval's four, torch's and the examples' have to be the same"
+        raise UsageError(explain(f"{text!r} is no seed", where=where, expected=expected))
+    return _integer(deciding.pop(), where)
 
 
 def _integer(text: str, where: str) -> int:
@@ -147,13 +173,21 @@ def _yes(text: str, where: str) -> bool:
     raise UsageError(explain(f"{text!r}", where=where, expected="true or false"))
 
 
+def _reasoning_tags(text: str, where: str) -> Tags:
+    return parse_reasoning_tags(text, where=where)
+
+
+_FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 LATEST = "latest"
 
 OPTIONS: tuple[Option, ...] = (
     Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
     Option("model_args", "arguments of the model: key=value,key=value", _arguments, "ARGS", default={}),
-    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _text, "NAMES"),
+    Option("config", "a YAML file with these settings, or a list of them, one a run; FILE#2 is its second run", _text,
+           "FILE", in_plan=False),
+    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _names, "NAMES"),
     Option("data", "full: the dataset; mini: the miniature that ships with each task", _choice("full", "mini"),
            "full|mini", default="full"),
     Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
@@ -162,14 +196,14 @@ OPTIONS: tuple[Option, ...] = (
            "N|auto", default=1),
     Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
            "ARGS", default={}),
-    Option("seed", "seed for sampling and for everything random in the harness", _integer, "N", default=0),
+    Option("seed", "seed for sampling and for everything random in the harness", _seed, "N", default=0),
     Option("num_fewshot", "solved examples before each document; a task that says 0 keeps 0", _natural, "N"),
     Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", _yes, default=False,
            kind="flag"),
     Option("system_instruction", "said as a system message, unless the task has one of its own", _text, "TEXT"),
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
-           lambda text, where: parse_reasoning_tags(text, where=where), "JSON|none", default=DEFAULT_TAGS),
+           _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
@@ -183,7 +217,7 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
-    Option("task_paths", "folders with tasks of your own, separated by commas", _text, "DIRS"),
+    Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
 BY_NAME = {o.name: o for o in OPTIONS}
@@ -195,6 +229,7 @@ class RunConfig:
 
     model: str | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    config: str | None = None
     tasks: str | None = None
     data: Literal["full", "mini"] = "full"
     limit: float | None = None
@@ -217,7 +252,15 @@ class RunConfig:
     task_paths: str | None = None
     list: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Where each setting that is no default was said: `--lmms-model`, or `ini lmms_model`."""
+    """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a config file that use variables, as written."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the config file sets, as written."""
+    run_label: str = ""
+    """Tells the runs of a list apart; part of every document's id."""
+    notices: Sequence[str] = ()
+    """What is to be told about keys of the config file that do nothing."""
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -240,8 +283,9 @@ class RunConfig:
         return num_errors <= (number / 100 * num_expected if is_percentage else number)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as JSON values, secrets masked: `resolved_cli_args` of results.json."""
-        return {o.name: mask(_json(getattr(self, o.name))) for o in OPTIONS}
+        """All settings as JSON values, variables as written, secrets masked: `resolved_cli_args` of results.json."""
+        values = {o.name: mask(self.written.get(o.name, o.plain(getattr(self, o.name)))) for o in OPTIONS}
+        return values | {ENV: mask(dict(self.env))}
 
     def plan_digest(self, selection: Mapping[str, Any]) -> str:
         """What makes two runs the same run: the settings that choose documents or change text.
@@ -258,47 +302,6 @@ def _json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_json(v) for v in value]
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def is_secret(name: str) -> bool:
-    """Whether a name of a variable or argument says that its value is a secret."""
-    upper = name.upper()
-    return any(s in upper for s in SECRET_NAMES) and not upper.endswith("TOKENS")
-
-
-def mask(value: Any) -> Any:
-    """A copy in which every value under a secret's name is replaced."""
-    if isinstance(value, Mapping):
-        return {k: MASK if is_secret(str(k)) and isinstance(v, str) and v else mask(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [mask(v) for v in value]
-    return value
-
-
-def read_config(pytest_config: Any) -> RunConfig:
-    """Read options and ini values of a pytest session.
-
-    Args:
-        pytest_config: The `pytest.Config`; only `getoption` and `getini` are used.
-
-    Raises:
-        UsageError: A value that cannot be understood; the message names the option or ini key.
-    """
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for option in OPTIONS:
-        typed = pytest_config.getoption(option.ini)
-        if typed is not None:
-            values[option.name] = typed if isinstance(typed, bool) else option.parse(typed, option.option)
-            sources[option.name] = option.option
-            continue
-        written = pytest_config.getini(option.ini)
-        if written:
-            values[option.name] = option.parse(written, f"ini {option.ini}")
-            sources[option.name] = f"ini {option.ini}"
-    if values.get("offset") and isinstance(values.get("limit"), float) and values["limit"] < 0:
-        values["limit"] = None
-    return RunConfig(**values, sources=sources)
 
 
 def versions() -> dict[str, str]:

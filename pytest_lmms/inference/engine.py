@@ -336,6 +336,12 @@ class Engine:
         if hasattr(self.model, "stop"):
             self.model.stop()
 
+    def _restart_watch(self) -> float:
+        """Give what begins now the whole of the timeout; return the time by `time.perf_counter`."""
+        if self._busy is not None:
+            self._busy = (time.monotonic(), self._busy[1])
+        return time.perf_counter()
+
     def _watch(self) -> None:
         """Notice a batch that never comes back."""
         busy, limit = self._busy, self.settings.timeout_seconds
@@ -379,13 +385,13 @@ class Engine:
         self, batch: Sequence[Entry], prepared: ThreadFuture[Any] | None
     ) -> list[tuple[Entry, Response | BaseException]]:
         requests = [e.request for e in batch]
-        start = time.perf_counter()
+        start = self._restart_watch()
         try:
             if requests[0].continuation is not None:
                 responses = self._scores()(requests)
             elif self._prepares:
                 ready = prepared.result() if prepared is not None else self.model.prepare(requests)
-                start = time.perf_counter()
+                start = self._restart_watch()
                 responses = self.model.generate_prepared(ready, requests)
             else:
                 responses = self.model.generate(requests)

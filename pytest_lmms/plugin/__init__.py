@@ -6,6 +6,7 @@ run folder, the summary. All of them are silent in a session without documents.
 
 pytest_plugins = (
     "pytest_lmms.plugin.options",
+    "pytest_lmms.plugin.environment",
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",

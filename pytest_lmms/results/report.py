@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_lmms.config import RunConfig, mask, versions
+from pytest_lmms.config import RunConfig, versions
+from pytest_lmms.configfile import mask
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.efficiency import Efficiency
@@ -129,6 +130,8 @@ def finish_run(
             "gen_kwargs": dict(settings.gen_kwargs),
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
+            "setting_sources": dict(settings.sources),
+            "selection": folder.info().get("selection", {}),
         },
         "status": status,
         "complete": status == "complete" and reason is None,

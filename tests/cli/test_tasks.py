@@ -1,20 +1,14 @@
-"""The command `pytest-lmms`: its entry as a process, everything else in this one."""
+"""`pytest-lmms tasks`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from pytest_lmms import stats
-from pytest_lmms.cli import main
-from pytest_lmms.registry import MODELS
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 TASK = """\
@@ -39,48 +33,6 @@ def mine(tmp_path):
     (tmp_path / "miniature" / "colours.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
     (tmp_path / "all.yaml").write_text("group: everything\ntask:\n  - group: inner\n    task: [colours]\n  - mme\n")
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        code = main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
-# --- the entry ----------------------------------------------------------------------------------------------------
-
-
-def process(*arguments, code=None):
-    start = ["-c", code] if code else ["-m", "pytest_lmms"]
-    command = [sys.executable, *start, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
-
-
-def test_the_module_runs_as_a_program():
-    done = process("version")
-    assert (done.returncode, done.stdout.strip()) == (0, version("pytest-lmms"))
-
-
-@pytest.mark.parametrize("command", [["tasks", "list"], ["tasks", "subtasks"], ["models"], ["power"], ["version"]])
-def test_no_list_imports_a_heavy_library(command):
-    code = (
-        "import sys; from pytest_lmms.cli import main\n"
-        "assert main(sys.argv[1:]) == 0\n"
-        "print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
-    )
-    done = process(*command, code=code)
-    assert done.returncode == 0, done.stderr
-    assert not {"torch", "transformers", "datasets", "pytest", "openai", "av"} & set(done.stderr.split())
-
-
-def test_a_reader_that_leaves_early_is_no_error():
-    code = "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1); from pytest_lmms.cli import main\n"
-    done = process(code=code + "sys.exit(main(['tasks', 'inputs', 'mme']))")
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------
@@ -132,13 +84,6 @@ def test_a_missing_folder_is_a_wrong_argument(run, tmp_path):
     assert str(tmp_path / "nowhere") in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["tasks"], ["tasks", "lists"], ["power", "--effect", "big"]])
-def test_a_command_line_that_says_nothing_shows_the_usage(run, arguments):
-    code, out, err = run(*arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("usage: pytest-lmms")
-
-
 # --- tasks inputs -------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +118,54 @@ def test_written_inputs_differ_from_nothing_until_a_prompt_changes(run, mine, tm
     assert "+    - Which colour is snow?" in out
 
 
+@pytest.fixture
+def committed(mine, monkeypatch):
+    """The folder `mine`, as the only commit of a repository."""
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{name}_NAME", "a")
+        monkeypatch.setenv(f"{name}_EMAIL", "a@example.org")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", mine, *words], check=True, capture_output=True)
+    return mine
+
+
+def test_inputs_are_compared_with_those_of_a_git_revision(run, committed):
+    yaml = committed / "colours.yaml"
+    assert run("tasks", "inputs", yaml, "--diff", "HEAD") == (0, "", "")
+    yaml.write_text(TASK.replace("What colour", "Which colour"))
+    (committed / "miniature" / "colours.jsonl").write_text('{"thing": "coal", "colour": "black"}\n' * 3)
+    code, out, _ = run("tasks", "inputs", yaml, "--diff", "HEAD", "--limit", 1)
+    assert code == 1
+    assert "--- HEAD" in out
+    assert "-    - What colour is snow?" in out
+    assert "+    - Which colour is coal?" in out
+    assert yaml.read_text() != TASK
+    assert not subprocess.run(
+        ["git", "-C", committed, "worktree", "prune", "-v"], check=True, capture_output=True
+    ).stdout
+
+
+def test_a_task_that_the_revision_lacks_is_all_new(run, committed):
+    (committed / "shades.yaml").write_text(TASK.replace("colours", "shades"))
+    (committed / "miniature" / "shades.jsonl").write_text('{"thing": "ash", "colour": "grey"}\n')
+    code, out, _ = run("tasks", "inputs", committed / "shades.yaml", committed / "colours.yaml", "--diff", "HEAD")
+    assert code == 1
+    assert "+    - What colour is ash?" in out
+    assert "snow" not in "".join(line for line in out.splitlines() if line[:1] in "+-")
+
+
+def test_a_folder_stands_for_all_tasks_below_it(run, mine):
+    out = run("tasks", "inputs", mine, "--limit", 1)[1]
+    assert [line for line in out.splitlines() if line[:1].isalpha()] == ["colours:"]
+    assert run("tasks", "check", mine)[1] == f"{mine / 'colours.yaml'}: fine\n"
+
+
+def test_a_folder_without_tasks_is_refused(run, tmp_path):
+    code, _, err = run("tasks", "inputs", tmp_path)
+    assert code == 2
+    assert "no tasks below this folder" in err
+
+
 def test_a_model_by_any_of_its_names_gets_its_own_variant_of_the_prompt(run, mine):
     (mine / "colours.yaml").write_text(
         "lmms_eval_specific_kwargs:\n  default: {end: ''}\n  qwen2_5_vl: {end: ' One word.'}\n"
@@ -199,6 +192,8 @@ def test_a_model_by_any_of_its_names_gets_its_own_variant_of_the_prompt(run, min
         (["nowhere.yaml"], "nowhere.yaml"),
         (["mme", "--model", "qwen2_5_vll"], "did you mean: qwen2_5_vl?"),
         (["mme", "--diff", "nowhere.yaml"], "--diff nowhere.yaml"),
+        (["mme", "--diff", "no-such-branch"], "no such revision"),
+        (["mme", "--diff", "--output=x"], "--diff"),
         (["mme", "--limit", "1.5"], "1.5"),
         (["mme", "--limit", "nan"], "nan"),
     ],
@@ -215,37 +210,3 @@ def test_a_document_that_cannot_be_rendered_writes_no_file(run, mine, tmp_path):
     assert code == 2
     assert "colours.yaml" in err
     assert not (tmp_path / "out.yaml").exists()
-
-
-# --- models and power ---------------------------------------------------------------------------------------------
-
-
-def test_models_are_listed_with_their_other_names(run):
-    found = {entry["name"]: entry["aliases"] for entry in json.loads(run("models", "--json")[1])}
-    assert list(found) == MODELS.names()
-    assert "hf" in found["huggingface"]
-    assert "hf" in run("models")[1]
-
-
-def test_power_tells_how_many_documents_are_needed(run):
-    code, out, _ = run("power")
-    assert code == 0
-    assert out.startswith("2181 documents")
-
-
-def test_power_passes_every_parameter_on(run):
-    flags = {"effect": 0.1, "alpha": 0.01, "power": 0.9, "correlation": 0.3, "std_a": 0.4, "std_b": 0.2}
-    arguments = [a for name, value in flags.items() for a in (f"--{name.replace('_', '-')}", value)]
-    out = json.loads(run("power", *arguments, "--num-documents", 100, "--json")[1])
-    assert out.items() >= flags.items()
-    effect, power = flags.pop("effect"), flags.pop("power")
-    assert out["documents_needed"] == stats.sample_size(effect, power=power, **flags)
-    assert out["power_now"] == stats.power(100, effect, **flags)
-    assert out["minimum_detectable_effect"] == stats.minimum_detectable_effect(100, power=power, **flags)
-
-
-@pytest.mark.parametrize("wrong", [["--alpha", 2], ["--correlation", 1], ["--num-documents", 0], ["--effect", "nan"]])
-def test_power_refuses_a_number_out_of_range(run, wrong):
-    code, out, err = run("power", *wrong)
-    assert (code, out) == (2, "")
-    assert wrong[0].strip("-").replace("-", "_") in err

@@ -1,0 +1,45 @@
+"""The letter of an option in free text, by rules that several benchmarks share; see `choices` for MMMU's.
+
+None of them guesses: without a letter the answer is None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+ANNOUNCEMENTS = (
+    "The best answer is", "The correct answer is", "The answer is", "The answer", "The best option is",
+    "The correct option is", "Best answer:", "Best option:",
+)  # fmt: skip
+"""Phrases deleted by `first_capital`, in this order."""
+MAX_WORDS = 10
+
+
+def first_capital(text: str, letters: str, *, announcements: Iterable[str] = ANNOUNCEMENTS) -> str | None:
+    """Return the first of some capitals anywhere in a text, once announcements are deleted.
+
+    The rule of Video-MME: "Answer: B" is therefore an A. A text of more than ten words needs no other treatment: it
+    too is read by its first capital.
+
+    Args:
+        text: The response.
+        letters: The capitals that count, for example ``"ABCD"``.
+        announcements: Phrases to delete first, each everywhere.
+    """
+    text = text.strip()
+    for phrase in announcements:
+        text = text.replace(phrase, "")
+    return next((character for character in text if character in letters), None)
+
+
+def whole_word_letter(text: str, letters: str, *, last: bool = False) -> str | None:
+    """Return the first (or last) of some letters that stands alone as a word, case-sensitive."""
+    found = re.findall(rf"\b([{letters}])\b", text)
+    return found[-1 if last else 0] if found else None
+
+
+def leading_letter(text: str) -> str | None:
+    """Return the capital that begins a text when a full stop follows it, as in ``A. a dog``; else None."""
+    found = re.match(r"\s*([A-Z])\.", text)
+    return found.group(1) if found else None
