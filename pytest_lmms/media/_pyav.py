@@ -7,10 +7,12 @@ side by side, each by a decoder of its own. The pixels are those of a decoder th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -58,33 +60,45 @@ def read(
     Raises:
         MediaError: It cannot be opened, holds no video, ends early, or no frame of it can be decoded.
     """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, threads, shape).run(sampling)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a container says about its video."""
+
+    total: int
+    """Number of frames."""
+    fps: float | None
+    """Average frames per second."""
+    duration: float | None
+    """Seconds."""
+
+
+def outline(source: Source, where: str) -> Outline:
+    """Count a video's frames, decoding none of them.
+
+    Raises:
+        MediaError: As `read`.
+    """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, 1, None).outline
+
+
+@contextlib.contextmanager
+def _reporting(where: str) -> Iterator[None]:
+    """Turn errors of PyAV into ours."""
     try:
-        with _opened(source, where) as container:
-            return _Reading(container, source, where, threads, shape).run(sampling)
+        yield
     except (av.error.FFmpegError, OSError, ValueError, EOFError) as e:
         raise MediaError(explain(f"cannot be read as a video: {_reason(e)}", where=where)) from e
 
 
 def _opened(source: Source, where: str) -> Any:
-    if isinstance(source, str):
-        _refuse_no_file(source)
-    if isinstance(source, (bytes, bytearray)) and not source:
-        raise MediaError(explain("cannot be read as a video: it is empty (0 bytes)", where=where))
     opened = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     return av.open(opened, metadata_errors="ignore", options=options)
-
-
-def _refuse_no_file(path: str) -> None:
-    if os.path.isdir(path):
-        reason = "this is a folder"
-    elif not os.path.exists(path):
-        reason = "no such file"
-    elif not os.stat(path).st_size:
-        reason = "the file is empty (0 bytes)"
-    else:
-        return
-    raise MediaError(explain(f"cannot be read as a video: {reason}", where=path))
 
 
 def _reason(error: Exception) -> str:
@@ -104,15 +118,20 @@ class _Reading:
             raise MediaError(explain("holds no video", where=where, expected=f"a video stream beside: {held}"))
         self._stream = videos[0]
         self._packets: IndexedPackets | ScannedPackets = self._find_packets(source)
-        if not self._packets.total:
+        total = self._packets.total
+        if not total:
             raise MediaError(explain("the video has no frames", where=where))
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        fps = float(rate) if rate else None
+        length = self._stream.duration
+        seconds = float(length * self._stream.time_base) if length else (container.duration or 0) / 1e6
+        self.outline = Outline(total, fps, seconds or (total / fps if fps else None))
 
     def run(self, sampling: Sampling) -> VideoFrames:
         """Choose frames and decode them."""
         stream = self._stream
-        rate = stream.average_rate or stream.guessed_rate
-        fps = float(rate) if rate else None
-        total = self._packets.total
+        outline = self.outline
+        fps, total = outline.fps, outline.total
         indices = frame_indices(total, fps, sampling)
         self._frames: list[Any] = [None] * len(indices)
         self._rotation = 0
@@ -124,7 +143,6 @@ class _Reading:
         start = stream.start_time or 0
         times = [float((t - start) * base) if t is not None else i / (fps or 1.0)
                  for t, i in zip(self._times, indices, strict=True)]  # fmt: skip
-        seconds = stream.duration * base if stream.duration else (self._container.duration or 0) / 1e6
         frames = np.stack(self._frames)
         if self._rotation:
             frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
@@ -133,7 +151,7 @@ class _Reading:
             timestamps=np.array(times),
             indices=indices,
             fps=fps,
-            duration=float(seconds) or (total / fps if fps else None),
+            duration=outline.duration,
             total=total,
             num_replaced=replaced,
         )
