@@ -10,6 +10,7 @@ import decord
 import numpy as np
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media import _pyav
 from pytest_lmms.media.frames import VideoFrames, shaped
 from pytest_lmms.media.sampling import Sampling, frame_indices
 
@@ -29,7 +30,7 @@ def read(
         total = len(reader)
         if not total:
             raise MediaError(explain("the video has no frames", where=where))
-        fps = float(reader.get_avg_fps()) or None
+        fps = _pyav.outline(source, where).fps if sampling.needs_rate else float(reader.get_avg_fps()) or None
         indices = frame_indices(total, fps, sampling)
         frames = reader.get_batch(indices.tolist()).asnumpy()
         begin = float(reader.get_frame_timestamp(0)[0])

@@ -62,7 +62,7 @@ class IndexedPackets:
 
     def scanned(self) -> ScannedPackets:
         """The same packets, found by going through the file from its beginning."""
-        self._container.seek(self._stream.start_time or 0, stream=self._stream)
+        _rewind(self._container, self._stream)
         return ScannedPackets(self._container, self._stream)
 
     @property
@@ -114,7 +114,10 @@ class ScannedPackets:
         if first is None or shown is None:
             raise NotFound
         self._container.seek(shown, stream=self._stream)
-        return _packets_from(self._container.demux(self._stream), first, stop - start)
+        try:
+            return _packets_from(self._container.demux(self._stream), first, stop - start)
+        except NotFound:  # in a container without an index FFmpeg guesses where to go
+            return _packets_from(self.every(), first, stop - start)
 
     def times_shown(self) -> list[int]:
         """When each frame is shown, in ticks, ascending; empty where packets do not say it."""
@@ -124,8 +127,17 @@ class ScannedPackets:
         """All packets from the beginning."""
         if self._held is not None:
             return iter(self._held)
-        self._container.seek(self._stream.start_time or 0, stream=self._stream)
+        _rewind(self._container, self._stream)
         return iter(self._container.demux(self._stream))
+
+
+def _rewind(container: Any, stream: Any) -> None:
+    """Go to the beginning: a second before it, as FFmpeg lands behind what it searches for in some containers."""
+    start = stream.start_time or 0
+    try:
+        container.seek(start - int(1 / stream.time_base), stream=stream)
+    except (OSError, ValueError):  # this container takes no time before its first
+        container.seek(start, stream=stream)
 
 
 def _packets_from(packets: Any, first: int, count: int) -> list[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined,unused-ignore]
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media import _pyav
 from pytest_lmms.media.frames import VideoFrames, shaped
 from pytest_lmms.media.sampling import Sampling, frame_indices
 
@@ -35,7 +36,8 @@ def read(
         total = len(decoder)
         if not total:
             raise MediaError(explain("the video has no frames", where=where))
-        indices = frame_indices(total, metadata.average_fps, sampling)
+        fps = _pyav.outline(source, where).fps if sampling.needs_rate else metadata.average_fps
+        indices = frame_indices(total, fps, sampling)
         batch = decoder.get_frames_at(indices.tolist())
     except (RuntimeError, ValueError, TypeError, OSError, IndexError) as e:
         reason = str(e).strip().split("\n")[0]
@@ -45,7 +47,7 @@ def read(
         frames=shaped(batch.data.cpu().numpy(), shape),
         timestamps=batch.pts_seconds.numpy().astype(np.float64) - begin,
         indices=indices,
-        fps=metadata.average_fps,
-        duration=metadata.duration_seconds,
+        fps=None if fps is None else float(fps),
+        duration=float(metadata.duration_seconds or 0) or None,
         total=total,
     )
