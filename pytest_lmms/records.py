@@ -40,6 +40,10 @@ class MediaRef:
     ``{"array": float array (num_samples,), "sampling_rate": Hz}``."""
     mode: str | None = None
     """PIL mode that the task asked for with ``convert`` (``"RGB"``); None leaves the choice to the reader."""
+    start_seconds: float | None = None
+    """Where the part of a video that is looked at begins; None is its beginning."""
+    end_seconds: float | None = None
+    """Where that part ends, included; None is the video's end."""
 
 
 Part = str | MediaRef
