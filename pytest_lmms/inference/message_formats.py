@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.media.encode import data_uri, file_uri, fitting_data_uri
+from pytest_lmms.media.encode import data_uri, file_uri
 from pytest_lmms.records import MediaRef, Message
 
 
@@ -98,7 +98,7 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
     if isinstance(part, str):
         yield _text(part)
     elif part.kind == "image":
-        yield _image(part.url or fitting_data_uri(part, media.max_bytes))
+        yield _image(part.url or data_uri(part, max_bytes=media.max_bytes))
     elif part.kind == "audio":
         from pytest_lmms.media.audio import encode_audio_to_base64
 
