@@ -14,20 +14,25 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def family(
-    *, synonyms: Mapping[str, str] | None = None, idle: Mapping[str, str] | None = None, **defaults: Any
+    *,
+    synonyms: Mapping[str, str] | None = None,
+    image_settings: Mapping[str, Any] | None = None,
+    idle: Mapping[str, str] | None = None,
+    **defaults: Any,
 ) -> Callable[[_Class], _Class]:
     """Give a class its parent's constructor with other defaults.
 
     Args:
         synonyms: Other spellings of arguments, as lmms-eval has them: ``{"num_frames": "max_num_frames"}``.
+        image_settings: Arguments of the family's own that are settings of its image processor, with their defaults;
+            None leaves a setting to the checkpoint.
         idle: Arguments that lmms-eval has and that change nothing here, with the reason; giving one warns.
         defaults: New defaults of the parent's arguments.
 
     Returns:
-        A decorator. `inspect.signature` of the class then shows the new defaults, the synonyms (default None) and
-        the idle arguments.
+        A decorator. `inspect.signature` of the class then shows the new defaults and the added arguments.
     """
-    synonyms, idle = dict(synonyms or {}), dict(idle or {})
+    synonyms, settings, idle = dict(synonyms or {}), dict(image_settings or {}), dict(idle or {})
 
     def decorate(cls: _Class) -> _Class:
         construct: Any = cls.__init__  # type: ignore[misc]
@@ -35,8 +40,10 @@ def family(
         parameters = dict(signature.parameters)
         for name, default in defaults.items():
             parameters[name] = parameters[name].replace(default=default)
-        for name in (*synonyms, *idle):
-            parameters[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Any)
+        for name in (*synonyms, *settings, *idle):
+            parameters[name] = inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=settings.get(name), annotation=Any
+            )
         ordered = sorted(parameters.values(), key=lambda parameter: parameter.kind)
 
         @functools.wraps(construct)
@@ -49,6 +56,9 @@ def family(
                 if meant in arguments:
                     raise UsageError(explain(f"{name} and {meant} are the same argument", remedy="give one of them"))
                 arguments[meant] = arguments.pop(name)
+            own = {name: arguments.pop(name, default) for name, default in settings.items()}
+            if own := {name: value for name, value in own.items() if value is not None}:
+                arguments["image_settings"] = {**own, **(arguments.get("image_settings") or {})}
             positional = list(signature.parameters)[1 : len(args) + 1]
             given = {**dict(zip(positional, args, strict=True)), **arguments}
             construct(self, **{**defaults, **given})

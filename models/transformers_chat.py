@@ -79,6 +79,7 @@ class TransformersChat:
         peft: str | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
+        image_settings: Mapping[str, Any] | None = None,
         max_num_frames: int = 32,
         max_frames: int | None = None,
         fps: float | None = None,
@@ -110,6 +111,8 @@ class TransformersChat:
             min_pixels: Smaller images are enlarged to this area, for image processors that have
                 the setting.
             max_pixels: Larger images are shrunk to this area.
+            image_settings: Other settings of the image processor, by its own names, e.g.
+                ``{"do_image_splitting": false}``.
             max_num_frames: Frames taken from a video at most.
             max_frames: The same as `max_num_frames`; wins over it.
             fps: Frames taken per second of video; None takes `max_num_frames` evenly.
@@ -147,7 +150,7 @@ class TransformersChat:
             reasoning_prompt=(reasoning_prompt or "").replace("\\n", "\n"),
         )
         options = {"revision": revision, "trust_remote_code": trust_remote_code}
-        pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+        pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels, **(image_settings or {})}
         with _loading.naming(self.pretrained):
             self._processing = _processing.Processing(
                 _loading.load_processor(
