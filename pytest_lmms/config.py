@@ -92,6 +92,13 @@ def _natural(text: str, where: str) -> int:
     return value
 
 
+def _positive(text: str, where: str) -> int:
+    value = _integer(text, where)
+    if value < 1:
+        raise UsageError(explain(f"{value}", where=where, expected="a whole number from 1"))
+    return value
+
+
 def _seconds(text: str, where: str) -> float:
     try:
         value = float(text)
@@ -215,6 +222,10 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _positive, "N",
+           in_plan=False),
+    Option("max_requests", "requests after which the run stops; what is done is kept", _positive, "N",
+           in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
@@ -248,6 +259,8 @@ class RunConfig:
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
     list: str | None = None
