@@ -18,6 +18,9 @@ from pytest_lmms.configfile import ENV, MASK, is_secret, mask
 from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
+LATEST = "latest"
+DEFAULT = "default"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -32,6 +35,8 @@ class Option:
     default: Any = None
     kind: Literal["value", "optional", "flag"] = "value"
     """`optional`: the value may be left out; `flag`: yes or no, with a `--no-` form."""
+    const: str = LATEST
+    """Of an option whose value may be left out: what it means then."""
     in_plan: bool = True
     """Whether two runs that differ in it are different runs, so that one cannot resume the other."""
 
@@ -55,6 +60,8 @@ class Option:
         if value is not None and self.parse is _max_errors:
             number, is_percentage = value
             return f"{number:g}{'%' * is_percentage}"
+        if value is not None and self.parse is _shard:
+            return "{}/{}".format(*value)
         return _json(value)
 
 
@@ -92,11 +99,18 @@ def _natural(text: str, where: str) -> int:
     return value
 
 
-def _positive(text: str, where: str) -> int:
+def _count(text: str, where: str) -> int:
     value = _integer(text, where)
     if value < 1:
-        raise UsageError(explain(f"{value}", where=where, expected="a whole number from 1"))
+        raise UsageError(explain(f"{value}", where=where, expected="1 or more"))
     return value
+
+
+def _shard(text: str, where: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(explain(f"{text!r} is no shard", where=where, expected="K/N, such as 3/8: the third of eight"))
+    return int(match[1]), int(match[2])
 
 
 def _seconds(text: str, where: str) -> float:
@@ -187,7 +201,6 @@ def _reasoning_tags(text: str, where: str) -> Tags:
 _FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
-LATEST = "latest"
 
 OPTIONS: tuple[Option, ...] = (
     Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
@@ -199,6 +212,8 @@ OPTIONS: tuple[Option, ...] = (
            "full|mini", default="full"),
     Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
     Option("offset", "first document of each task to evaluate", _natural, "N", default=0),
+    Option("subset", "of those, a fixed stratified choice of so many documents of each task", _count, "N"),
+    Option("shard", "of those, the K-th of N parts; `pytest-lmms merge` puts the runs together", _shard, "K/N"),
     Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", _batch_size,
            "N|auto", default=1),
     Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
@@ -222,13 +237,24 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
-    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _positive, "N",
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
            in_plan=False),
-    Option("max_requests", "requests after which the run stops; what is done is kept", _positive, "N",
+    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
            in_plan=False),
+    Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
+           _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
+    Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
+           "RUN|last:NAME", in_plan=False),
+    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", _text, "NAME",
+           in_plan=False),
+    Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
+           " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
+           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
+           "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
 BY_NAME = {o.name: o for o in OPTIONS}
@@ -245,6 +271,8 @@ class RunConfig:
     data: Literal["full", "mini"] = "full"
     limit: float | None = None
     offset: int = 0
+    subset: int | None = None
+    shard: tuple[int, int] | None = None
     batch_size: int | Literal["auto"] = 1
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -261,13 +289,18 @@ class RunConfig:
     timeout: float | None = None
     max_tokens: int | None = None
     max_requests: int | None = None
+    time_limit: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
+    baseline: str | None = None
+    save_baseline: str | None = None
+    fail_on_regression: str | None = None
+    fail_under: str | None = None
     list: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a config file that use variables, as written."""
+    """Settings of a config file as written, where that is not what JSON has: text for a list, variables."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that the config file sets, as written."""
     run_label: str = ""
@@ -333,7 +366,12 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment variables that steer a run, secrets masked."""
+    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}
+    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+
+
+SHORTEST_SECRET = 6
+"""Shorter values are looked for nowhere else: they may be part of anything."""
