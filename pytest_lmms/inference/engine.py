@@ -280,6 +280,8 @@ class Engine:
 
     def _stop(self) -> None:
         self._stopping = True
+        if self.is_async and hasattr(self.model, "give_up"):
+            self.model.give_up()
         self._feed_nothing()
 
     def _feed_nothing(self) -> None:
