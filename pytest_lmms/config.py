@@ -60,6 +60,8 @@ class Option:
         if value is not None and self.parse is _max_errors:
             number, is_percentage = value
             return f"{number:g}{'%' * is_percentage}"
+        if value is not None and self.parse is _shard:
+            return "{}/{}".format(*value)
         return _json(value)
 
 
@@ -235,6 +237,12 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
+           _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
@@ -244,8 +252,8 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
            " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
-           _text, "RULES", kind="optional", const=DEFAULT, in_plan=False),
-    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _text,
+           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
            "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
@@ -279,6 +287,9 @@ class RunConfig:
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
+    time_limit: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
     baseline: str | None = None

@@ -121,7 +121,8 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
 
     from pytest_lmms.media.video import open_video
 
-    video = open_video(ref, num_frames=media.num_frames, fps=media.fps, max_frames=media.max_frames)
+    wanted = media.num_frames if media.fps is None else media.max_frames
+    video = open_video(ref, num_frames=min(wanted, media.max_frames), fps=media.fps)
     for array, seconds in zip(video.frames, video.timestamps_seconds, strict=True):
         frame = Image.fromarray(array)
         if media.max_pixels and frame.width * frame.height > media.max_pixels:

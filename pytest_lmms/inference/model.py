@@ -100,7 +100,8 @@ def admitted_by(model: Any, *, most: bool = False) -> int:
     """How many requests an async adapter wants to have at once.
 
     Its optional attribute `num_concurrent` says so (32 without it); one that changes its mind has `admits`, read
-    before each request, and `admits_most`, the largest number that it will be.
+    before each request, and `admits_most`, the largest number that it will be. One that lets requests wait inside
+    itself has `give_up`, called on the loop when the run is stopped: they are to raise UnansweredError.
 
     Args:
         model: The adapter.

@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_lmms.errors import MediaError, UsageError, explain
+from pytest_lmms.records import MediaRef
 
 if TYPE_CHECKING:
     from pytest_lmms.media._lance import LanceTable
@@ -102,6 +103,11 @@ class LanceBlob:
         except OSError as error:
             raise MediaError(explain(f"cannot be written from {self.uri}: {error}", where=path)) from error
         return path
+
+
+def loaded(ref: MediaRef) -> MediaRef:
+    """A reference into a Lance dataset as one to its bytes, now in memory; any other as it is."""
+    return replace(ref, content=None, data=ref.content.read()) if isinstance(ref.content, LanceBlob) else ref
 
 
 def lance_table(uri: str, id_column: str = ID_COLUMN, blob_column: str = BLOB_COLUMN) -> LanceTable:
