@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_lmms.errors import DocumentError, explain
+from pytest_lmms.media.resolve import OUTSIDE_VARIABLE, hf_home, is_inside
 from pytest_lmms.tasks.hub import below_home
 
 
@@ -43,17 +44,15 @@ def find_media(folder: str, names: str | Sequence[str], *, beside: str) -> str:
         *(path for name in names if (path := _within(root, name))),
         *(path for name in names if (path := _within(miniature, os.path.basename(name)))),
     ]
+    remedy = "bring the dataset's media there, or set HF_HOME to where they are"
     for path in candidates:
         if path.exists():
-            return str(path)
+            if is_inside(str(path), (str(root), str(miniature), hf_home())):
+                return str(path)
+            remedy = f"{path} is a link that leads out of it: for a dataset that you trust, set {OUTSIDE_VARIABLE}=1"
     expected = candidates[0] if candidates else root
     raise MissingMediaError(
-        explain(
-            f"no file {names[0] if names else ''!r}",
-            where=str(root),
-            expected=str(expected),
-            remedy="bring the dataset's media there, or set HF_HOME to where they are",
-        ),
+        explain(f"no file {names[0] if names else ''!r}", where=str(root), expected=str(expected), remedy=remedy),
         expected,
     )
 
