@@ -57,10 +57,8 @@ class Option:
 
     def plain(self, value: Any) -> Any:
         """A value as JSON has it, in a form that a config file may give."""
-        if value is not None and self.parse is _max_errors:
-            number, is_percentage = value
-            return f"{number:g}{'%' * is_percentage}"
-        return _json(value)
+        as_text = _TEXTS.get(self.parse)
+        return _json(value) if as_text is None or value is None else as_text(value)
 
 
 def _text(text: str, where: str) -> str:
@@ -197,6 +195,11 @@ def _reasoning_tags(text: str, where: str) -> Tags:
 
 
 _FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    _shard: lambda value: "{}/{}".format(*value),
+}
+"""How values are written that JSON has no good form for."""
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 
@@ -244,8 +247,8 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
            " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
-           _text, "RULES", kind="optional", const=DEFAULT, in_plan=False),
-    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _text,
+           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
            "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
