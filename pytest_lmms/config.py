@@ -238,6 +238,8 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
+    Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
+           _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
@@ -282,6 +284,7 @@ class RunConfig:
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    time_limit: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
     baseline: str | None = None

@@ -41,7 +41,7 @@ NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin
 """Rooms of one floor that must not know each other."""
 SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
-PURE = ("stats/", "media/sampling.py")
+PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import mimetypes
 import os
 
 import PIL.Image
@@ -31,6 +32,7 @@ def encode_image_to_base64(
     *,
     image_format: str | None = None,
     quality: int | None = None,
+    default_format: str = "PNG",
 ) -> tuple[str, str]:
     """Encode an image for a JSON message.
 
@@ -38,8 +40,9 @@ def encode_image_to_base64(
         image: A PIL image, a reference or a path.
         image_format: ``PNG``, ``JPEG`` (or ``JPG``) or ``WEBP``, in any case. None: the
             environment variable LMMS_IMAGE_ENCODE_FORMAT, read at each call, else the format that
-            the bytes already have, else PNG.
+            the bytes already have, else `default_format`.
         quality: 1 to 100, for JPEG and WEBP. None: LMMS_IMAGE_JPEG_QUALITY, else 85.
+        default_format: For images that have no format yet, when nobody names one.
 
     Returns:
         The mime type (``image/png``) and the base64 text of the encoded file. The file's own bytes
@@ -56,7 +59,7 @@ def encode_image_to_base64(
     if passed is not None:
         mime, data = passed
     else:
-        mime, data = _encode(open_image(ref), wanted or "PNG", _wanted_quality(quality))
+        mime, data = _encode(open_image(ref), wanted or default_format, _wanted_quality(quality))
     return mime, base64.b64encode(data).decode("ascii")
 
 
@@ -65,13 +68,61 @@ def data_uri(
     *,
     image_format: str | None = None,
     quality: int | None = None,
+    default_format: str = "PNG",
 ) -> str:
     """Encode an image as ``data:<mime>;base64,<text>``.
 
     Arguments and errors are those of `encode_image_to_base64`.
     """
-    mime, text = encode_image_to_base64(image, image_format=image_format, quality=quality)
+    mime, text = encode_image_to_base64(
+        image, image_format=image_format, quality=quality, default_format=default_format
+    )
     return f"data:{mime};base64,{text}"
+
+
+def fitting_data_uri(ref: MediaRef, max_bytes: int | None) -> str:
+    """As `data_uri`, for servers that take only files up to a size.
+
+    Args:
+        ref: An image.
+        max_bytes: Of the encoded file. A larger one is encoded as JPEG, at half the width and height until it fits.
+
+    Raises:
+        MediaError: The image cannot be read.
+    """
+    uri = data_uri(ref)
+    if max_bytes is None or _decoded_size(uri) <= max_bytes:
+        return uri
+    image = open_image(ref)
+    while True:
+        uri = data_uri(image, image_format="JPEG")
+        if _decoded_size(uri) <= max_bytes or min(image.size) < 2:
+            return uri
+        image = image.resize((image.width // 2, image.height // 2))
+
+
+def file_uri(ref: MediaRef) -> str:
+    """Put a whole file (a video) into ``data:<mime>;base64,<text>``, as it is.
+
+    Raises:
+        MediaError: It cannot be read, or is no file but something decoded.
+    """
+    data = ref.data
+    if data is None and ref.path is not None:
+        try:
+            with open(ref.path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise MediaError(explain(f"cannot be read: {error.strerror}", where=ref.path)) from error
+    if data is None:
+        raise MediaError(explain(f"this {ref.kind} has no file that could be sent whole", expected="a path or bytes"))
+    mime = mimetypes.guess_type(ref.path or "")[0] or f"{ref.kind}/mp4"
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _decoded_size(uri: str) -> int:
+    """Bytes of the file inside a data URI."""
+    return (len(uri) - uri.index(",") - 1) * 3 // 4
 
 
 def _as_reference(image: PIL.Image.Image | MediaRef | str | os.PathLike[str]) -> MediaRef:
