@@ -259,9 +259,9 @@ def _from_array(content: Any, sampling: Sampling, max_side_px: int | None) -> Vi
     frames.setflags(write=False)
     return VideoFrames(
         frames=frames,
-        timestamps=indices.astype(np.float64),
+        timestamps_seconds=indices.astype(np.float64),
         indices=indices,
         fps=None,
-        duration=None,
+        duration_seconds=None,
         total=len(array),
     )
