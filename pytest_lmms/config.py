@@ -57,12 +57,8 @@ class Option:
 
     def plain(self, value: Any) -> Any:
         """A value as JSON has it, in a form that a config file may give."""
-        if value is not None and self.parse is _max_errors:
-            number, is_percentage = value
-            return f"{number:g}{'%' * is_percentage}"
-        if value is not None and self.parse is _shard:
-            return "{}/{}".format(*value)
-        return _json(value)
+        as_text = _TEXTS.get(self.parse)
+        return _json(value) if as_text is None or value is None else as_text(value)
 
 
 def _text(text: str, where: str) -> str:
@@ -199,6 +195,11 @@ def _reasoning_tags(text: str, where: str) -> Tags:
 
 
 _FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    _shard: lambda value: "{}/{}".format(*value),
+}
+"""How values are written that JSON has no good form for."""
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 
