@@ -226,6 +226,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
+           kind="flag", in_plan=False),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
@@ -277,6 +279,7 @@ class RunConfig:
     system_instruction: str | None = None
     repeats: int | None = None
     reasoning_tags: Tags = DEFAULT_TAGS
+    dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True
     resume: str | None = None

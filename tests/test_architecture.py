@@ -29,7 +29,7 @@ ORDER = [
     {"settings"},
     {"results"},
     {"preflight"},
-    {"lint"},
+    {"lint", "dryrun"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},
