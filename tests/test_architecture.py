@@ -28,6 +28,7 @@ ORDER = [
     {"config"},
     {"settings"},
     {"results"},
+    {"loggers"},
     {"preflight"},
     {"lint", "dryrun"},
     {"plugin", "server"},

@@ -19,4 +19,5 @@ pytest_plugins = (
     "pytest_lmms.plugin.summary",
     "pytest_lmms.plugin.gates",
     "pytest_lmms.plugin.dryrun",
+    "pytest_lmms.plugin.loggers",
 )
