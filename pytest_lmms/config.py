@@ -227,9 +227,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
+           kind="flag", in_plan=False),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
+    Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
+           in_plan=False),
+    Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
+           " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -282,8 +288,11 @@ class RunConfig:
     system_instruction: str | None = None
     repeats: int | None = None
     reasoning_tags: Tags = DEFAULT_TAGS
+    dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True
+    parquet: bool = False
+    log_to: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)

@@ -20,4 +20,6 @@ pytest_plugins = (
     "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",
     "pytest_lmms.plugin.gates",
+    "pytest_lmms.plugin.dryrun",
+    "pytest_lmms.plugin.loggers",
 )
