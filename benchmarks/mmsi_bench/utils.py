@@ -11,6 +11,7 @@ from pytest_lmms.scoring.subscores import mean_score
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
+EN_DASH = "\N{EN DASH}"
 QUOTES = (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}")
 """What may stand around the answer; each that occurs narrows the text."""
 
@@ -37,7 +38,7 @@ def read_quoted_letter(text: str) -> str | None:
 def msr_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer under its question's type and under `average`."""
     answer = read_quoted_letter(results[0])
-    kind = re.sub(r"(?<=[a-z]\.)-(?=[A-Z])", "–", doc["question_type"])
+    kind = re.sub(r"(?<=[a-z]\.)-(?=[A-Z])", EN_DASH, doc["question_type"])
     score = float(answer is not None and answer == doc["answer"].upper())
     item: dict[str, Any] = {"question_id": doc["id"], "l2_category": kind, "score": score}
     if answer is None:

@@ -91,7 +91,8 @@ def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any
     """Score one click; each metric's aggregation picks the documents of its kind."""
     point, kind = read_click(results[0]), doc["box_type"]
     hit = point is not None and is_hit(point, kind, doc["box_coordinates"], doc["image_size"])
-    scores = dict.fromkeys(METRICS, {"correct": hit, "box_type": kind})
+    item = {"correct": hit, "box_type": kind}
+    scores = dict.fromkeys(METRICS, item)
     return Unparsed(scores) if point is None else scores
 
 
