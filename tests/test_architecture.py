@@ -24,7 +24,9 @@ ORDER = [
     {"tasks", "inference"},
     {"scoring"},
     {"evaluate"},
+    {"configfile", "spellings"},
     {"config"},
+    {"settings"},
     {"results"},
     {"preflight"},
     {"lint"},
@@ -39,7 +41,7 @@ NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin
 """Rooms of one floor that must not know each other."""
 SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
-PURE = {"stats.py", "media/sampling.py"}
+PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6
 
 
@@ -158,7 +160,7 @@ def test_only_scheduling_imports_xdist():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("av", "media/_pyav.py"),
+        ("av", "media/_pyav.py media/_pyav_audio.py"),
         ("torchcodec", "media/_torchcodec.py"),
         ("lance", "media/_lance.py"),
         ("decord", "media/_decord.py"),
@@ -166,7 +168,7 @@ def test_only_scheduling_imports_xdist():
     ],
 )
 def test_a_media_library_has_one_home(library, home):
-    assert importers_of(library).keys() <= {home}
+    assert importers_of(library).keys() <= set(home.split())
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers", "datasets", "openai", "lance", "ray", "fastapi", "vllm"])
@@ -181,7 +183,7 @@ def test_pure_modules_touch_no_files_network_or_clock():
     wrong = [
         f"{path.name}:{line} imports {module}"
         for path in MODULES
-        if path.relative_to(PACKAGE).as_posix() in PURE
+        if path.relative_to(PACKAGE).as_posix().startswith(PURE)
         for module, line in imports_of(path)
         if module.split(".")[0] in forbidden
     ]

@@ -42,7 +42,7 @@ def mmbench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 def mmbench_cn_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the same for Chinese rows, where any hint is shown that is not null."""
-    return f"{question_text(doc, HEADER, hint=doc['hint'] if 'hint' in doc else None)}\n{kwargs['post_prompt']}"
+    return f"{question_text(doc, HEADER, hint={**doc}.get('hint'))}\n{kwargs['post_prompt']}"
 
 
 def infer_letter(doc: Doc, response: str) -> str | None:
@@ -57,7 +57,8 @@ def infer_letter(doc: Doc, response: str) -> str | None:
 def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep the response with its question; whether it is right depends on the question's copies."""
     columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
-    item = {column: doc[column] if column in doc else "nan" for column in columns} | {"prediction": results[0].strip()}
+    item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
+    item["prediction"] = results[0].strip()
     scores = {"gpt_eval_score": item, "submission": item}
     return scores if infer_letter(item, item["prediction"]) else Unparsed(scores)
 

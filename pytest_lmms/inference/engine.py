@@ -22,8 +22,9 @@ from typing import Any, Literal, NamedTuple
 from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
 from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
-from pytest_lmms.inference.model import no_logprobs
+from pytest_lmms.inference.model import admitted_by, no_logprobs
 from pytest_lmms.inference.offload import Offloader
+from pytest_lmms.inference.ordering import Queue
 from pytest_lmms.records import Request, Response, Timing
 
 AUTO_BATCH_SIZE = 16
@@ -89,7 +90,10 @@ class Engine:
         self._dynamic: list[Entry] = []
         self._num_dispatched = 0
         self.offload = Offloader(self._loop, self._pool, self._call).offload
-        self._slots: asyncio.Semaphore | None = None
+        self._queue: Queue[Entry] = Queue(getattr(model, "prefix_characters", None))
+        """Requests that wait for an async adapter."""
+        self._num_inside = 0
+        """Requests that the async adapter has."""
         self._busy: tuple[float, Sequence[Entry]] | None = None
         self._stopping = False
         self.is_stuck = False
@@ -179,7 +183,6 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         try:
             if self.is_async:
-                self._slots = asyncio.Semaphore(int(getattr(self.model, "num_concurrent", 32)))
                 self._loop.run_until_complete(_maybe_await(getattr(self.model, "start", None)))
                 self._started.set()
             self._loop.run_forever()
@@ -228,8 +231,8 @@ class Engine:
                 found.append(response)
         if self.is_async:
             for entry in asked:
-                self._num_dispatched += 1
-                self.spawn(self._ask_one(entry))
+                self._queue.put(entry, entry.request, position)
+            self._loop.call_soon(self._admit)
         elif group is not None:
             self.arrive(group, position, asked)
         elif asked:
@@ -279,6 +282,8 @@ class Engine:
     def _feed_nothing(self) -> None:
         while self._ready:
             self._fail(self._ready.popleft(), self._refusal())
+        while self._queue:
+            self._fail([self._queue.take()], self._refusal())
 
     @staticmethod
     def _fail(batch: Sequence[Entry], error: BaseException) -> None:
@@ -286,22 +291,29 @@ class Engine:
             if not entry.future.done():
                 entry.future.set_exception(error)
 
+    def _admit(self) -> None:
+        """Give an async adapter as many requests as it wants to have."""
+        if self._stopping:
+            self._feed_nothing()
+        while self._queue and self._num_inside < admitted_by(self.model):
+            self._num_inside += 1
+            self._num_dispatched += 1
+            self.spawn(self._ask_one(self._queue.take()))
+
     async def _ask_one(self, entry: Entry) -> None:
         """Ask an async adapter one request."""
-        assert self._slots is not None  # noqa: S101
         try:
-            async with self._slots:
-                if self._stopping:
-                    raise self._refusal()
-                start = time.perf_counter()
-                ask = self.model.generate if entry.request.continuation is None else self._scores()
-                response = await asyncio.wait_for(ask(entry.request), self.settings.timeout_seconds)
-                _check(response, entry.request)
-                self.num_asked += 1
-                timing = response.timing or Timing(seconds=time.perf_counter() - start)
-                response = replace(response, timing=replace(timing, finished=time.time()))
-                if self.store is not None:
-                    self.store.put([(entry.key, response)])
+            if self._stopping:
+                raise self._refusal()
+            start = time.perf_counter()
+            ask = self.model.generate if entry.request.continuation is None else self._scores()
+            response = await asyncio.wait_for(ask(entry.request), self.settings.timeout_seconds)
+            _check(response, entry.request)
+            self.num_asked += 1
+            timing = response.timing or Timing(seconds=time.perf_counter() - start)
+            response = replace(response, timing=replace(timing, finished=time.time()))
+            if self.store is not None:
+                self.store.put([(entry.key, response)])
             if not entry.future.done():
                 entry.future.set_result(response)
         except asyncio.TimeoutError:
@@ -313,6 +325,8 @@ class Engine:
             self._fail([entry], e)
         finally:
             self._num_dispatched -= 1
+            self._num_inside -= 1
+            self._admit()
 
     # --- the model thread ----------------------------------------------------------------------------------------
 
@@ -335,6 +349,12 @@ class Engine:
             self._busy = None
         if hasattr(self.model, "stop"):
             self.model.stop()
+
+    def _restart_watch(self) -> float:
+        """Give what begins now the whole of the timeout; return the time by `time.perf_counter`."""
+        if self._busy is not None:
+            self._busy = (time.monotonic(), self._busy[1])
+        return time.perf_counter()
 
     def _watch(self) -> None:
         """Notice a batch that never comes back."""
@@ -379,13 +399,13 @@ class Engine:
         self, batch: Sequence[Entry], prepared: ThreadFuture[Any] | None
     ) -> list[tuple[Entry, Response | BaseException]]:
         requests = [e.request for e in batch]
-        start = time.perf_counter()
+        start = self._restart_watch()
         try:
             if requests[0].continuation is not None:
                 responses = self._scores()(requests)
             elif self._prepares:
                 ready = prepared.result() if prepared is not None else self.model.prepare(requests)
-                start = time.perf_counter()
+                start = self._restart_watch()
                 responses = self.model.generate_prepared(ready, requests)
             else:
                 responses = self.model.generate(requests)

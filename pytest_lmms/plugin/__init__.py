@@ -6,6 +6,8 @@ run folder, the summary. All of them are silent in a session without documents.
 
 pytest_plugins = (
     "pytest_lmms.plugin.options",
+    "pytest_lmms.plugin.environment",
+    "pytest_lmms.plugin.runs",
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
@@ -16,4 +18,5 @@ pytest_plugins = (
     "pytest_lmms.plugin.controller",
     "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",
+    "pytest_lmms.plugin.gates",
 )

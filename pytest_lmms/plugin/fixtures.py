@@ -56,19 +56,21 @@ def check_model(session: LmmsSession) -> Any:
     settings = session.settings
     assert settings.model is not None  # noqa: S101
     adapter = MODELS.load(settings.model)
-    check_model_args(adapter, settings.model_args, model_name=settings.model)
+    where = settings.sources.get("model_args", "--lmms-model-args")
+    check_model_args(adapter, settings.model_args, model_name=settings.model, where=where)
     honours = getattr(adapter, "honours", None)
     if honours is not None:
         from pytest_lmms.tasks.generation import build_generation
 
-        typed = build_generation(settings.gen_kwargs, where="--lmms-gen-kwargs")
+        where = settings.sources.get("gen_kwargs", "--lmms-gen-kwargs")
+        typed = build_generation(settings.gen_kwargs, where=where)
         names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]
         for name in [*names, *typed.extra]:
             if name not in honours:
                 raise UsageError(
                     explain(
                         f"the model {settings.model} would ignore {name}",
-                        where="--lmms-gen-kwargs",
+                        where=where,
                         expected="settings among " + ", ".join(sorted(honours)),
                     )
                 )

@@ -19,7 +19,7 @@ from pytest_lmms.evaluate import Document, Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
-from pytest_lmms.inference.model import ignored_settings
+from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
@@ -60,7 +60,7 @@ class ModelLine:
         self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size)
         if self.engine.is_async:
-            self.window = max(WINDOW, 2 * int(getattr(model, "num_concurrent", 32)))
+            self.window = max(WINDOW, 2 * admitted_by(model, most=True))
         self.done: dict[Document, Record | None] = {}
 
     def wait(self, document: Document) -> Record | None:

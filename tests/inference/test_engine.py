@@ -301,6 +301,32 @@ def test_what_a_stuck_adapter_was_not_asked_stays_open_where_another_process_can
     assert all(isinstance(o, UnansweredError) for o in outcome[1:])
 
 
+def test_each_question_after_a_batch_that_failed_has_the_whole_timeout_to_itself(
+    start: Callable[..., Engine],
+) -> None:
+    class SlowAlone(Echo):
+        def generate(self, requests: Sequence[Request]) -> list[Response]:
+            if len(requests) > 1:
+                raise ValueError("one at a time, please")
+            time.sleep(0.4)
+            return super().generate(requests)
+
+    engine = start(SlowAlone(), batch_size=4, timeout_seconds=1.2)
+    assert ask(engine, [request(i) for i in range(4)]) == [f"question {i}" for i in range(4)]
+
+
+def test_preparing_a_batch_takes_nothing_from_the_time_of_its_generation(start: Callable[..., Engine]) -> None:
+    class Prepared(Echo):
+        def prepare(self, requests: Sequence[Request]) -> None:
+            time.sleep(0.8)
+
+        def generate_prepared(self, prepared: None, requests: Sequence[Request]) -> list[Response]:
+            time.sleep(0.8)
+            return self.generate(requests)
+
+    assert ask(start(Prepared(), timeout_seconds=1.2), [request(0)]) == ["question 0"]
+
+
 def test_out_of_memory_halves_batches_of_continuations_too(start: Callable[..., Engine]) -> None:
     class Small(Echo):
         def score(self, requests: Sequence[Request]) -> list[Response]:

@@ -13,13 +13,16 @@ Exit code: 0 all equal, 1 something differs, 2 a file cannot be compared.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
+import os
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,14 @@ from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
 from pytest_lmms.scoring.score import Outcome, score
 from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.mediafiles import MissingMediaError
 from pytest_lmms.tasks.render import Task
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
-NEED_MORE_THAN_RULES = ("judge_reply", "judge_needed", "final_response")
+NEED_MORE_THAN_RULES = ("judge_needed", "final_response")
 """Marks of responses that are scored by a judge or after a tool loop."""
+MOST_FILES_OF_A_ROW = 16
 Doc = Mapping[str, Any]
 Items = dict[tuple[str, str], list[Any]]
 """(metric, filter) -> what its aggregation is given, in document order."""
@@ -89,8 +94,9 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
     path = Path(path)
     header, documents = _read(path)
     comparison = _Comparison(_find_task(header["task"], path, benchmarks), path)
-    for number, line in enumerate(documents):
-        comparison.check_document(number, line)
+    with _empty_media_home():
+        for number, line in enumerate(documents):
+            comparison.check_document(number, line)
     comparison.check_aggregated(header["aggregated"])
     return comparison.report
 
@@ -143,6 +149,8 @@ class _Comparison:
         self.report = Report(path, task.name)
         self.scorer = build_scorer(task, reasoning_tags=())
         self.scorer_without_thoughts = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
+        self.judged: Callable[..., Any] | None = getattr(self.scorer.process_results, "judged", None)
+        """Makes scores of (document, answers, reply=what a judge said): `judged` of the task's `process_results`."""
         self.metrics = {entry.name: entry for entry in metric_entries(task)}
         self.items: Items = {}
         self.is_aggregate_known = True
@@ -177,7 +185,7 @@ class _Comparison:
         else:
             self.report.not_compared["prompt"] += 1
         if "num_media" in line:
-            self._check(where, "num_media", line["num_media"], lambda: _num_media(task, doc))
+            self._check_num_media(line["num_media"], doc, where)
         if "target" in line:
             self._check(where, "target", line["target"], lambda: task.target(doc))
         if "chat_messages" in line:
@@ -187,6 +195,23 @@ class _Comparison:
             setting = functools.partial(_setting, task, key)
             self._check(where, f"generation_kwargs {key}", theirs, setting)
 
+    def _check_num_media(self, theirs: int, doc: Doc, where: str) -> None:
+        """Count media; a file that the row names and nobody has is made up, unless lmms-eval went on without it."""
+        for _ in range(MOST_FILES_OF_A_ROW):
+            try:
+                self.task.visuals(doc)
+            except MissingMediaError as e:
+                if theirs == 0:
+                    self.report.not_compared["num_media of a missing file"] += 1
+                    return
+                e.expected.parent.mkdir(parents=True, exist_ok=True)
+                e.expected.touch()
+            except Exception:  # noqa: BLE001 (the check below reports it)
+                break
+            else:
+                break
+        self._check(where, "num_media", theirs, lambda: _num_media(self.task, doc))
+
     def _check_response(self, doc: Doc, recorded: Mapping[str, Any], where: str) -> Outcome | None:
         """Score one response; None when it adds nothing to an aggregate."""
         text = recorded.get("response")
@@ -194,8 +219,11 @@ class _Comparison:
         if marks or not isinstance(text, str):
             self.report.not_compared[marks[0] if marks else "several steps"] += 1
             return None
+        if "judge_reply" in recorded and self.judged is None:
+            self.report.not_compared["judge_reply"] += 1
+            return None
         try:
-            outcome = score(self.scorer, doc, [Response(text=text)])
+            outcome = self._score(doc, text, recorded)
         except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
             if not ("error" in recorded and isinstance(e, LmmsError)):
                 self._report(where, "scoring", recorded.get("scores"), e)
@@ -216,6 +244,13 @@ class _Comparison:
         for alone in ("aggregate_alone", "metric_alone"):
             self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
         return outcome
+
+    def _score(self, doc: Doc, text: str, recorded: Mapping[str, Any]) -> Outcome:
+        """Score by rules, or from what a judge replied."""
+        if "judge_reply" not in recorded or self.judged is None:
+            return score(self.scorer, doc, [Response(text=text)])
+        judged = functools.partial(self.judged, reply=recorded["judge_reply"])
+        return score(replace(self.scorer, process_results=judged), doc, [Response(text=text)])
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
@@ -271,6 +306,20 @@ def _add(items: Items, outcome: Outcome) -> Items:
         for metric, item in scores.items():
             items.setdefault((metric, filter_name), []).append(item)
     return items
+
+
+@contextlib.contextmanager
+def _empty_media_home() -> Iterator[None]:
+    """Let tasks look for media in a folder that only holds what `_Comparison` puts there."""
+    before = os.environ.get("HF_HOME")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HF_HOME"] = home
+        try:
+            yield
+        finally:
+            os.environ.pop("HF_HOME")
+            if before is not None:
+                os.environ["HF_HOME"] = before
 
 
 def _num_media(task: Task, doc: Doc) -> int:

@@ -1,0 +1,88 @@
+"""`pytest-lmms`: one file a command, imported when the command is named.
+
+A new command is one line in `COMMANDS` and a module `pytest_lmms/cli/<name>.py` with one function:
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run", type=Path)
+        parser.set_defaults(run=_show)      # _show(parsed) -> exit code
+
+`shared.py` has the exit codes, printing and the index of tasks. An `LmmsError` becomes one message on standard error
+and exit code 2. A module that a command does not need (torch, datasets, pytest) is imported inside its functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pytest_lmms.cli.shared import OK, WRONG
+from pytest_lmms.errors import LmmsError
+
+COMMANDS = {
+    "eval": "evaluate: pytest, and the flags of lmms-eval",
+    "rerun": "evaluate again, as a results.json says",
+    "config": "a run's settings as a config file",
+    "tasks": "tasks, groups and tags; what a task asks",
+    "models": "every model, and its other names",
+    "compare": "runs side by side, paired document by document",
+    "gate": "whether a finished run meets what is demanded of it",
+    "merge": "the runs of all shards of --lmms-shard, as one run",
+    "power": "how many documents a comparison of two models needs",
+    "cache": "what is kept between runs, and how much",
+    "version": "the installed version",
+}
+"""Name of a command and of its module, and its line in the help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Of the command line, without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0; 1 something differs, or a file could not be read and was left out; 2 a wrong argument, or a
+        task that cannot be loaded or rendered.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        words.insert(0, "eval")  # `python -m pytest_lmms --model ...`
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except LmmsError as e:
+        print(f"pytest-lmms: {e}", file=sys.stderr)
+        return WRONG
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    if words[:1] == ["eval"]:
+        from pytest_lmms.cli.eval import run_words
+
+        return run_words(words[1:])
+    try:
+        parsed = _parser(words).parse_args(words)
+    except SystemExit as e:  # argparse has said why
+        return int(e.code or 0)
+    code: int = parsed.run(parsed)
+    return code
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of all commands; only the command that is named has its arguments, and its module imported."""
+    parser = argparse.ArgumentParser(
+        prog="pytest-lmms", description="What there is to evaluate, and evaluating it: `eval` is pytest."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        if words and words[0] == name:
+            import_module(f"pytest_lmms.cli.{name}").add(command)
+    return parser

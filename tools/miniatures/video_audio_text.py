@@ -1,0 +1,473 @@
+"""Write the miniatures of the video, audio and text benchmarks: rows, clips and sounds of our own making.
+
+    python tools/miniatures/video_audio_text.py [BENCHMARK...]
+
+Clips are two seconds of a coloured square that moves across a grey ground (64 x 64 pixels, 8 frames a second, H.264);
+sounds are beeps. Run twice, the rows and sounds are the same to the byte; clips are as far as the encoder is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import soundfile
+from PIL import Image
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+Row = dict[str, Any]
+SIZE_PX, FRAMES_PER_SECOND, NUM_FRAMES, SQUARE_PX = 64, 8, 16, 16
+RATE_HZ = 16000
+
+
+class Scene(NamedTuple):
+    """A square of a colour that moves one way."""
+
+    colour: str
+    rgb: tuple[int, int, int]
+    direction: str
+    step: tuple[int, int]
+    """Down and right, in pixels a frame."""
+
+    @property
+    def stem(self) -> str:
+        """Name of its clip, without extension."""
+        return f"{self.colour}_{self.direction}"
+
+
+SCENES = (
+    Scene("red", (220, 40, 40), "right", (0, 3)),
+    Scene("blue", (40, 60, 220), "left", (0, -3)),
+    Scene("green", (40, 170, 60), "up", (-3, 0)),
+    Scene("yellow", (230, 210, 40), "down", (3, 0)),
+)
+COLOURS = [scene.colour for scene in SCENES]
+DIRECTIONS = [scene.direction for scene in SCENES]
+
+
+def frame_of(scene: Scene, number: int) -> np.ndarray:
+    """One frame: (SIZE_PX, SIZE_PX, 3), uint8."""
+    frame = np.full((SIZE_PX, SIZE_PX, 3), 128, np.uint8)
+    travel = (SIZE_PX - SQUARE_PX) // 2
+    top, left = (int(np.clip(travel + step * (number - NUM_FRAMES / 2), 0, SIZE_PX - SQUARE_PX)) for step in scene.step)
+    frame[top : top + SQUARE_PX, left : left + SQUARE_PX] = scene.rgb
+    return frame
+
+
+def write_clip(path: Path, scene: Scene) -> None:
+    """Encode a scene as H.264 in MP4, without sound."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(FRAMES_PER_SECOND), options={"crf": "28"})
+        stream.width = stream.height = SIZE_PX
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for number in range(NUM_FRAMES):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_of(scene, number), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_beeps(path: Path, count: int, pitch_hz: float = 440.0) -> None:
+    """Write `count` beeps of 0.1 s, 0.1 s apart, as FLAC."""
+    time = np.arange(RATE_HZ // 10) / RATE_HZ
+    beep = 0.3 * np.sin(2 * np.pi * pitch_hz * time)
+    soundfile.write(path, np.concatenate([beep, np.zeros_like(beep)] * count), RATE_HZ)
+
+
+def clips(folder: Path) -> None:
+    """Put every scene's clip into a folder."""
+    for scene in SCENES:
+        write_clip(folder / f"{scene.stem}.mp4", scene)
+
+
+def beeps(folder: Path) -> None:
+    """Put one to four beeps into a folder."""
+    for count in range(1, 5):
+        write_beeps(folder / f"beeps_{count}.flac", count, 330.0 + 110 * count)
+
+
+def lettered(options: Iterable[str], form: str = "{letter}. {option}") -> list[str]:
+    """Options with their letters before them."""
+    return [form.format(letter=letter, option=option) for letter, option in zip("ABCDEFGH", options, strict=False)]
+
+
+def asked(scene: Scene, number: int) -> tuple[str, list[str], int]:
+    """Question, options and number of the right one: the colour for even numbers, the direction for odd ones."""
+    if number % 2:
+        return "In which direction does the square move?", DIRECTIONS, DIRECTIONS.index(scene.direction)
+    return "Which colour is the moving square?", COLOURS, COLOURS.index(scene.colour)
+
+
+NEITHER = "none of these"
+
+
+def video_rows(make: Callable[[Scene, int, str, list[str], int], Row], *, num_options: int = 4) -> list[Row]:
+    """Make a row of every scene from its question; a fifth option is never right."""
+    rows = []
+    for number, scene in enumerate(SCENES):
+        question, options, right = asked(scene, number)
+        options = [*options, NEITHER][:num_options]
+        rows.append(make(scene, number, question, options, right))
+    return rows
+
+
+def videomme() -> dict[str, list[Row]]:
+    """Four questions; all lengths, two of them long."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int, duration: str) -> Row:
+        return {
+            "video_id": f"{number + 1:03}",
+            "duration": duration,
+            "domain": "Knowledge",
+            "sub_category": "Astronomy" if number % 2 else "Geography",
+            "url": f"https://example.org/{scene.stem}",
+            "videoID": scene.stem,
+            "question_id": f"{number + 1:03}-1",
+            "task_type": "Temporal Perception" if number % 2 else "Attribute Perception",
+            "question": question,
+            "options": lettered(f"{option}." for option in options),
+            "answer": "ABCD"[right],
+        }
+
+    lengths = ("short", "medium", "long", "long")
+    every = video_rows(lambda *a: row(*a, duration=lengths[a[1]]))
+    long = video_rows(lambda *a: row(*a, duration="long"))
+    return {
+        "videomme": every,
+        "videomme_w_subtitle": every,
+        "videomme_long": long,
+        "videomme_long_w_subtitle": long,
+    }
+
+
+def mvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the twenty sub-tasks that the benchmark's group names."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": f"{scene.stem}.mp4",
+            "question": question,
+            "candidates": options,
+            "answer": options[right],
+        }
+
+    return dict.fromkeys(members("mvbench"), video_rows(row))
+
+
+def members(benchmark: str) -> list[str]:
+    """The tasks of a benchmark, by their files."""
+    paths = (BENCHMARKS / benchmark).glob("*.yaml")
+    return sorted(p.stem for p in paths if not p.stem.startswith("_") and p.stem != benchmark)
+
+
+def longvideobench() -> dict[str, list[Row]]:
+    """Four questions, two of them with four options."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        options = [*options[: 5 - number // 2], "N/A"][:5]
+        return {
+            "id": f"{scene.stem}_0",
+            "video_id": scene.stem,
+            "question": question,
+            **{f"option{i}": option for i, option in enumerate(options)},
+            "correct_choice": right,
+            "duration": 2.0,
+            "duration_group": 15 if number < 2 else 60,
+            "question_category": "TOS" if number % 2 else "S2A",
+            "topic_category": "made-up",
+            "level": "IntraMoment",
+            "video_path": f"{scene.stem}.mp4",
+            "subtitle_path": f"{scene.stem}_en.json",
+            "starting_timestamp_for_subtitles": 0.0,
+        }
+
+    rows = video_rows(row, num_options=5)
+    return dict.fromkeys(members("longvideobench"), rows)
+
+
+def egoschema() -> dict[str, list[Row]]:
+    """Four questions; the full set hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question_idx": str(number),
+            "question": question,
+            "video_idx": scene.stem,
+            "option": lettered(options),
+            "answer": str(right),
+        }
+
+    rows = video_rows(row, num_options=5)
+    return {"egoschema": [row | {"answer": None} for row in rows], "egoschema_subset": rows}
+
+
+def nextqa() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": scene.stem,
+            "frame_count": NUM_FRAMES,
+            "width": SIZE_PX,
+            "height": SIZE_PX,
+            "question": question.lower().rstrip("?"),
+            "answer": right,
+            "qid": str(number),
+            "type": "DO" if number % 2 else "DC",
+            **{f"a{i}": option for i, option in enumerate(options)},
+        }
+
+    return {"nextqa_mc_test": video_rows(row, num_options=5)}
+
+
+def perceptiontest() -> dict[str, list[Row]]:
+    """Four questions of three options; the test split hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = [options[right], *(option for option in options if option != options[right])][:3]
+        kept = kept[number % 3 :] + kept[: number % 3]
+        return {
+            "video_name": scene.stem,
+            "question": question,
+            "question_id": str(number),
+            "options": kept,
+            "answer_id": str(kept.index(options[right])),
+            "area": "physics",
+            "reasoning": "descriptive",
+            "tag": ["motion"],
+        }
+
+    rows = video_rows(row)
+    hidden = [{k: v for k, v in row.items() if k != "answer_id"} for row in rows]
+    return {"perceptiontest_val_mc": rows, "perceptiontest_test_mc": hidden}
+
+
+def answer_choices(options: list[str]) -> Row:
+    """Options as columns of their own."""
+    return {f"answer_choice_{i}": option for i, option in enumerate(options)}
+
+
+def neptune() -> dict[str, list[Row]]:
+    """Four questions for each of the six tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"n{number}",
+            "video_path": f"downloads/{scene.stem}.mp4",
+            "question": question,
+            "answer": options[right],
+            "question_type": "Temporal Ordering" if number % 2 else "Visual Narrative",
+            **answer_choices(options),
+            "answer_id": right,
+        }
+
+    return dict.fromkeys(members("neptune"), video_rows(row, num_options=5))
+
+
+def tvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the ten sub-tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = options if number % 2 else options[:2] + options[2:][: 1 + number]
+        return {"question": question, "candidates": kept, "answer": options[right], "video": f"{scene.stem}.mp4"}
+
+    return dict.fromkeys(members("tvbench"), video_rows(row))
+
+
+def viverbench() -> dict[str, list[Row]]:
+    """Four questions about one, two or eight images."""
+    rows = []
+    for number, scene in enumerate(SCENES):
+        is_true = number % 2 == 0
+        colour = scene.colour if is_true else SCENES[number - 1].colour
+        rows.append(
+            {
+                "prompt_id": f"p{number}",
+                "task": "attribute" if number < 2 else "motion",
+                "question": f'Does the image satisfy the prompt "a {colour} square"?\n'
+                'Answer with JSON: {"answer": true/false, "explanation": "..."}.',
+                "img": [{"$image": f"{scene.stem}_{i}.png"} for i in range((1, 2, 8, 1)[number])],
+                "answer": is_true,
+            }
+        )
+    return {"viverbench": rows}
+
+
+def frames_of_scenes(folder: Path) -> None:
+    """Put the images of `viverbench` into a folder."""
+    for scene, count in zip(SCENES, (1, 2, 8, 1), strict=True):
+        for i in range(count):
+            Image.fromarray(frame_of(scene, 2 * i)).save(folder / f"{scene.stem}_{i}.png")
+
+
+def egotempo() -> dict[str, list[Row]]:
+    """Four open questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question": question,
+            "answer": options[right],
+            "question_type": "action sequence" if number % 2 else "spatial relationship",
+            "clip_id": scene.stem,
+        }
+
+    return {"egotempo": video_rows(row)}
+
+
+def minerva() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"k{number}",
+            "video_id": scene.stem,
+            "question": question,
+            **answer_choices(options),
+            "answer": options[right],
+            "answer_id": right,
+            "question_type": "Event Occurrence" if number % 2 else "Object Recognition",
+            "split": "short films",
+            "category": "made-up",
+        }
+
+    return {"minerva": video_rows(row, num_options=5)}
+
+
+def sound(count: int) -> Row:
+    """The sound with so many beeps."""
+    return {"$audio": f"beeps_{count}.flac"}
+
+
+def said(count: int) -> str:
+    """What a transcript of it says."""
+    return " ".join(["beep"] * count)
+
+
+def ami() -> dict[str, list[Row]]:
+    """Four utterances."""
+    rows = [
+        {
+            "meeting_id": "EN2001a",
+            "audio_id": f"AMI_EN2001a_H00_{count}",
+            "text": said(count).upper(),
+            "audio": sound(count),
+            "begin_time": count * 1.0,
+            "end_time": count * 1.0 + 0.2 * count,
+            "microphone_id": "H00",
+            "speaker_id": "MEE068",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("ami"), rows)
+
+
+def europal_asr() -> dict[str, list[Row]]:
+    """Four speeches."""
+    rows = [
+        {
+            "id": str(count),
+            "audio": sound(count),
+            "text_verbatim": said(count).capitalize() + ".",
+            "language": "en",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("europal_asr"), rows)
+
+
+def librispeech() -> dict[str, list[Row]]:
+    """Four utterances; longer recordings name their column differently."""
+    rows = [
+        {"audio": sound(count), "gt": said(count).upper(), "source": "made-up", "task": "asr_en"}
+        for count in range(1, 5)
+    ]
+    long = [{"audio": row["audio"], "transcript": row["gt"]} for row in rows]
+    return {task: long if "_long" in task else rows for task in members("librispeech")}
+
+
+def listening(answer_format: str) -> list[Row]:
+    """Four questions about the number of beeps."""
+    options = ["One.", "Two.", "Three.", "Four."]
+    return [
+        {
+            "context": sound(count),
+            "instruction": "How many beeps do you hear?",
+            "choices": "\n".join(lettered(options, "({letter}) {option}")),
+            "answer": answer_format.format(letter="ABCD"[count - 1], option=options[count - 1]),
+            "other_attributes": {},
+        }
+        for count in range(1, 5)
+    ]
+
+
+def song_describer() -> dict[str, list[Row]]:
+    """Four pieces of music, as far as beeps go."""
+    rows = [
+        {"audio_path": sound(count), "text": f"A minimal electronic piece of {count} tones.", "track_id": count}
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("song_describer"), rows)
+
+
+def air_bench() -> dict[str, list[Row]]:
+    """Four multiple-choice questions for the foundation tasks, four open ones for the chat tasks."""
+    options = ["one", "two", "three", "four"]
+    closed, spoken = [], []
+    for count in range(1, 5):
+        shared = {"audio": sound(count), "question": "How many beeps are in the sound?", "uniq_id": count}
+        choices = dict(zip(("choice_a", "choice_b", "choice_c", "choice_d"), options, strict=True))
+        choices |= {"choice_d": None} if count < 3 else {}
+        closed.append(shared | choices | {"answer_gt": options[count - 1], "task_name": "Sound_AQA"})
+        spoken.append(shared | {"answer_gt": f"{count} beeps.", "meta_info": f"{count} short tones of a sine wave."})
+    return {task: spoken if "_chat_" in task else closed for task in members("air_bench")}
+
+
+MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
+    "videomme": (videomme, clips),
+    "mvbench": (mvbench, clips),
+    "longvideobench": (longvideobench, clips),
+    "egoschema": (egoschema, clips),
+    "nextqa": (nextqa, clips),
+    "perceptiontest": (perceptiontest, clips),
+    "neptune": (neptune, clips),
+    "tvbench": (tvbench, clips),
+    "viverbench": (viverbench, frames_of_scenes),
+    "egotempo": (egotempo, clips),
+    "minerva": (minerva, clips),
+    "ami": (ami, beeps),
+    "europal_asr": (europal_asr, beeps),
+    "librispeech": (librispeech, beeps),
+    "cn_college_listen_mcq": (
+        lambda: {"cn_college_listen_mcq_test": listening("({letter}) {option}")},
+        beeps,
+    ),
+    "dream_tts_mcq": (lambda: {"dream_tts_mcq_test": listening("({letter}) {option}")}, beeps),
+    "song_describer": (song_describer, beeps),
+    "air_bench": (air_bench, beeps),
+}
+"""Benchmark -> its rows by task, and what puts media beside them."""
+
+
+def main(names: list[str]) -> int:
+    """Write the miniatures of some benchmarks, or of all."""
+    for name in names or MAKERS:
+        make_rows, make_media = MAKERS[name]
+        folder = BENCHMARKS / name / "miniature"
+        folder.mkdir(parents=True, exist_ok=True)
+        if make_media:
+            make_media(folder)
+        for task, rows in make_rows().items():
+            if not (folder.parent / f"{task}.yaml").is_file():
+                continue
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (folder / f"{task}.jsonl").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
