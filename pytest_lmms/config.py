@@ -252,6 +252,12 @@ OPTIONS: tuple[Option, ...] = (
            _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
+    Option("video_backend", "library that decodes videos; auto is the quickest on this machine's kind",
+           _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
+    Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
+           in_plan=False),
+    Option("video_cache_mb", "sampled frames that each worker keeps in memory, in MB", _natural, "N", default=512,
+           in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
     Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
            "RUN|last:NAME", in_plan=False),
@@ -301,6 +307,9 @@ class RunConfig:
     max_requests: int | None = None
     time_limit: float | None = None
     replicas_per_device: int = 1
+    video_backend: str = "pyav"
+    video_cache: str | None = None
+    video_cache_mb: int = 512
     task_paths: str | None = None
     baseline: str | None = None
     save_baseline: str | None = None
