@@ -156,7 +156,9 @@ def pil(name: str, **settings: Any) -> Any:
     """An image processor of transformers, on PIL."""
     import importlib
 
-    module = importlib.import_module(f"transformers.models.{name.split('.', maxsplit=1)[0]}.image_processing_pil_{name.split('.', maxsplit=1)[0]}")
+    module = importlib.import_module(
+        f"transformers.models.{name.split('.', maxsplit=1)[0]}.image_processing_pil_{name.split('.', maxsplit=1)[0]}"
+    )
     return getattr(module, name.split(".")[1])(**settings)
 
 
@@ -211,7 +213,14 @@ def qwen2_vl(folder: Path) -> None:
     tok = tokenizer(*QWEN_TOKENS)
     config = transformers.Qwen2VLConfig(
         text_config={**TEXT, **specials(tok), "rope_parameters": MROPE},
-        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14},
+        vision_config={
+            "depth": 2,
+            "embed_dim": 32,
+            "hidden_size": 32,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "patch_size": 14,
+        },
         **ids(tok, **QWEN_IDS),
     )
     parts = qwen_pixels()
