@@ -177,12 +177,12 @@ def idefics3(folder: Path) -> None:
     _idefics3(folder, "Idefics3")
 
 
-@family("smolvlm")
+@family("smolvlm", needs=("num2words",))
 def smolvlm(folder: Path) -> None:
     _idefics3(folder, "SmolVLM")
 
 
-@family("paligemma", kinds=("image", "images", "video", "notext"))
+@family("paligemma", takes_text=False)
 def paligemma(folder: Path) -> None:
     import transformers
 
@@ -259,7 +259,7 @@ def mllama(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("llama4_scout", needs_torchvision=True)
+@family("llama4_scout", needs=("torchvision",))
 def llama4(folder: Path) -> None:
     import transformers
 
@@ -276,7 +276,7 @@ def llama4(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("mistral3", needs_torchvision=True)
+@family("mistral3", needs=("torchvision",))
 def mistral3(folder: Path) -> None:
     import transformers
 
@@ -311,7 +311,7 @@ def aya_vision(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("fuyu", kinds=("image",))
+@family("fuyu", kinds=("image",), needs=("torchvision",))
 def fuyu(folder: Path) -> None:
     import transformers
 
@@ -326,17 +326,17 @@ def fuyu(folder: Path) -> None:
     save(folder, "FuyuForCausalLM", config, tok, "FuyuProcessor", chat=None, parts={"image_processor": image})
 
 
-@family("kosmos2_5", kinds=("image", "notext"))
+@family("kosmos2_5", kinds=("image",), takes_text=False, is_monotonous=True)
 def kosmos2_5(folder: Path) -> None:
     import transformers
 
     tok = tokenizer("<md>", "<ocr>", named={"image_token": "<s>", "boi_token": "<image>", "eoi_token": "</image>"})
     config = transformers.Kosmos2_5Config(
         text_config={"vocab_size": len(tok), "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 2, "max_position_embeddings": 512},
-        vision_config={"hidden_size": 32, "patch_embed_hidden_size": 16, "intermediate_size": 48, "head_dim": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_num_patches": 64},
+        vision_config={"hidden_size": 32, "patch_embed_hidden_size": 48, "intermediate_size": 48, "head_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "max_num_patches": 4096},
         latent_query_num=4,
     )
-    image = pil("kosmos2_5.Kosmos2_5ImageProcessorPil", max_patches=16, patch_size={"height": 16, "width": 16})
+    image = pil("kosmos2_5.Kosmos2_5ImageProcessorPil", patch_size={"height": 4, "width": 4})
     save(
         folder, "Kosmos2_5ForConditionalGeneration", config, tok, "Kosmos2_5Processor", chat=None,
         parts={"image_processor": image}, num_image_tokens=4,
@@ -386,7 +386,7 @@ def ovis2(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("instructblip", kinds=("image", "notext"))
+@family("instructblip", kinds=("image",), takes_text=False)
 def instructblip(folder: Path) -> None:
     import transformers
 
