@@ -311,21 +311,6 @@ def aya_vision(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("fuyu", kinds=("image",), needs=("torchvision",))
-def fuyu(folder: Path) -> None:
-    import transformers
-
-    tok = tokenizer("|ENDOFTEXT|", "|SPEAKER|", "|NEWLINE|", "<0x00>", "<0x01>", "<0x02>", "<0x03>", "<0x04>")
-    config = transformers.FuyuConfig(
-        text_config=llama(tok, "persimmon", qk_layernorm=True),
-        image_size=SIDE,
-        patch_size=14,
-        image_token_id=tok.convert_tokens_to_ids("|SPEAKER|"),
-    )
-    image = pil("fuyu.FuyuImageProcessorPil", size={"height": 2 * SIDE, "width": 2 * SIDE}, patch_size={"height": 14, "width": 14})
-    save(folder, "FuyuForCausalLM", config, tok, "FuyuProcessor", chat=None, parts={"image_processor": image})
-
-
 @family("kosmos2_5", kinds=("image",), takes_text=False, is_monotonous=True)
 def kosmos2_5(folder: Path) -> None:
     import transformers
@@ -402,3 +387,28 @@ def instructblip(folder: Path) -> None:
         parts={"image_processor": image}, num_query_tokens=4,
     )  # fmt: skip
     tok.save_pretrained(folder / "qformer_tokenizer")
+
+
+@family("minicpm_v", needs=("torchvision",))
+def minicpm_v(folder: Path) -> None:
+    import transformers
+
+    named = {
+        "image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    }  # fmt: skip
+    tok = tokenizer(named=named)
+    config = transformers.MiniCPMV4_6Config(
+        text_config=llama(tok, "qwen3"),
+        vision_config={**VISION, "image_size": 112, "patch_size": 14},
+        insert_layer_id=0,
+        image_size=112,
+        **ids(tok, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
+    )
+    image = pil("minicpmv4_6.MiniCPMV4_6ImageProcessorPil", scale_resolution=112, max_slice_nums=2)
+    video = video_settings("MiniCPMV4_6VideoProcessor", scale_resolution=112, max_slice_nums=1)
+    save(
+        folder, "MiniCPMV4_6ForConditionalGeneration", config, tok, "MiniCPMV4_6Processor",
+        chat=template("<|image_pad|>", "<|video_pad|>"), parts={"image_processor": image, "video_processor": video},
+    )  # fmt: skip
