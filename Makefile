@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,metrics,dev
+TEST_EXTRAS ?= local,metrics,wandb,tensorboard,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -21,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench compat-venv compat build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ $(COMPAT_VENV)/.installed: tools/compat/requirements.txt tools/bench/lmms_eval_r
 compat: compat-venv  ## Load every task of lmms-eval, and compare 40 of them with its own code (SEED=0)
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/catalogue.py
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/differential.py --seed $(or $(SEED),0)
+
+simulate-gates: setup-dev  ## Print how often the default gate errs
+	$(BIN)/python tools/gate_simulation.py
 
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist

@@ -1,6 +1,6 @@
-"""What the user asked for: one table of options, and the only reader of command line and ini values.
+"""What the user can ask for: one table of options, and what a run's settings are. `settings` reads them.
 
-Priority: defaults < ini < command line. An option `--lmms-batch-size` has the ini key `lmms_batch_size`.
+An option `--lmms-batch-size` has the ini key `lmms_batch_size` and the key `batch_size` of a config file.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_lmms.configfile import ENV, MASK, is_secret, mask
 from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
-SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-MASK = "********"
+LATEST = "latest"
+DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Option:
     default: Any = None
     kind: Literal["value", "optional", "flag"] = "value"
     """`optional`: the value may be left out; `flag`: yes or no, with a `--no-` form."""
+    const: str = LATEST
+    """Of an option whose value may be left out: what it means then."""
     in_plan: bool = True
     """Whether two runs that differ in it are different runs, so that one cannot resume the other."""
 
@@ -47,9 +50,35 @@ class Option:
         """As written in an ini file."""
         return "lmms_" + self.name
 
+    @property
+    def form(self) -> str:
+        """What a config file may give beside text: `scalar` (a number), `list`, `mapping` or `json`."""
+        return _FORMS.get(self.parse, "scalar")
+
+    def plain(self, value: Any) -> Any:
+        """A value as JSON has it, in a form that a config file may give."""
+        as_text = _TEXTS.get(self.parse)
+        return _json(value) if as_text is None or value is None else as_text(value)
+
 
 def _text(text: str, where: str) -> str:
     return text
+
+
+def _names(text: str, where: str) -> str:
+    return text
+
+
+def _seed(text: str, where: str) -> int:
+    """A number, or lmms-eval's four: for python, numpy, torch and the examples. Only the last two decide anything."""
+    if "," not in text:
+        return _integer(text, where)
+    parts = [p.strip() for p in text.split(",")]
+    deciding = {p for p in parts[2:4] if p != "None"}
+    if len(parts) not in (3, 4) or len(deciding) != 1:
+        expected = "one number; of lmms-eval's four, torch's and the examples' have to be the same"
+        raise UsageError(explain(f"{text!r} is no seed", where=where, expected=expected))
+    return _integer(deciding.pop(), where)
 
 
 def _integer(text: str, where: str) -> int:
@@ -64,6 +93,20 @@ def _natural(text: str, where: str) -> int:
     if value < 0:
         raise UsageError(explain(f"{value} is negative", where=where, expected="0 or more"))
     return value
+
+
+def _count(text: str, where: str) -> int:
+    value = _integer(text, where)
+    if value < 1:
+        raise UsageError(explain(f"{value}", where=where, expected="1 or more"))
+    return value
+
+
+def _shard(text: str, where: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(explain(f"{text!r} is no shard", where=where, expected="K/N, such as 3/8: the third of eight"))
+    return int(match[1]), int(match[2])
 
 
 def _seconds(text: str, where: str) -> float:
@@ -147,32 +190,52 @@ def _yes(text: str, where: str) -> bool:
     raise UsageError(explain(f"{text!r}", where=where, expected="true or false"))
 
 
+def _reasoning_tags(text: str, where: str) -> Tags:
+    return parse_reasoning_tags(text, where=where)
+
+
+_FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    _shard: lambda value: "{}/{}".format(*value),
+}
+"""How values are written that JSON has no good form for."""
+
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
-LATEST = "latest"
 
 OPTIONS: tuple[Option, ...] = (
     Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
     Option("model_args", "arguments of the model: key=value,key=value", _arguments, "ARGS", default={}),
-    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _text, "NAMES"),
+    Option("config", "a YAML file with these settings, or a list of them, one a run; FILE#2 is its second run", _text,
+           "FILE", in_plan=False),
+    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _names, "NAMES"),
     Option("data", "full: the dataset; mini: the miniature that ships with each task", _choice("full", "mini"),
            "full|mini", default="full"),
     Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
     Option("offset", "first document of each task to evaluate", _natural, "N", default=0),
+    Option("subset", "of those, a fixed stratified choice of so many documents of each task", _count, "N"),
+    Option("shard", "of those, the K-th of N parts; `pytest-lmms merge` puts the runs together", _shard, "K/N"),
     Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", _batch_size,
            "N|auto", default=1),
     Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
            "ARGS", default={}),
-    Option("seed", "seed for sampling and for everything random in the harness", _integer, "N", default=0),
+    Option("seed", "seed for sampling and for everything random in the harness", _seed, "N", default=0),
     Option("num_fewshot", "solved examples before each document; a task that says 0 keeps 0", _natural, "N"),
     Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", _yes, default=False,
            kind="flag"),
     Option("system_instruction", "said as a system message, unless the task has one of its own", _text, "TEXT"),
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
-           lambda text, where: parse_reasoning_tags(text, where=where), "JSON|none", default=DEFAULT_TAGS),
+           _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
+           kind="flag", in_plan=False),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
+    Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
+           in_plan=False),
+    Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
+           " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -181,9 +244,24 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
+           _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
-    Option("task_paths", "folders with tasks of your own, separated by commas", _text, "DIRS"),
+    Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
+    Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
+           "RUN|last:NAME", in_plan=False),
+    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", _text, "NAME",
+           in_plan=False),
+    Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
+           " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
+           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
+           "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
 BY_NAME = {o.name: o for o in OPTIONS}
@@ -195,10 +273,13 @@ class RunConfig:
 
     model: str | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    config: str | None = None
     tasks: str | None = None
     data: Literal["full", "mini"] = "full"
     limit: float | None = None
     offset: int = 0
+    subset: int | None = None
+    shard: tuple[int, int] | None = None
     batch_size: int | Literal["auto"] = 1
     gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -207,17 +288,35 @@ class RunConfig:
     system_instruction: str | None = None
     repeats: int | None = None
     reasoning_tags: Tags = DEFAULT_TAGS
+    dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True
+    parquet: bool = False
+    log_to: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
+    time_limit: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
+    baseline: str | None = None
+    save_baseline: str | None = None
+    fail_on_regression: str | None = None
+    fail_under: str | None = None
     list: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Where each setting that is no default was said: `--lmms-model`, or `ini lmms_model`."""
+    """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a config file as written, where that is not what JSON has: text for a list, variables."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the config file sets, as written."""
+    run_label: str = ""
+    """Tells the runs of a list apart; part of every document's id."""
+    notices: Sequence[str] = ()
+    """What is to be told about keys of the config file that do nothing."""
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -240,8 +339,9 @@ class RunConfig:
         return num_errors <= (number / 100 * num_expected if is_percentage else number)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as JSON values, secrets masked: `resolved_cli_args` of results.json."""
-        return {o.name: mask(_json(getattr(self, o.name))) for o in OPTIONS}
+        """All settings as JSON values, variables as written, secrets masked: `resolved_cli_args` of results.json."""
+        values = {o.name: mask(self.written.get(o.name, o.plain(getattr(self, o.name)))) for o in OPTIONS}
+        return values | {ENV: mask(dict(self.env))}
 
     def plan_digest(self, selection: Mapping[str, Any]) -> str:
         """What makes two runs the same run: the settings that choose documents or change text.
@@ -260,47 +360,6 @@ def _json(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def is_secret(name: str) -> bool:
-    """Whether a name of a variable or argument says that its value is a secret."""
-    upper = name.upper()
-    return any(s in upper for s in SECRET_NAMES) and not upper.endswith("TOKENS")
-
-
-def mask(value: Any) -> Any:
-    """A copy in which every value under a secret's name is replaced."""
-    if isinstance(value, Mapping):
-        return {k: MASK if is_secret(str(k)) and isinstance(v, str) and v else mask(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [mask(v) for v in value]
-    return value
-
-
-def read_config(pytest_config: Any) -> RunConfig:
-    """Read options and ini values of a pytest session.
-
-    Args:
-        pytest_config: The `pytest.Config`; only `getoption` and `getini` are used.
-
-    Raises:
-        UsageError: A value that cannot be understood; the message names the option or ini key.
-    """
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for option in OPTIONS:
-        typed = pytest_config.getoption(option.ini)
-        if typed is not None:
-            values[option.name] = typed if isinstance(typed, bool) else option.parse(typed, option.option)
-            sources[option.name] = option.option
-            continue
-        written = pytest_config.getini(option.ini)
-        if written:
-            values[option.name] = option.parse(written, f"ini {option.ini}")
-            sources[option.name] = f"ini {option.ini}"
-    if values.get("offset") and isinstance(values.get("limit"), float) and values["limit"] < 0:
-        values["limit"] = None
-    return RunConfig(**values, sources=sources)
-
-
 def versions() -> dict[str, str]:
     """Versions of what a score may depend on; packages that are not installed are left out."""
     import platform
@@ -317,7 +376,12 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment variables that steer a run, secrets masked."""
+    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}
+    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+
+
+SHORTEST_SECRET = 6
+"""Shorter values are looked for nowhere else: they may be part of anything."""

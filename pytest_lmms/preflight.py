@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_lmms.errors import DatasetError, LmmsError, TaskError, explain
+from pytest_lmms.errors import DatasetError, LmmsError, TaskError, did_you_mean, explain
 from pytest_lmms.records import Response
 from pytest_lmms.results.codec import encode
+from pytest_lmms.results.rules import gates_of_task
+from pytest_lmms.scoring.build import metric_entries
+from pytest_lmms.scoring.metrics import EVERY_TASK
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.miniature import miniature_path, read_miniature
 from pytest_lmms.tasks.render import Task
@@ -31,6 +34,7 @@ def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int) -> None:
         value = getattr(task.spec, name)
         if isinstance(value, str) and value.isidentifier():
             check_column(task.spec, rows, value, task.where(name))
+    _check_gates(task)
     checked, numbers = rows, [first]
     if task.spec.process_docs is None and (path := miniature_path(task.spec, task.path)).is_file():
         checked = read_miniature(path)
@@ -48,6 +52,28 @@ def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int) -> None:
                 remedy="nothing was asked; correct the task, or its miniature, first",
             )
         ) from e
+
+
+def _check_gates(task: Task) -> None:
+    """Read the task's gates, and find their metrics."""
+    if not task.spec.gates:
+        return
+    where = task.where("gates")
+    known = {entry.name for entry in metric_entries(task)} | set(EVERY_TASK)
+    try:
+        gates = gates_of_task(task.name, task.spec.gates, where)
+    except LmmsError as e:
+        raise TaskError(str(e)) from e
+    for gate in gates:
+        if gate.metric is not None and gate.metric not in known:
+            raise TaskError(
+                explain(
+                    f"a gate of task {task.name} is about a metric {gate.metric!r} that it does not have",
+                    where=where,
+                    expected="one of " + ", ".join(sorted(known)),
+                    suggestion=did_you_mean(gate.metric, known),
+                )
+            )
 
 
 def _check_scoring(task: Task, rows: Rows, scorer: Scorer, number: int) -> None:

@@ -88,6 +88,12 @@ class Registry:
         Raises:
             UsageError: Unknown name, with the one that was probably meant.
         """
+        if name not in self and name in REMOVED_MODELS:
+            raise UsageError(
+                explain(
+                    f"the {self._kind} {name!r} was removed in lmms-eval 0.7", remedy=f"use: {REMOVED_MODELS[name]}"
+                )
+            )
         if name not in self:
             known = [*self._targets, *self._aliases]
             raise UsageError(
@@ -146,6 +152,11 @@ def _import(module_name: str) -> Any:
     return importlib.import_module(module_name)
 
 
+REMOVED_MODELS: Mapping[str, str] = {
+    "async_openai_qwen3_vl": "--lmms-model async_openai --lmms-model-args message_format=qwen3_vl",
+}
+"""Names that lmms-eval once had, and what to type instead."""
+
 MODELS = Registry("model", listing="pytest-lmms models")
 """The models that come with pytest-lmms; the hook `pytest_lmms_register_models` adds others."""
 
@@ -185,6 +196,7 @@ for _name, _target, _aliases in (
     ("scripted", "models/scripted:Scripted", ()),
     ("from_log", "models/from_log:FromLog", ()),
     ("openai", "models/openai:OpenAIChat", ("openai_compatible", "openai_compatible_chat")),
+    ("async_openai", "models/openai:AsyncOpenAIChat", ("async_openai_compatible", "async_openai_compatible_chat")),
 ):
     MODELS.register(_name, _target, aliases=_aliases)
 
@@ -211,6 +223,11 @@ def check_model_args(cls: type, args: Mapping[str, Any], *, model_name: str, whe
     unknown = [name for name in args if name not in named]
     if unknown and not takes_any:
         name = unknown[0]
+        replacement = getattr(cls, "removed_arguments", {}).get(name)
+        if replacement is not None:
+            raise UsageError(
+                explain(f"the model {model_name!r} has no argument {name!r}", where=where, remedy=f"use: {replacement}")
+            )
         raise UsageError(
             explain(
                 f"the model {model_name!r} has no argument {name!r}",

@@ -159,7 +159,7 @@ def pil(name: str, **settings: Any) -> Any:
     """An image processor of transformers, on PIL."""
     import importlib
 
-    module = importlib.import_module(f"transformers.models.{name.split('.')[0]}.image_processing_pil_{name.split('.')[0]}")
+    module = importlib.import_module(f"transformers.models.{name.split('.', maxsplit=1)[0]}.image_processing_pil_{name.split('.', maxsplit=1)[0]}")
     return getattr(module, name.split(".")[1])(**settings)
 
 

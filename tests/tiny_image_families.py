@@ -14,7 +14,6 @@ from tiny_families import (
     pil,
     save,
     specials,
-    square,
     template,
     tokenizer,
     video_settings,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lmms import hookspecs
-from pytest_lmms.config import LATEST, OPTIONS
+from pytest_lmms.config import DEFAULT, LATEST, OPTIONS
 from pytest_lmms.errors import LmmsError, UsageError
 from pytest_lmms.plugin.session import KEY, LmmsSession, session_of
 from pytest_lmms.registry import MODELS
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(
                 option.option,
                 nargs="?",
-                const=LATEST,
+                const=option.const,
                 default=None,
                 dest=option.ini,
                 metavar=option.metavar,
@@ -55,6 +55,8 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
     for i, word in enumerate(args[:-1]):
         if word in ("--lmms-resume", "--lmms-retry-errors") and not (Path(args[i + 1]) / "run.json").is_file():
             args[i] = f"{word}={LATEST}"
+        if word == "--lmms-fail-on-regression" and Path(args[i + 1].partition("::")[0]).exists():
+            args[i] = f"{word}={DEFAULT}"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.config import LATEST, RunConfig, environment, read_config, versions
+from pytest_lmms.config import LATEST, RunConfig, environment, versions
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.plugin.environment import entry_of
+from pytest_lmms.settings import read_config
 
 KEY = pytest.StashKey["LmmsSession"]()
 
@@ -24,10 +26,10 @@ class LmmsSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.settings: RunConfig = read_config(config)
+        self.settings: RunConfig = read_config(config, entry_of(config))
         self.worker_input: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         """What the controller told this worker; None in the process that the user started."""
-        self.notices: list[str] = []
+        self.notices: list[str] = list(self.settings.notices)
         """Lines for the summary."""
         self.usage_error: str | None = None
         """Found while running; ends the session with exit code 4."""
@@ -85,12 +87,21 @@ class LmmsSession:
         return self._run_path
 
     @property
+    def selection(self) -> dict[str, Any]:
+        """What chooses documents beside the settings."""
+        option = self.config.option
+        args = [a.replace(f"[{self.settings.run_label}-", "[") for a in self.config.args]
+        return {"args": args, "keyword": option.keyword, "markexpr": option.markexpr}
+
+    def _invocation(self) -> dict[str, Any]:
+        """`selection`, without paths that come from an ini file or from the names of tasks."""
+        is_said = self.config.args_source is self.config.ArgsSource.ARGS
+        return self.selection | ({} if is_said else {"args": []})
+
+    @property
     def plan_digest(self) -> str:
         """What makes this the same run as another; see `RunConfig.plan_digest`."""
-        option = self.config.option
-        return self.settings.plan_digest(
-            {"args": self.config.args, "keyword": option.keyword, "markexpr": option.markexpr}
-        )
+        return self.settings.plan_digest(self.selection)
 
     def _decide_run(self) -> Path:
         """A new run folder, or the one to go on with; changes nothing on disk."""
@@ -171,6 +182,7 @@ class LmmsSession:
             "command": mask_command(["pytest", *self.config.invocation_params.args]),
             "cwd": str(self.config.invocation_params.dir),
             "config": self.settings.resolved(),
+            "invocation": self._invocation(),
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,
@@ -202,7 +214,7 @@ def mask_command(words: list[str]) -> str:
     import re
     import shlex
 
-    from pytest_lmms.config import MASK, is_secret
+    from pytest_lmms.configfile import MASK, is_secret
 
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]

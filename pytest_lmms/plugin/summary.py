@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.collection import bound, given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.recording import PROPERTY
-from pytest_lmms.plugin.scheduling import task_of
+from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
 from pytest_lmms.results.store import RunFolder
 
 if TYPE_CHECKING:
@@ -183,6 +184,17 @@ class Progress:
             self._width = 0
 
 
+class Selection(NamedTuple):
+    """What a run set out to record, by task."""
+
+    documents: dict[str, list[int]]
+    """Row numbers."""
+    paths: dict[str, Path]
+    """The YAML that the task is loaded from."""
+    node_ids: dict[str, str]
+    """What stands before `[17]` in the ids of its documents."""
+
+
 class Summary:
     """The controller's view of a run: what was expected, what came, how it ended."""
 
@@ -194,8 +206,8 @@ class Summary:
         self.cut_short: str | None = None
         """Why the loop was left early."""
         self.is_over = False
+        self.started = time.monotonic()
         self.finished: Any = None
-        self.failed_gates: list[str] = []
         self.num_documents = 0
         self.skipped: set[str] = set()
         """Ids of documents that a fixture or a mark skipped; nobody expects a record of them."""
@@ -234,13 +246,13 @@ class Summary:
             self.progress.add(summary)
 
     def _count_expected(self) -> int:
-        documents, _ = self.expected()
-        return sum(map(len, documents.values()))
+        return sum(map(len, self.expected().documents.values()))
 
-    def expected(self) -> tuple[dict[str, list[int]], dict[str, Path]]:
-        """Selected row numbers and YAML of each task, from this process's items or the workers' collection."""
+    def expected(self) -> Selection:
+        """What was selected, from this process's items or the workers' collection."""
         documents: dict[str, list[int]] = {}
         paths: dict[str, Path] = {}
+        node_ids: dict[str, str] = {}
         controller = self.config.pluginmanager.get_plugin("lmms-xdist-controller")
         if controller is None:
             for item in getattr(self.pytest_session, "items", ()):
@@ -248,16 +260,17 @@ class Summary:
                     name = item.parent.task.name
                     documents.setdefault(name, []).append(item.index)
                     paths[name] = item.parent.source.resolve()
-            return documents, paths
+                    node_ids.setdefault(name, item.nodeid.rpartition("[")[0])
+            return Selection(documents, paths, node_ids)
         for nodeid in self._collection(controller):
             prefix = task_of(nodeid)
             if prefix is not None and nodeid not in self.skipped:
                 file, _, name = prefix.partition("::")
                 name = name.rpartition("::")[2]  # behind the group that changes it, if any
-                documents.setdefault(name, []).append(int(nodeid[len(prefix) + 1 : -1]))
+                documents.setdefault(name, []).append(doc_id_of(nodeid))
                 if name not in paths:
-                    paths[name] = self._file(file)
-        return documents, paths
+                    paths[name], node_ids[name] = self._file(file), prefix
+        return Selection(documents, paths, node_ids)
 
     def _collection(self, controller: Any) -> list[str]:
         if controller.scheduler is not None:
@@ -278,13 +291,16 @@ class Summary:
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[Any]:
         """Run; then, however it ended, merge, aggregate and judge."""
         self.pytest_session = session
-        previous = _interrupt_on_sigterm() if self._may_have_documents(session) else None
+        previous = interrupt_on_sigterm() if self._may_have_documents(session) else None
+        limit = time_limit(self.session.settings.time_limit, self.started) if previous is not None else None
         try:
             return (yield)
         except BaseException as e:
             self.cut_short = _reason(e)
             raise
         finally:
+            if limit is not None:
+                limit.cancel()
             with _uninterrupted():
                 self.is_over = True
                 self.progress.clear()
@@ -306,15 +322,24 @@ class Summary:
             return
         from pytest_lmms.results.report import Expected, finish_run
 
-        documents, paths = self.expected()
+        selection = self.expected()
+        documents, paths, node_ids = selection
         if not documents:
             return
         self.cut_short = self.cut_short or str(session.shouldstop or session.shouldfail or "") or None
         status = "interrupted" if self.cut_short else "complete"
+        reasons, shard = self._why_partial(), self.session.settings.shard
+        if shard is not None:
+            self._note_shard(selection, reasons)
+            reasons.append(f"shard {shard[0]} of {shard[1]}")
+        if self.cut_short:
+            reasons.append(f"the run was cut short: {self.cut_short}")
         try:
             self.finished = finish_run(
                 RunFolder(self.session.run_path),
-                Expected(documents=documents, paths=paths, reason_incomplete=self._why_partial()),
+                Expected(
+                    documents=documents, paths=paths, node_ids=node_ids, reason_incomplete="; ".join(reasons) or None
+                ),
                 self.session.settings,
                 status=status,
                 bind=lambda task: bound(task, self.session.settings),
@@ -326,6 +351,8 @@ class Summary:
             return
         self._warn_of_flat_tasks(paths)
         self._judge_errors(session)
+        self._judge_gates(session, paths)
+        self._write_parquet()
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
@@ -350,21 +377,34 @@ class Summary:
 
         return find_groups(given_index(self.config), paths, named_groups(self.config))
 
-    def _why_partial(self) -> str | None:
+    def _why_partial(self) -> list[str]:
+        """Why the selection is no whole benchmark."""
         option, settings = self.config.option, self.session.settings
         reasons = []
         if settings.limit is not None or settings.offset:
             limit = "none" if settings.limit is None else f"{settings.limit:g}"
             reasons.append(f"limit {limit}, offset {settings.offset}")
+        if settings.subset is not None:
+            reasons.append(f"a subset of {settings.subset} documents of each task")
         if option.keyword or option.markexpr or getattr(option, "lf", False) or getattr(option, "deselect", None):
             reasons.append("documents were deselected")
         if self.skipped:
             reasons.append("documents were skipped")
         if any("::" in arg for arg in self.config.args):
             reasons.append("single documents were named")
-        if self.cut_short:
-            reasons.append(f"the run was cut short: {self.cut_short}")
-        return "; ".join(reasons) or None
+        return reasons
+
+    def _note_shard(self, selection: Selection, partial: list[str]) -> None:
+        """Write down what `pytest-lmms merge` needs of a shard."""
+        RunFolder(self.session.run_path).update(
+            selection={
+                "documents": selection.documents,
+                "paths": {task: str(path) for task, path in selection.paths.items()},
+                "node_ids": selection.node_ids,
+                "groups": named_groups(self.config),
+                "partial": partial,
+            }
+        )
 
     def _judge_errors(self, session: pytest.Session) -> None:
         """Let errored documents within `--lmms-max-errors` pass, and anything lost fail."""
@@ -377,6 +417,25 @@ class Summary:
             )
         if finished.complaints or (finished.lost and not self.cut_short):
             session.testsfailed += 1
+
+    def _write_parquet(self) -> None:
+        """Copy the records, where the user asks for it."""
+        if not self.session.settings.parquet:
+            return
+        from pytest_lmms.results.parquet import write_parquet
+
+        try:
+            write_parquet(self.session.run_path)
+        except (OSError, ValueError) as e:
+            self.session.notices.append(f"records could not be written as Parquet: {e}")
+
+    def _judge_gates(self, session: pytest.Session, paths: dict[str, Path]) -> None:
+        """Judge what the user demands, and write it into results.json."""
+        gates: Any = self.config.pluginmanager.get_plugin("lmms-gates")
+        judged = gates.judge(session, self.session.run_path, paths) if gates is not None else None
+        if judged is not None:
+            self.finished.results["gates"] = judged
+            RunFolder(self.session.run_path).write_json("results.json", self.finished.results)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Stopping after N failed documents is a failure (1), also where xdist calls it an interruption (2)."""
@@ -395,7 +454,7 @@ class Summary:
             terminalreporter.write_line(f"lmms: {notice}")
         if self.finished is None:
             return
-        from pytest_lmms.results.table import efficiency_line, results_table
+        from pytest_lmms.results.table import efficiency_line, flag_lines, results_table
 
         results = self.finished.results
         settings = self.session.settings
@@ -413,6 +472,8 @@ class Summary:
             terminalreporter.write_line(f"Errored documents: {self.errors.number:,}", red=True)
             for line in self.errors.lines():
                 terminalreporter.write_line(line)
+        for line in flag_lines(results):
+            terminalreporter.write_line(line, yellow=True)
         if (costs := efficiency_line(results)) is not None:
             terminalreporter.write_line(costs)
         path = self.session.run_path
@@ -426,18 +487,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):  # what xdist raises is one, too, and says why
         return str(error) or "Ctrl-C (SIGINT)"
     return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _interrupt_on_sigterm() -> Any:
-    """Treat SIGTERM (a preempted job) like Ctrl-C; returns what handled it before, None where it cannot be set."""
-
-    def interrupt(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    try:
-        return signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        return None
 
 
 @contextlib.contextmanager

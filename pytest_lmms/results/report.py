@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_lmms.config import RunConfig, mask, versions
+from pytest_lmms.config import RunConfig, versions
+from pytest_lmms.configfile import mask
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.efficiency import Efficiency
 from pytest_lmms.results.groups import GroupTree, group_results
-from pytest_lmms.results.store import RunFolder
+from pytest_lmms.results.store import SCHEMA_VERSION, RunFolder
 from pytest_lmms.scoring.metrics import EVERY_TASK
 from pytest_lmms.tasks.load import load_from
 from pytest_lmms.tasks.render import Task
@@ -31,6 +33,8 @@ class Expected:
     """Task to the row numbers that were selected."""
     paths: Mapping[str, Path]
     """Task to its YAML."""
+    node_ids: Mapping[str, str] = field(default_factory=dict)
+    """Task to what stands before `[17]` in the ids of its documents."""
     reason_incomplete: str | None = None
     """Why the selection is no whole benchmark, or the run was cut short: `--lmms-limit 10`, `interrupted`, ..."""
 
@@ -71,11 +75,14 @@ def finish_run(
     by_task: dict[str, Efficiency] = {name: Efficiency() for name in tasks}
     overall = Efficiency()
     errors: list[dict[str, Any]] = []
+    flags: dict[str, Counter[str]] = {}
 
     def each(task: str, record: dict[str, Any]) -> None:
         if task not in aggregates:
             return
         aggregates[task].add(record)
+        if record.get("flags"):
+            flags.setdefault(task, Counter()).update(record["flags"])
         if record["status"] == "error" and len(errors) < MAX_ERRORS_LISTED:
             message = (record.get("error") or "").strip().partition("\n")[0]
             errors.append({"task": task, "doc_id": record["doc_id"], "error": message[:MAX_ERROR_CHARS]})
@@ -109,6 +116,7 @@ def finish_run(
         status = "incomplete"
     reason = expected.reason_incomplete or ("documents are missing" if finished.lost else None)
     finished.results = {
+        "schema_version": SCHEMA_VERSION,
         "results": results,
         "groups": by_group,
         "group_subtasks": members,
@@ -129,6 +137,8 @@ def finish_run(
             "gen_kwargs": dict(settings.gen_kwargs),
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
+            "setting_sources": dict(settings.sources),
+            "invocation": folder.info().get("invocation", {}),
         },
         "status": status,
         "complete": status == "complete" and reason is None,
@@ -139,6 +149,8 @@ def finish_run(
             "by_task": {name: e.summary() for name, e in by_task.items()},
         },
         "throughput": overall.throughput(),
+        "node_ids": dict(expected.node_ids),
+        "flags": flags,
         "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},
@@ -148,7 +160,7 @@ def finish_run(
     }
     folder.write_json("results.json", finished.results)
     folder.update(status=status, finished=finished.results["date"])
-    if status == "complete" and settings.log_samples:
+    if status == "complete" and settings.log_samples and settings.shard is None:
         folder.clear_shards()
         if folder.shards.is_dir() and not any(folder.shards.iterdir()):
             folder.shards.rmdir()

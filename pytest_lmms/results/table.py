@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
+
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
 
@@ -20,10 +22,38 @@ def results_table(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def runs_table(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out several runs' `results.json` as one table; none without a run.
+
+    Args:
+        runs: What each is called, and its results.
+    """
+    rows: list[list[str]] = []
+    for label, results in runs.items():
+        found = _rows(results["results"], results["higher_is_better"])
+        rows += [[label if not i else "", *row] for i, row in enumerate(found)]
+    return _shown_columns(["Run", *_HEAD], rows) if rows else []
+
+
+_HEAD = ["Task", "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+_ALWAYS = {"Run", "Task", "Group", "Metric", "", "Value", "± Error", "Docs"}
+_TEXTS = {"Run", "Task", "Group", "Filter", "Metric", ""}
+
+
 def _table(
     kind: str, entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str, bool | None]]
 ) -> list[str]:
-    head = [kind, "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+    return _shown_columns([kind, *_HEAD[1:]], _rows(entries, higher_is_better))
+
+
+def _shown_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out, without columns that tell nothing."""
+    keep = [i for i, name in enumerate(head) if name in _ALWAYS or any(_tells(r[i]) for r in rows)]
+    shown = [[r[i] for i in keep] for r in [head, *rows]]
+    return _layout(shown, left={place for place, i in enumerate(keep) if head[i] in _TEXTS})
+
+
+def _rows(entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str, bool | None]]) -> list[list[str]]:
     rows: list[list[str]] = []
     for name, values in entries.items():
         alias = "  " * values.get("depth", 0) + str(values["alias"])
@@ -47,9 +77,7 @@ def _table(
         if first:
             rows.append([alias, "", "(no metric)", "", "", "", *(
                 str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
-    keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
-    shown = [[r[i] for i in keep] for r in [head, *rows]]
-    return _layout(shown, left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
+    return rows
 
 
 def _shown(metric: str) -> str:
@@ -93,6 +121,23 @@ def _layout(rows: Sequence[Sequence[str]], *, left: set[int]) -> list[str]:
         for r in rows
     ]
     return [lines[0].rstrip(), "-" * len(lines[0].rstrip()), *(line.rstrip() for line in lines[1:])]
+
+
+FLAG_TEXTS = {
+    ANSWER_TRUNCATED: "answers ended at max_new_tokens or the end of the context",
+    PROMPT_TRUNCATED: "prompts do not fit into the model's context",
+}
+"""Flags that change what a score means, and are told on the terminal."""
+
+
+def flag_lines(results: Mapping[str, Any]) -> list[str]:
+    """One line for each task and flag that changes what its score means; the records say which documents."""
+    return [
+        f"{task}: {number:,} {FLAG_TEXTS[flag]} (flag {flag} in samples_{task}.jsonl)"
+        for task, flags in results.get("flags", {}).items()
+        for flag, number in flags.items()
+        if flag in FLAG_TEXTS
+    ]
 
 
 def efficiency_line(results: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from pytest_lmms.stats.intervals import (
     standard_error_clt,
     standard_error_clustered,
 )
+from pytest_lmms.stats.multiplicity import holm
 from pytest_lmms.stats.paired import (
     McNemar,
     PairedDifference,
@@ -48,6 +49,7 @@ __all__ = [
     "consensus_accuracy",
     "consistency_rate",
     "expected_accuracy",
+    "holm",
     "internal_variance",
     "mcnemar",
     "minimum_detectable_effect",

@@ -95,15 +95,24 @@ def select(total: int, *, offset: int, limit: float | None) -> range:
 class ArrowRows:
     """Rows of an Arrow table, read in chunks, media left as stored."""
 
-    def __init__(self, read: Callable[[int, int], Any], length: int, features: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        read: Callable[[int, int], Any],
+        length: int,
+        features: Mapping[str, Any],
+        *,
+        column: Callable[[str], list[Any]],
+    ) -> None:
         """Wrap a table.
 
         Args:
             read: From first and last (exclusive) row to a `pyarrow.Table` of them.
+            column: From a column's name to its values, as stored, without reading other columns.
             length: Number of rows.
             features: Column to feature, as `Features.to_dict()` gives them.
         """
         self._read = read
+        self.column = column
         self._wrap = {n: w for n, f in features.items() if (w := wrapper(f))}
         self.columns = list(features)
         self._lock = threading.Lock()
@@ -139,7 +148,12 @@ class DatasetRows(ArrowRows):
 
     def __init__(self, dataset: Any) -> None:
         arrow = dataset.with_format("arrow")
-        super().__init__(lambda start, stop: arrow[start:stop], len(dataset), dataset.features.to_dict())
+        super().__init__(
+            lambda start, stop: arrow[start:stop],
+            len(dataset),
+            dataset.features.to_dict(),
+            column=lambda name: dataset.select_columns([name]).with_format("arrow")[:][name].to_pylist(),
+        )
 
 
 class TableRows(ArrowRows):
@@ -147,7 +161,12 @@ class TableRows(ArrowRows):
 
     def __init__(self, table: reopen.Table) -> None:
         data = table.data
-        super().__init__(lambda start, stop: data.slice(start, stop - start), data.num_rows, table.features)
+        super().__init__(
+            lambda start, stop: data.slice(start, stop - start),
+            data.num_rows,
+            table.features,
+            column=lambda name: data.column(name).to_pylist(),
+        )
 
 
 def fewshot_split_of(spec: TaskSpec) -> str | None:

@@ -95,6 +95,10 @@ class TaskSpec:
     """Tags to strip before scoring; wins over the command line. None: the command line decides."""
     auto_strip_thinking: bool = False
     """Begin every chain of filters with `strip_thinking`."""
+    subset: Any = None
+    """For `--lmms-subset`: the column of strata, or `{by: column, together: column of rows that stay together}`."""
+    gates: tuple[Mapping[str, Any], ...] | None = None
+    """What complete runs of the task must meet: `{metric: acc, fail_under: 0.8}`, `{fail_on_regression: 1pt}`."""
 
     @property
     def split(self) -> str | None:
@@ -115,7 +119,7 @@ class TaskSpec:
 
 FIELDS = {f.name: f for f in fields(TaskSpec)}
 _NAMES = ("tag", "group")
-_LISTS = ("metric_list", "filter_list")
+_LISTS = ("metric_list", "filter_list", "gates")
 _COUNTS = {"repeats": 1, "num_fewshot": 0}
 _MAPPINGS = (
     "dataset_kwargs", "generation_kwargs", "lmms_eval_specific_kwargs", "fewshot_config",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_groups_name_their_members_and_subtasks_all_tasks_below(run, mine):
 
 def test_tags_name_the_tasks_that_have_them(run, mine):
     code, out, _ = run("tasks", "tags", "--include-path", mine)
-    assert (code, out.split()) == (0, ["simple", "colours"])
+    assert code == 0
+    assert ["simple", "colours"] in [line.split() for line in out.splitlines()]
 
 
 @pytest.mark.parametrize("what", ["list", "subtasks"])
@@ -117,6 +119,54 @@ def test_written_inputs_differ_from_nothing_until_a_prompt_changes(run, mine, tm
     assert "+    - Which colour is snow?" in out
 
 
+@pytest.fixture
+def committed(mine, monkeypatch):
+    """The folder `mine`, as the only commit of a repository."""
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{name}_NAME", "a")
+        monkeypatch.setenv(f"{name}_EMAIL", "a@example.org")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", mine, *words], check=True, capture_output=True)
+    return mine
+
+
+def test_inputs_are_compared_with_those_of_a_git_revision(run, committed):
+    yaml = committed / "colours.yaml"
+    assert run("tasks", "inputs", yaml, "--diff", "HEAD") == (0, "", "")
+    yaml.write_text(TASK.replace("What colour", "Which colour"))
+    (committed / "miniature" / "colours.jsonl").write_text('{"thing": "coal", "colour": "black"}\n' * 3)
+    code, out, _ = run("tasks", "inputs", yaml, "--diff", "HEAD", "--limit", 1)
+    assert code == 1
+    assert "--- HEAD" in out
+    assert "-    - What colour is snow?" in out
+    assert "+    - Which colour is coal?" in out
+    assert yaml.read_text() != TASK
+    assert not subprocess.run(
+        ["git", "-C", committed, "worktree", "prune", "-v"], check=True, capture_output=True
+    ).stdout
+
+
+def test_a_task_that_the_revision_lacks_is_all_new(run, committed):
+    (committed / "shades.yaml").write_text(TASK.replace("colours", "shades"))
+    (committed / "miniature" / "shades.jsonl").write_text('{"thing": "ash", "colour": "grey"}\n')
+    code, out, _ = run("tasks", "inputs", committed / "shades.yaml", committed / "colours.yaml", "--diff", "HEAD")
+    assert code == 1
+    assert "+    - What colour is ash?" in out
+    assert "snow" not in "".join(line for line in out.splitlines() if line[:1] in "+-")
+
+
+def test_a_folder_stands_for_all_tasks_below_it(run, mine):
+    out = run("tasks", "inputs", mine, "--limit", 1)[1]
+    assert [line for line in out.splitlines() if line[:1].isalpha()] == ["colours:"]
+    assert run("tasks", "check", mine)[1] == f"{mine / 'colours.yaml'}: fine\n"
+
+
+def test_a_folder_without_tasks_is_refused(run, tmp_path):
+    code, _, err = run("tasks", "inputs", tmp_path)
+    assert code == 2
+    assert "no tasks below this folder" in err
+
+
 def test_a_model_by_any_of_its_names_gets_its_own_variant_of_the_prompt(run, mine):
     (mine / "colours.yaml").write_text(
         "lmms_eval_specific_kwargs:\n  default: {end: ''}\n  qwen2_5_vl: {end: ' One word.'}\n"
@@ -143,6 +193,8 @@ def test_a_model_by_any_of_its_names_gets_its_own_variant_of_the_prompt(run, min
         (["nowhere.yaml"], "nowhere.yaml"),
         (["mme", "--model", "qwen2_5_vll"], "did you mean: qwen2_5_vl?"),
         (["mme", "--diff", "nowhere.yaml"], "--diff nowhere.yaml"),
+        (["mme", "--diff", "no-such-branch"], "no such revision"),
+        (["mme", "--diff", "--output=x"], "--diff"),
         (["mme", "--limit", "1.5"], "1.5"),
         (["mme", "--limit", "nan"], "nan"),
     ],

@@ -1,0 +1,46 @@
+"""`pytest-lmms compare`: runs side by side, paired document by document."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_lmms.cli.shared import DIFFERS, OK, print_json
+from pytest_lmms.errors import UsageError, explain
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    text = "run folders, results.json files, or results of lmms-eval; the first is what the others are compared with"
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=text)
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON, with all documents that changed")
+    output.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    text = "also name so many documents that got worse, as node ids (default 0)"
+    parser.add_argument("--documents", type=int, default=0, metavar="N", help=text)
+    parser.set_defaults(run=_compare)
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from pytest_lmms.results.compare_table import compare_all, markdown_table, rows, text_table, to_json
+    from pytest_lmms.results.runs import read_run
+
+    if len(parsed.runs) < 2:
+        raise UsageError(explain("one run alone", where="compare", expected="two runs or more: the first, and others"))
+    runs = [read_run(path) for path in parsed.runs]
+    lines = compare_all(runs)
+    code = DIFFERS if any(line.comparison.obstacle for line in lines) else OK
+    if parsed.json:
+        print_json(to_json(runs[0], lines))
+        return code
+    cells = list(rows(runs[0], lines))
+    print(*(markdown_table(cells) if parsed.markdown else text_table(cells)), sep="\n")
+    notes = {f"{line.run.name}, {line.comparison.metric}: {n}" for line in lines for n in line.comparison.notes}
+    print("", "difference: of the documents' mean scores; p: two-sided, corrected by Holm's method, * below 0.05")
+    print(*sorted(notes), sep="\n")
+    for line in lines:
+        worse = line.comparison.worse[: max(0, parsed.documents)]
+        if worse:
+            print(f"\n{line.run.name}, {line.comparison.metric}: {len(line.comparison.worse)} documents got worse")
+            print(*(f"  {line.run.node_id(line.comparison.metric.task, i)}" for i in worse), sep="\n")
+    return code

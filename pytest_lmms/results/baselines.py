@@ -1,0 +1,89 @@
+"""Baselines that were saved under a name, in a folder such as `.lmms/baselines`.
+
+    <store>/<NAME>/<run folder's name>/   results.json, run.json, samples_<task>.jsonl
+
+The newest counts. Saved copies hold no responses and no media, and are small enough for a repository or a CI cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pytest_lmms.errors import StoreError, UsageError, did_you_mean, explain
+from pytest_lmms.results.runs import StoredRun, read_run
+from pytest_lmms.results.store import file_name
+
+PREFIX = "last:"
+
+
+def save_baseline(store: Path, name: str, run_folder: Path) -> Path:
+    """Copy what comparing needs of a finished run.
+
+    Args:
+        store: Made if missing.
+        name: Given to `find_baseline` as `last:NAME`.
+        run_folder: The run.
+
+    Returns:
+        The copy.
+
+    Raises:
+        StoreError: The run cannot be read, or is not complete.
+    """
+    run = read_run(run_folder)
+    if run.results.get("status") != "complete":
+        raise StoreError(
+            explain(
+                f"a run with status {run.results.get('status')!r} is no baseline",
+                where=str(run_folder),
+                expected="a run that ended, with a record of each document",
+            )
+        )
+    target = store / file_name(name) / run_folder.name
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for path in (*run_folder.glob("samples_*.jsonl"), run_folder / "run.json", run_folder / "results.json"):
+        if path.is_file():
+            shutil.copy2(path, temporary / path.name)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+    return target
+
+
+def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> StoredRun:
+    """Read the baseline that the user named.
+
+    Args:
+        text: A path (see `read_run`), or `last:NAME`.
+        store: Where named ones lie.
+        where: For errors.
+
+    Raises:
+        UsageError: No baseline of that name, or no such path.
+        StoreError: It cannot be read.
+    """
+    if not text.startswith(PREFIX):
+        path = Path(text).expanduser()
+        if not path.exists():
+            raise UsageError(
+                explain(f"no such path: {text}", where=where, expected="a run folder, a results.json, or last:NAME")
+            )
+        return read_run(path)
+    name = text.removeprefix(PREFIX)
+    runs = sorted(p.parent for p in (store / file_name(name)).glob("[!.]*/results.json"))
+    if not runs:
+        known = sorted(p.name for p in store.iterdir() if p.is_dir()) if store.is_dir() else []
+        raise UsageError(
+            explain(
+                f"no baseline {name!r} in {store}",
+                where=f"{where} {text}",
+                expected="one of " + ", ".join(known) if known else None,
+                suggestion=did_you_mean(name, known),
+                remedy=f"save one with --lmms-save-baseline {name}",
+            )
+        )
+    return read_run(runs[-1])

@@ -1,0 +1,200 @@
+"""Two runs on the same documents: are they comparable, by how much do they differ, how sure is that?
+
+Pure: what it needs of a run is a `Metric`'s documents and two numbers. Decides nothing (see `gate`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_lmms import stats
+from pytest_lmms.results.runs import DocumentScore, Metric, StoredRun
+
+CONFIDENCE = 0.95
+_SAME_TASK = ("dataset_path", "dataset_name", "test_split", "validation_split")
+_SAME_SETTINGS = ("generation_kwargs", "num_fewshot", "repeats", "output_type", "metadata")
+_SAME_OPTIONS = ("data", "gen_kwargs", "num_fewshot", "fewshot_as_multiturn", "system_instruction", "repeats",
+                 "reasoning_tags")  # fmt: skip
+_DIGITS = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One metric of a run and of its baseline. Differences are run minus baseline."""
+
+    metric: Metric
+    higher_is_better: bool | None
+    value: float | None
+    """The run's aggregate over all its documents, in the metric's unit."""
+    baseline: float | None
+    """The same of the baseline."""
+    effect: float | None = None
+    """Difference of the metric over the common documents, in its unit; None where that cannot be told."""
+    effect_from: float | None = None
+    """The baseline's value that `effect` starts from."""
+    num_pairs: int = 0
+    """Documents that both runs scored."""
+    num_unpaired: int = 0
+    """Documents that only one of them scored."""
+    mean_difference: float | None = None
+    """Of the documents' scores, in their unit."""
+    low: float | None = None
+    """Lower end of its 95% confidence interval."""
+    high: float | None = None
+    p_value: float | None = None
+    """Two-sided: McNemar's exact test for scores of 0 and 1, else a paired t test, clustered where the task is."""
+    test: str | None = None
+    std: float | None = None
+    """Standard deviation of a document's difference; of clustered documents, that which their error amounts to."""
+    points: float = 0.01
+    """What one point is, in the unit of the documents' scores: a hundredth for scores 0 to 1, else 1."""
+    worse: tuple[int, ...] = ()
+    """Documents that turned from right to wrong, or lost score; the largest loss first."""
+    better: tuple[int, ...] = ()
+    """Documents that turned from wrong to right, or gained."""
+    notes: tuple[str, ...] = ()
+    obstacle: str | None = None
+    """Why the two cannot be compared at all."""
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return -1 if self.higher_is_better is False else 1
+
+
+def compare(run: StoredRun, baseline: StoredRun, metric: Metric) -> Comparison:
+    """Compare one metric of two runs, document by document.
+
+    Returns:
+        With `obstacle` set where the runs cannot be compared, and no numbers but the aggregates then.
+    """
+    aggregates: dict[str, Any] = {
+        "metric": metric,
+        "higher_is_better": run.higher_is_better(metric),
+        "value": run.value(metric),
+        "baseline": baseline.value(metric),
+    }
+    if metric.task not in baseline.results["results"]:
+        return Comparison(**aggregates, obstacle=f"the baseline has no task {metric.task}")
+    if (why := unlike(run, baseline, metric.task)) is not None:
+        return Comparison(**aggregates, obstacle=why)
+    return pair(run.scores(metric), baseline.scores(metric), **aggregates)
+
+
+def unlike(run: StoredRun, baseline: StoredRun, task: str) -> str | None:
+    """Say how the two runs asked a task differently; None when they asked alike.
+
+    Models and their arguments may differ, as may what chooses documents. Of a run by lmms-eval, which writes down
+    defaults that we do not, only the dataset and the number of examples are compared.
+    """
+    first, second = ((r.results.get("configs") or {}).get(task) or {} for r in (run, baseline))
+    is_foreign = run.is_foreign or baseline.is_foreign
+    for key in _SAME_TASK if is_foreign else (*_SAME_TASK, *_SAME_SETTINGS):
+        if first.get(key) != second.get(key):
+            return f"{key} of the task differs: {first.get(key)!r}, baseline {second.get(key)!r}"
+    shots = [(r.results.get("n-shot") or {}).get(task) or 0 for r in (run, baseline)]
+    if shots[0] != shots[1]:
+        return f"examples before each document differ: {shots[0]}, baseline {shots[1]}"
+    if is_foreign:
+        return None
+    options = [(r.results.get("config") or {}).get("resolved_cli_args") or {} for r in (run, baseline)]
+    for key in _SAME_OPTIONS:
+        if options[0].get(key) != options[1].get(key):
+            return f"{key} differs: {options[0].get(key)!r}, baseline {options[1].get(key)!r}"
+    return None
+
+
+def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], **aggregates: Any) -> Comparison:
+    """Compare documents by row number.
+
+    Args:
+        here: Scores of the run.
+        there: Scores of the baseline.
+        **aggregates: `metric`, `higher_is_better`, `value` and `baseline` of the comparison.
+    """
+    common = sorted(here.keys() & there.keys())
+    if not here and not there:
+        value, start = aggregates["value"], aggregates["baseline"]
+        effect = None if value is None or start is None else value - start
+        why = "documents have no single number under this metric: only its aggregates are compared"
+        return Comparison(**aggregates, effect=effect, effect_from=start, notes=(why,))
+    if not common:
+        return Comparison(**aggregates, obstacle="no common documents")
+    changed = [i for i in common if _is_another(here[i], there[i])]
+    if changed:
+        shown = ", ".join(map(str, changed[:5])) + (", ..." if len(changed) > 5 else "")
+        return Comparison(
+            **aggregates, obstacle=f"another dataset version: {len(changed)} documents are not the same ({shown})"
+        )
+    a, b = [here[i].value for i in common], [there[i].value for i in common]
+    clusters = [here[i].cluster for i in common]
+    is_clustered = None not in clusters
+    difference = stats.paired_difference(a, b, clusters if is_clustered else None, confidence=CONFIDENCE)
+    p_value, test = difference.p_value, "clustered t test" if is_clustered else "paired t test"
+    if not is_clustered and {*a, *b} <= {0.0, 1.0}:
+        p_value, test = stats.mcnemar(a, b).p_value, "McNemar's exact test"
+    num_unpaired = len(here.keys() ^ there.keys())
+    sign = -1 if aggregates["higher_is_better"] is False else 1
+    losses = sorted((sign * (x - y), i) for i, x, y in zip(common, a, b, strict=True) if x != y)
+    prompts = sum(here[i].prompt != there[i].prompt for i in common)
+    notes: list[str] = []
+    if num_unpaired:
+        notes.append(f"{num_unpaired} documents were scored by one of the two only")
+    if prompts:
+        notes.append(f"the prompts of {prompts} documents differ")
+    error = difference.standard_error
+    effect, effect_from = _effect(here, there, common, aggregates)
+    return Comparison(
+        **aggregates,
+        effect=effect,
+        effect_from=effect_from,
+        num_pairs=len(common),
+        num_unpaired=num_unpaired,
+        mean_difference=difference.mean,
+        low=difference.low,
+        high=difference.high,
+        p_value=p_value,
+        test=test,
+        std=None if error is None else error * math.sqrt(len(common)),
+        points=0.01 if all(0 <= x <= 1 for x in (*a, *b)) else 1.0,
+        worse=tuple(i for loss, i in losses if loss < 0),
+        better=tuple(i for loss, i in reversed(losses) if loss > 0),
+        notes=tuple(notes),
+    )
+
+
+def _is_another(first: DocumentScore, second: DocumentScore) -> bool:
+    if first.doc_hash and second.doc_hash:
+        return first.doc_hash != second.doc_hash
+    return first.target != second.target
+
+
+def _effect(
+    here: Mapping[int, DocumentScore],
+    there: Mapping[int, DocumentScore],
+    common: list[int],
+    aggregates: Mapping[str, Any],
+) -> tuple[float | None, float | None]:
+    """Difference of the metric over the common documents, and the baseline's value it starts from.
+
+    A metric that is the mean of its documents (or a hundred times that) can be told over any of them; another one only
+    where both runs scored the same documents.
+    """
+    value, baseline = aggregates["value"], aggregates["baseline"]
+    if value is None or baseline is None:
+        return None, None
+    if here.keys() == there.keys():
+        return value - baseline, baseline
+    for factor in (1.0, 100.0):
+        if _is_mean(here, value / factor) and _is_mean(there, baseline / factor):
+            means = [factor * math.fsum(s[i].value for i in common) / len(common) for s in (here, there)]
+            return means[0] - means[1], means[1]
+    return None, None
+
+
+def _is_mean(scores: Mapping[int, DocumentScore], value: float) -> bool:
+    mean = math.fsum(s.value for s in scores.values()) / len(scores)
+    return math.isclose(mean, value, rel_tol=10**-_DIGITS, abs_tol=10**-_DIGITS)

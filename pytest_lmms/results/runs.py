@@ -1,0 +1,200 @@
+"""Runs as they lie on disk, ours or lmms-eval's: aggregates, and what each document scored.
+
+Reads `results.json` and `samples_<task>.jsonl` of a run folder, or `<date>_results.json` and
+`<date>_samples_<task>.jsonl` as lmms-eval writes them. Compares nothing (see `compare`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_lmms.errors import StoreError, explain
+from pytest_lmms.jsonl import loads
+from pytest_lmms.results.store import SCHEMA_VERSION, file_name
+
+_FOREIGN = re.compile(r"(?P<date>.*_)results\.json$")
+_ERROR_KEYS = ("_stderr", "_stderr_clt", "_stderr_clustered")
+
+
+class DocumentScore(NamedTuple):
+    """One document's number under one metric."""
+
+    value: float
+    cluster: Hashable | None
+    """The group of documents that it belongs to, where the task has such."""
+    doc_hash: str
+    """Of the dataset row; empty where the run does not tell."""
+    target: str
+    prompt: str
+    """What was asked, shortened to a digest."""
+
+
+class Metric(NamedTuple):
+    """A metric of a task, under one filter."""
+
+    task: str
+    name: str
+    filter: str
+
+    def __str__(self) -> str:
+        suffix = "" if self.filter == "none" else f"@{self.filter}"
+        return f"{self.task}/{self.name}{suffix}"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A finished run."""
+
+    path: Path
+    """Its results file."""
+    results: Mapping[str, Any]
+    """What that file holds."""
+    is_foreign: bool = False
+    """Written by lmms-eval: its document hashes say nothing, and it dumps more settings."""
+
+    @property
+    def name(self) -> str:
+        """For tables: the run folder, or the date and model of lmms-eval's file."""
+        if self.is_foreign:
+            return f"{self.path.parent.name}/{self.path.name.removesuffix('_results.json')}"
+        return self.path.parent.name
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks with results of their own; groups are left out."""
+        configs = self.results.get("configs") or {}
+        return [name for name in self.results.get("results", {}) if name in configs]
+
+    def metrics(self, task: str) -> Iterator[Metric]:
+        """The metrics of a task that have a value."""
+        values = self.results["results"].get(task, {})
+        for key in values:
+            name, comma, filter_name = key.partition(",")
+            if not comma or "," in filter_name or name.endswith(_ERROR_KEYS):
+                continue
+            if name in self.results.get("higher_is_better", {}).get(task, {}):
+                yield Metric(task, name, filter_name)
+
+    def value(self, metric: Metric) -> float | None:
+        """The aggregate, or None where it is no number."""
+        value = self.results["results"].get(metric.task, {}).get(f"{metric.name},{metric.filter}")
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    def higher_is_better(self, metric: Metric) -> bool | None:
+        """Which way is up; None where nobody says."""
+        better = self.results.get("higher_is_better", {}).get(metric.task, {}).get(metric.name)
+        return better if isinstance(better, bool) else None
+
+    def node_id(self, task: str, doc_id: int) -> str:
+        """What to give pytest to run a document again."""
+        prefix = (self.results.get("node_ids") or {}).get(task, task)
+        return f"{prefix}[{doc_id}]"
+
+    def samples_path(self, task: str) -> Path:
+        """Where the task's documents lie."""
+        if self.is_foreign:
+            match = _FOREIGN.match(self.path.name)
+            date = match["date"] if match else ""
+            return self.path.with_name(f"{date}samples_{task}.jsonl")
+        return self.path.with_name(f"samples_{file_name(task)}.jsonl")
+
+    def rows(self, task: str) -> Iterator[dict[str, Any]]:
+        """The rows of a task's samples file, in its order.
+
+        Raises:
+            StoreError: There is none, or a line does not parse.
+        """
+        path = self.samples_path(task)
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.strip():
+                        continue
+                    try:
+                        yield loads(line)
+                    except ValueError as e:
+                        raise StoreError(explain(f"not JSON: {e}", where=f"{path}:{number}")) from e
+        except OSError as e:
+            remedy = "run with --lmms-log-samples (ours) or --log_samples (lmms-eval)"
+            raise StoreError(explain(f"no samples of task {task}", where=str(path), remedy=remedy)) from e
+
+    def scores(self, metric: Metric) -> dict[int, DocumentScore]:
+        """What each document scored under a metric, by row number; errored documents are left out.
+
+        Raises:
+            StoreError: The samples cannot be read.
+        """
+        config = (self.results.get("configs") or {}).get(metric.task) or {}
+        score_key, cluster_key = config.get("score_key") or "score", config.get("cluster_key")
+        found: dict[int, DocumentScore] = {}
+        for row in self.rows(metric.task):
+            if row.get("status") == "error" or metric.name not in row:
+                continue
+            if row.get("filter", metric.filter) != metric.filter:
+                continue
+            item = row[metric.name]
+            value = item.get(score_key) if isinstance(item, Mapping) else item
+            if not isinstance(value, (int, float)):
+                continue
+            cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
+            found[row["doc_id"]] = DocumentScore(
+                float(value),
+                cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster),
+                "" if self.is_foreign else row.get("doc_hash", ""),
+                str(row.get("target", "")),
+                str(hash(row.get("input", ""))),
+            )
+        return found
+
+
+def read_run(path: Path) -> StoredRun:
+    """Read a finished run.
+
+    Args:
+        path: A run folder, its results.json, lmms-eval's `<date>_results.json`, or a folder that holds such: then the
+            newest.
+
+    Raises:
+        StoreError: There is none, it does not parse, or it has another schema version.
+    """
+    file = _results_file(path)
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise StoreError(explain(f"cannot be read: {e}", where=str(file), expected="results of a finished run")) from e
+    if not isinstance(results, dict) or not isinstance(results.get("results"), dict):
+        raise StoreError(explain("no results of a run", where=str(file), expected="a mapping with `results`"))
+    is_foreign = "schema_version" not in results and "lmms_eval_version" in results
+    version = results.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            explain(
+                f"results of schema version {version}",
+                where=str(file),
+                expected=f"version {SCHEMA_VERSION}",
+                remedy="make them again with this version of pytest-lmms",
+            )
+        )
+    return StoredRun(file, results, is_foreign)
+
+
+def _results_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if (path / "results.json").is_file():
+        return path / "results.json"
+    found = sorted(path.glob("*_results.json")) if path.is_dir() else []
+    if found:
+        return found[-1]
+    if (path / "run.json").is_file():
+        raise StoreError(
+            explain("this run has no results.json: it did not end", where=str(path), remedy="--lmms-resume ends it")
+        )
+    raise StoreError(
+        explain("no run here", where=str(path), expected="a run folder, a results.json, or lmms-eval's *_results.json")
+    )

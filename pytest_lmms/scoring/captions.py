@@ -1,0 +1,103 @@
+"""Caption metrics over a corpus: BLEU, ROUGE-L, CIDEr, as COCO's evaluation computes them, without Java.
+
+Tokens are split in the manner of the Penn Treebank by a pattern of our own, where COCO's evaluation runs Stanford's
+tokenizer; ordinary captions give the same tokens. METEOR, a Java program with its own data, is not here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+Tokens = list[str]
+Corpus = Sequence[tuple[Tokens, Sequence[Tokens]]]
+"""For each picture: the caption's tokens, and those of its references."""
+MAX_N = 4
+_TOKEN = re.compile(r"\w+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|\w+(?:[-.,/&']\w+)*|[^\w\s]", re.IGNORECASE)
+_PUNCTUATION = frozenset("'`(){}[].?!,:-;\"")
+
+
+def tokenize(text: str) -> Tokens:
+    """Split a caption into lower-case tokens, without punctuation."""
+    tokens: Tokens = []
+    for token in _TOKEN.findall(text.lower()):
+        stem, apostrophe, ending = token.rpartition("'")
+        is_contraction = apostrophe and stem and ending in ("s", "re", "ve", "ll", "d", "m")
+        tokens += [stem, f"'{ending}"] if is_contraction else [token]
+    return [token for token in tokens if token not in _PUNCTUATION]
+
+
+def ngrams(tokens: Tokens, n: int) -> Counter[tuple[str, ...]]:
+    """Count the runs of n tokens."""
+    return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
+
+def bleu(corpus: Corpus) -> list[float]:
+    """Return corpus BLEU-1 to BLEU-4, 0 to 1, with the reference closest in length for the brevity penalty."""
+    matched, proposed = [0] * MAX_N, [0] * MAX_N
+    length = reference_length = 0
+    for tokens, references in corpus:
+        length += len(tokens)
+        reference_length += min((abs(len(r) - len(tokens)), len(r)) for r in references)[1]
+        for n in range(1, MAX_N + 1):
+            own = ngrams(tokens, n)
+            limit: Counter[tuple[str, ...]] = Counter()
+            for reference in references:
+                limit |= ngrams(reference, n)
+            proposed[n - 1] += max(0, len(tokens) - n + 1)
+            matched[n - 1] += sum((own & limit).values())
+    ratio = (length + 1e-15) / (reference_length + 1e-9)
+    penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
+    scores, product = [], 1.0
+    for n in range(MAX_N):
+        product *= (matched[n] + 1e-15) / (proposed[n] + 1e-9)
+        scores.append(product ** (1 / (n + 1)) * penalty)
+    return scores
+
+
+def rouge_l(corpus: Corpus, beta: float = 1.2) -> float:
+    """Return the mean F-measure of longest common subsequences, 0 to 1; recall weighs `beta` times precision."""
+    from rapidfuzz.distance import LCSseq
+
+    scores = []
+    for tokens, references in corpus:
+        own = tokens or [""]
+        common = [(LCSseq.similarity(r or [""], own), len(r or [""])) for r in references]
+        precision = max(c / len(own) for c, _ in common)
+        recall = max(c / length for c, length in common)
+        total = recall + beta**2 * precision
+        scores.append((1 + beta**2) * precision * recall / total if precision and recall else 0.0)
+    return fmean(scores)
+
+
+def cider(corpus: Corpus, sigma: float = 6.0) -> float:
+    """Return CIDEr-D, 0 to 10: cosine of n-gram vectors, rarer n-grams weighing more, with a Gaussian over lengths."""
+    in_pictures: Counter[tuple[str, ...]] = Counter()
+    for _, references in corpus:
+        in_pictures.update({gram for r in references for n in range(1, MAX_N + 1) for gram in ngrams(r, n)})
+    log_num = math.log(len(corpus)) if len(corpus) else 0.0
+
+    def vectors(tokens: Tokens) -> list[dict[tuple[str, ...], float]]:
+        counts = [ngrams(tokens, n) for n in range(1, MAX_N + 1)]
+        return [{g: c * (log_num - math.log(max(1.0, in_pictures[g]))) for g, c in of_n.items()} for of_n in counts]
+
+    scores = []
+    for tokens, references in corpus:
+        own, own_pairs = vectors(tokens), max(0, len(tokens) - 1)
+        total = 0.0
+        for reference in references:
+            theirs = vectors(reference)
+            shorter = math.exp(-((own_pairs - max(0, len(reference) - 1)) ** 2) / (2 * sigma**2))
+            total += fmean(_cosine(a, b) for a, b in zip(own, theirs, strict=True)) * shorter
+        scores.append(10 * total / len(references))
+    return fmean(scores)
+
+
+def _cosine(own: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
+    """Cosine, where a component counts at most as much as the reference has it."""
+    product = sum(min(weight, other[gram]) * other[gram] for gram, weight in own.items() if gram in other)
+    norms = math.hypot(*own.values()) * math.hypot(*other.values())
+    return product / norms if norms else product

@@ -1,0 +1,66 @@
+"""`pytest-lmms compare` and `pytest-lmms gate`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.results.run_files import write_run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs of one task, the second worse."""
+    return [write_run(tmp_path / n, {"t": [1] * k + [0] * (40 - k)}) for n, k in (("first", 30), ("second", 10))]
+
+
+def test_a_table_shows_differences_and_documents(run, runs):
+    code, said, _ = run("compare", *runs, "--documents", 1)
+    assert code == 0
+    assert "-0.5000" in said
+    assert "20 documents got worse\n  tasks/t.yaml::t[10]\n" in said
+
+
+def test_markdown_and_json_are_printed(run, runs):
+    assert run("compare", *runs, "--markdown")[1].startswith("| Metric | Run |")
+    (found,) = json.loads(run("compare", *runs, "--json")[1])["comparisons"]
+    assert (found["run"], found["mean_difference"]) == ("second", -0.5)
+
+
+def test_runs_that_cannot_be_compared_are_told_by_the_exit_code(run, runs, tmp_path):
+    other = write_run(tmp_path / "other", {"t": [1] * 40}, samples={"doc_hash": "x"})
+    code, said, _ = run("compare", *runs, other)
+    assert code == 1
+    assert "another dataset version" in said
+
+
+def test_one_run_or_no_run_is_a_wrong_argument(run, runs, tmp_path):
+    assert run("compare", runs[0])[0] == 2
+    code, _, error = run("compare", runs[0], tmp_path)
+    assert code == 2
+    assert "no run here" in error
+
+
+def test_a_finished_run_is_judged(run, runs):
+    code, said, _ = run("gate", runs[1], "--baseline", runs[0], "--fail-on-regression")
+    assert code == 1
+    assert said.startswith("FAIL         t/acc: 1pt and p<0.01 and within 5pt  0.75 -> 0.25 (-0.5)")
+    assert run("gate", runs[0], "--baseline", runs[0], "--fail-on-regression", "--fail-under", "acc=0.7")[0] == 0
+    assert json.loads(run("gate", runs[0], "--fail-under", "acc=0.8", "--json")[1])["failed"] == 1
+    assert run("gate", runs[0], "--fail-under", "acc=0.8", "--markdown")[1].startswith("### Gates: 1 of 1 failed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing is demanded"),
+        (["--fail-on-regression", "2%"], "nothing to compare with"),
+        (["--fail-under", "acc"], "METRIC=VALUE"),
+        (["--fail-on-regression", "--baseline", "last:main"], "no baseline 'main'"),
+    ],
+)
+def test_gates_that_make_no_sense_are_wrong_arguments(run, runs, arguments, message):
+    code, _, error = run("gate", runs[0], *arguments)
+    assert code == 2
+    assert message in error

@@ -1,0 +1,50 @@
+"""Baselines by path and by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_lmms.errors import StoreError, UsageError
+from pytest_lmms.results.baselines import find_baseline, save_baseline
+from tests.results.run_files import write_run
+
+
+def test_the_newest_run_saved_under_a_name_is_found(tmp_path):
+    store = tmp_path / "store"
+    for name in ("20260101_000000_m", "20260102_000000_m"):
+        run = write_run(tmp_path / name, {"t": [1, 0]})
+        (run / "responses").mkdir()
+        saved = save_baseline(store, "main", run)
+    found = find_baseline("last:main", store)
+    assert found.path == saved / "results.json"
+    assert found.name == "20260102_000000_m"
+    assert sorted(p.name for p in saved.iterdir()) == ["results.json", "samples_t.jsonl"]
+
+
+def test_saving_a_run_again_replaces_it(tmp_path):
+    run = write_run(tmp_path / "run", {"t": [1, 0]})
+    save_baseline(tmp_path / "store", "main", run)
+    (run / "samples_t.jsonl").write_text("")
+    saved = save_baseline(tmp_path / "store", "main", run)
+    assert (saved / "samples_t.jsonl").read_text() == ""
+    assert len(list(saved.parent.iterdir())) == 1
+
+
+def test_a_run_that_is_cut_short_is_no_baseline(tmp_path):
+    run = write_run(tmp_path / "run", {"t": [1]}, status="interrupted")
+    with pytest.raises(StoreError, match="'interrupted' is no baseline"):
+        save_baseline(tmp_path / "store", "main", run)
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_unknown_name_names_the_known_ones(tmp_path):
+    save_baseline(tmp_path / "store", "main", write_run(tmp_path / "run", {"t": [1]}))
+    with pytest.raises(UsageError, match=r"(?s)no baseline 'mian'.*did you mean: main.*--lmms-save-baseline mian"):
+        find_baseline("last:mian", tmp_path / "store")
+    with pytest.raises(UsageError, match="no baseline 'main'"):
+        find_baseline("last:main", tmp_path / "nowhere")
+
+
+def test_a_path_that_does_not_exist_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no such path"):
+        find_baseline(str(tmp_path / "gone"), tmp_path)

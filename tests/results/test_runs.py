@@ -1,0 +1,89 @@
+"""Reading finished runs, ours and lmms-eval's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_lmms.errors import StoreError
+from pytest_lmms.results.runs import Metric, read_run
+from tests.results.run_files import write_run
+
+
+def test_a_run_tells_values_directions_and_documents(tmp_path):
+    write_run(tmp_path / "run", {"t": [1, 0, None, 1]})
+    for path in (tmp_path / "run", tmp_path / "run" / "results.json"):
+        run = read_run(path)
+        (metric,) = run.metrics("t")
+        assert metric == Metric("t", "acc", "none")
+        assert run.value(metric) == pytest.approx(2 / 3)
+        assert run.higher_is_better(metric) is True
+        assert {i: s.value for i, s in run.scores(metric).items()} == {0: 1, 1: 0, 3: 1}
+        assert run.node_id("t", 3) == "tasks/t.yaml::t[3]"
+        assert run.name == "run"
+
+
+def test_scores_inside_mappings_and_their_clusters_are_found(tmp_path):
+    values = [{"right": 1, "score": 1, "video": "a"}, {"right": 0, "score": 0, "video": "b"}]
+    write_run(tmp_path / "run", {"t": values}, configs={"score_key": "right", "cluster_key": "video"})
+    scores = read_run(tmp_path / "run").scores(Metric("t", "acc", "none"))
+    assert [(s.value, s.cluster) for s in scores.values()] == [(1, "a"), (0, "b")]
+
+
+def test_rows_of_another_filter_are_left_out(tmp_path):
+    write_run(tmp_path / "run", {"t": [1, 0]}, samples={"filter": "strict"})
+    run = read_run(tmp_path / "run")
+    assert not run.scores(Metric("t", "acc", "loose"))
+    assert len(run.scores(Metric("t", "acc", "strict"))) == 2
+
+
+def test_lmms_eval_results_are_read_with_their_samples(tmp_path):
+    folder = tmp_path / "org__model"
+    folder.mkdir()
+    results = {
+        "results": {"t": {"alias": "t", "acc,none": 0.5, "acc_stderr,none": "N/A"}},
+        "configs": {"t": {"task": "t"}}, "higher_is_better": {"t": {"acc": True}}, "lmms_eval_version": "main@x",
+    }  # fmt: skip
+    for date in ("20260101_000000", "20260102_000000"):
+        (folder / f"{date}_results.json").write_text(json.dumps(results))
+        rows = [{"doc_id": i, "doc_hash": "74234e98", "target": "A", "acc": float(i)} for i in range(2)]
+        text = "\n".join(map(json.dumps, rows))
+        (folder / f"{date}_samples_t.jsonl").write_text(text)
+    run = read_run(folder)
+    assert run.is_foreign
+    assert run.name == "org__model/20260102_000000"
+    assert [(s.value, s.doc_hash) for s in run.scores(Metric("t", "acc", "none")).values()] == [(0, ""), (1, "")]
+
+
+def test_another_schema_version_is_refused(tmp_path):
+    path = write_run(tmp_path / "run", {"t": [1]}, schema_version=99)
+    with pytest.raises(StoreError, match="schema version 99"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"results": 1}', "\x00"])
+def test_a_file_that_holds_no_results_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"results\.json"):
+        read_run(path)
+
+
+def test_a_run_that_did_not_end_says_so(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(StoreError, match="did not end"):
+        read_run(tmp_path)
+    with pytest.raises(StoreError, match="no run here"):
+        read_run(tmp_path / "elsewhere")
+
+
+def test_missing_and_broken_samples_are_named(tmp_path):
+    run = read_run(write_run(tmp_path / "run", {"t": [1]}))
+    path = tmp_path / "run" / "samples_t.jsonl"
+    path.write_text('{"doc_id": 0, "acc": 1}\n{"doc_id"')
+    with pytest.raises(StoreError, match=r"samples_t\.jsonl:2"):
+        run.scores(Metric("t", "acc", "none"))
+    path.unlink()
+    with pytest.raises(StoreError, match="no samples of task t"):
+        run.scores(Metric("t", "acc", "none"))
