@@ -230,6 +230,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
+    Option("cache", "folder of responses that runs share: what is found there is not asked again", _text, "DIR",
+           in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -280,6 +282,7 @@ class RunConfig:
     reasoning_tags: Tags = DEFAULT_TAGS
     output_path: str = "results"
     log_samples: bool = True
+    cache: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
