@@ -236,6 +236,8 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
            " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
+    Option("cache", "folder of responses that runs share: what is found there is not asked again", _text, "DIR",
+           in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -299,6 +301,7 @@ class RunConfig:
     log_samples: bool = True
     parquet: bool = False
     log_to: str | None = None
+    cache: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
