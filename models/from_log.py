@@ -238,7 +238,7 @@ def _is_logprob(pair: Any) -> bool:
 
 
 def _counts(row: Mapping[str, Any]) -> tuple[TokenCounts, ...]:
-    names = ("input_tokens", "output_tokens", "reasoning_tokens")
+    names = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
     return tuple(
         TokenCounts(**{name: (counts or {}).get(name) for name in names}) for counts in row.get("token_counts") or ()
     )

@@ -57,12 +57,8 @@ class Option:
 
     def plain(self, value: Any) -> Any:
         """A value as JSON has it, in a form that a config file may give."""
-        if value is not None and self.parse is _max_errors:
-            number, is_percentage = value
-            return f"{number:g}{'%' * is_percentage}"
-        if value is not None and self.parse is _shard:
-            return "{}/{}".format(*value)
-        return _json(value)
+        as_text = _TEXTS.get(self.parse)
+        return _json(value) if as_text is None or value is None else as_text(value)
 
 
 def _text(text: str, where: str) -> str:
@@ -199,6 +195,11 @@ def _reasoning_tags(text: str, where: str) -> Tags:
 
 
 _FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    _shard: lambda value: "{}/{}".format(*value),
+}
+"""How values are written that JSON has no good form for."""
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 
@@ -242,6 +243,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_errors", "errored documents that are tolerated before the exit code is 1: N, or P%%", _max_errors,
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
+           in_plan=False),
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
            in_plan=False),
     Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
            _seconds, "SECONDS", in_plan=False),
@@ -292,6 +297,8 @@ class RunConfig:
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
     time_limit: float | None = None
     replicas_per_device: int = 1
     task_paths: str | None = None
@@ -303,7 +310,7 @@ class RunConfig:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each setting that is no default was said: `--lmms-model`, `exp.yaml:3`, or `ini lmms_model`."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a config file that use variables, as written."""
+    """Settings of a config file as written, where that is not what JSON has: text for a list, variables."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that the config file sets, as written."""
     run_label: str = ""
@@ -369,7 +376,12 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment variables that steer a run, secrets masked."""
+    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
+    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if is_secret(k) and v else v for k, v in chosen.items()}
+    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+
+
+SHORTEST_SECRET = 6
+"""Shorter values are looked for nowhere else: they may be part of anything."""

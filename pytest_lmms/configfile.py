@@ -20,6 +20,8 @@ from pytest_lmms.errors import UsageError, explain
 SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 MASK = "********"
 ENV = "env"
+ONCE = ("config", "list", "resume", "retry_errors")
+"""Settings that say how a run was started, not what it was."""
 MAX_NODES = 100_000
 """Values of a file, aliases followed; more of them are no config."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -269,7 +271,7 @@ def settings_of_results(results: Mapping[str, Any]) -> tuple[dict[str, Any], dic
     resolved = dict(results["config"]["resolved_cli_args"])
     sources = results["config"]["setting_sources"]
     env = {name: unmasked(name, value) for name, value in (resolved.pop(ENV, None) or {}).items()}
-    chosen = {name: value for name, value in resolved.items() if name in sources}
+    chosen = {name: value for name, value in resolved.items() if name in sources and name not in ONCE}
     return {name: unmasked(name, value) for name, value in chosen.items()}, env
 
 
@@ -278,6 +280,22 @@ def unmasked(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: unmasked(str(k), v) for k, v in value.items()}
     return f"${{{name.upper()}}}" if value == MASK else value
+
+
+def to_yaml(values: Mapping[str, Any], env: Mapping[str, str], *, comment: str = "") -> str:
+    """A run as the text of a config file.
+
+    Args:
+        values: Settings.
+        env: Variables, as written.
+        comment: Lines above it.
+    """
+    import yaml
+
+    whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in values.items()}
+    content = ({ENV: dict(env)} if env else {}) | whole
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
+    return "".join(f"# {line}\n" for line in comment.splitlines()) + text
 
 
 # --- filling in ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ that a value handed from one stage to the next cannot change behind its back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ class MediaRef:
     ``{"array": float array (num_samples,), "sampling_rate": Hz}``."""
     mode: str | None = None
     """PIL mode that the task asked for with ``convert`` (``"RGB"``); None leaves the choice to the reader."""
+    start_seconds: float | None = None
+    """Where the part of a video that is looked at begins; None is its beginning."""
+    end_seconds: float | None = None
+    """Where that part ends, included; None is the video's end."""
 
 
 Part = str | MediaRef
@@ -112,6 +116,20 @@ class TokenCounts:
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the input tokens, those that the server had read before and kept."""
+
+    @property
+    def as_list(self) -> list[int | None]:
+        """Input, output, reasoning, and cached tokens where they are known: what stores keep."""
+        counts = [self.input_tokens, self.output_tokens, self.reasoning_tokens]
+        return counts if self.cached_tokens is None else [*counts, self.cached_tokens]
+
+
+def token_counts_from(values: Sequence[int | None]) -> TokenCounts:
+    """The inverse of `TokenCounts.as_list`; what is not there is None."""
+    names = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
+    return TokenCounts(**dict(zip(names, values, strict=False)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

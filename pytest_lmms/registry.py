@@ -88,6 +88,12 @@ class Registry:
         Raises:
             UsageError: Unknown name, with the one that was probably meant.
         """
+        if name not in self and name in REMOVED_MODELS:
+            raise UsageError(
+                explain(
+                    f"the {self._kind} {name!r} was removed in lmms-eval 0.7", remedy=f"use: {REMOVED_MODELS[name]}"
+                )
+            )
         if name not in self:
             known = [*self._targets, *self._aliases]
             raise UsageError(
@@ -146,17 +152,49 @@ def _import(module_name: str) -> Any:
     return importlib.import_module(module_name)
 
 
+REMOVED_MODELS: Mapping[str, str] = {
+    "async_openai_qwen3_vl": "--lmms-model async_openai --lmms-model-args message_format=qwen3_vl",
+}
+"""Names that lmms-eval once had, and what to type instead."""
+
 MODELS = Registry("model", listing="pytest-lmms models")
 """The models that come with pytest-lmms; the hook `pytest_lmms_register_models` adds others."""
 
 for _name, _target, _aliases in (
     ("huggingface", "models/transformers_chat:TransformersChat", ("hf", "hf_chat")),
-    ("qwen2_5_vl", "models/qwen2_5_vl:Qwen2_5_VL", ("qwen2_5_vl_chat",)),
+    ("qwen2_vl", "models/qwen_vl:Qwen2_VL", ("qwen2_vl_chat",)),
+    ("qwen2_5_vl", "models/qwen_vl:Qwen2_5_VL", ("qwen2_5_vl_chat",)),
+    ("qwen3_vl", "models/qwen_vl:Qwen3_VL", ("qwen3_vl_chat",)),
+    ("llava_onevision1_5", "models/qwen_vl:LlavaOneVision1_5", ("llava_onevision1_5_chat",)),
+    ("qwen2_5_omni", "models/qwen_omni:Qwen2_5_Omni", ()),
+    ("qwen3_omni", "models/qwen_omni:Qwen3_Omni", ()),
+    ("llava_hf", "models/image_text:LlavaHf", ("llava_hf_chat",)),
+    ("llava_onevision", "models/image_text:LlavaOneVision", ()),
+    ("internvl_hf", "models/image_text:InternVLHf", ("internvl_hf_chat", "internvl3", "internvl3_5")),
+    ("gemma3", "models/image_text:Gemma3", ()),
+    ("idefics2", "models/image_text:Idefics2", ()),
+    ("idefics3", "models/image_text:Idefics3", ()),
+    ("smolvlm", "models/image_text:SmolVLM", ()),
+    ("glm4v", "models/image_text:Glm4v", ()),
+    ("aria", "models/image_text:Aria", ()),
+    ("llama_vision", "models/image_text:LlamaVision", ("mllama",)),
+    ("llama4_scout", "models/image_text:Llama4Scout", ()),
+    ("mistral3", "models/image_text:Mistral3", ()),
+    ("aya_vision", "models/image_text:AyaVision", ()),
+    ("ovis2", "models/image_text:Ovis2", ()),
+    ("minicpm_v", "models/image_text:MiniCPMV", ()),
+    ("phi4_multimodal", "models/image_text:Phi4Multimodal", ("phi4_multimodal_chat",)),
+    ("paligemma", "models/plain_prompts:PaliGemma", ()),
+    ("video_llava", "models/plain_prompts:VideoLlava", ()),
+    ("instructblip", "models/plain_prompts:InstructBlip", ()),
+    ("fuyu", "models/plain_prompts:Fuyu", ()),
+    ("kosmos2_5", "models/plain_prompts:Kosmos2_5", ()),
     ("tiny_vlm", "models/tiny_vlm:TinyVlm", ()),
     ("dummy", "models/dummy:Dummy", ("dummy_video_reader",)),
     ("scripted", "models/scripted:Scripted", ()),
     ("from_log", "models/from_log:FromLog", ()),
     ("openai", "models/openai:OpenAIChat", ("openai_compatible", "openai_compatible_chat")),
+    ("async_openai", "models/openai:AsyncOpenAIChat", ("async_openai_compatible", "async_openai_compatible_chat")),
 ):
     MODELS.register(_name, _target, aliases=_aliases)
 
@@ -183,6 +221,11 @@ def check_model_args(cls: type, args: Mapping[str, Any], *, model_name: str, whe
     unknown = [name for name in args if name not in named]
     if unknown and not takes_any:
         name = unknown[0]
+        replacement = getattr(cls, "removed_arguments", {}).get(name)
+        if replacement is not None:
+            raise UsageError(
+                explain(f"the model {model_name!r} has no argument {name!r}", where=where, remedy=f"use: {replacement}")
+            )
         raise UsageError(
             explain(
                 f"the model {model_name!r} has no argument {name!r}",

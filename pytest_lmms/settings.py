@@ -80,7 +80,7 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
                 raise UsageError(explain(f"{key} says the same as {option.name}: keep one", where=where))
             values[option.name], as_written = _from_file(option, value, where, environ)
             sources[option.name] = where
-            if next(variables_in(value), None):
+            if isinstance(as_written, str) or next(variables_in(value), None):
                 written[option.name] = as_written
         elif spelling and value not in (None, False, *spelling.harmless):
             if spelling.model_argument:
@@ -116,9 +116,13 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
         names = [k for k in arguments if not isinstance(k, str)]
         if names:
             raise UsageError(explain(f"{option.name}: {names[0]!r} is no name", where=where))
-        return {k: _filled(k, v, where, environ) for k, v in arguments.items()}, arguments
+        holds_secret = any(map(is_secret, arguments))
+        as_written = arguments if holds_secret else value
+        return {k: _filled(k, v, where, environ) for k, v in arguments.items()}, as_written
     if option.kind == "flag" and isinstance(value, bool):
         return value, value
+    if option.kind == "optional" and value is True:
+        return option.const, value
     if option.form == "json" and (value is False or isinstance(value, list)):
         return option.parse(json.dumps(value) if value else "none", where), value
     if isinstance(value, list) and option.form == "list" and value:
@@ -177,7 +181,10 @@ def read_config(pytest_config: Any, entry: Entry | None = None) -> RunConfig:
         values["model_args"] = {**file.model_arguments, **values.get("model_args", {})}
         sources.setdefault("model_args", entry.where("device"))
         if "model_args" in written:
-            written["model_args"] = {**file.model_arguments, **written["model_args"]}
+            mapping = BY_NAME["model_args"].parse
+            said = written["model_args"]
+            said = mapping(said, sources["model_args"]) if isinstance(said, str) else said
+            written["model_args"] = {**file.model_arguments, **said}
     if values.get("offset") and isinstance(values.get("limit"), float) and values["limit"] < 0:
         values["limit"] = None
     return RunConfig(

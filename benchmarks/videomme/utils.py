@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.capitals import read_capital
+from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -17,7 +17,7 @@ INSTRUCTION = (
     "Select the best answer to the following multiple-choice question based on the video and the subtitles. "
     "Respond with only the letter (A, B, C, or D) of the correct option."
 )
-INTRODUCTIONS = ("The best answer is", "The correct answer is", "The answer is", "The answer")
+ANNOUNCEMENTS = ("The best answer is", "The correct answer is", "The answer is", "The answer")
 GROUPINGS = ("duration", "category", "sub_category", "task_category")
 
 
@@ -44,7 +44,7 @@ def videomme_process_docs_long(dataset: Any) -> Any:
 
 def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Item]:
     """Score one answer: the first capital from A to D decides."""
-    letter = read_capital(results[0], "ABCD", introductions=INTRODUCTIONS)
+    letter = first_capital(results[0], "ABCD", announcements=ANNOUNCEMENTS)
     gold = doc["answer"]
     item = {
         "question_id": doc["question_id"],

@@ -22,12 +22,16 @@ from pytest_lmms.cli.shared import OK, WRONG
 from pytest_lmms.errors import LmmsError
 
 COMMANDS = {
+    "eval": "evaluate: pytest, and the flags of lmms-eval",
+    "rerun": "evaluate again, as a results.json says",
+    "config": "a run's settings as a config file",
     "tasks": "tasks, groups and tags; what a task asks",
     "models": "every model, and its other names",
     "compare": "runs side by side, paired document by document",
     "gate": "whether a finished run meets what is demanded of it",
     "merge": "the runs of all shards of --lmms-shard, as one run",
     "power": "how many documents a comparison of two models needs",
+    "cache": "what is kept between runs, and how much",
     "version": "the installed version",
 }
 """Name of a command and of its module, and its line in the help."""
@@ -44,12 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         task that cannot be loaded or rendered.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        words.insert(0, "eval")  # `python -m pytest_lmms --model ...`
     try:
-        parsed = _parser(words).parse_args(words)
-    except SystemExit as e:  # argparse has said why
-        return int(e.code or 0)
-    try:
-        code: int = parsed.run(parsed)
+        code = _run(words)
         sys.stdout.flush()
     except LmmsError as e:
         print(f"pytest-lmms: {e}", file=sys.stderr)
@@ -60,10 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _run(words: Sequence[str]) -> int:
+    if words[:1] == ["eval"]:
+        from pytest_lmms.cli.eval import run_words
+
+        return run_words(words[1:])
+    try:
+        parsed = _parser(words).parse_args(words)
+    except SystemExit as e:  # argparse has said why
+        return int(e.code or 0)
+    code: int = parsed.run(parsed)
+    return code
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands; only the command that is named has its arguments, and its module imported."""
     parser = argparse.ArgumentParser(
-        prog="pytest-lmms", description="What there is to evaluate. Evaluating is `pytest --lmms-model NAME`."
+        prog="pytest-lmms", description="What there is to evaluate, and evaluating it: `eval` is pytest."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from json import dumps
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +18,19 @@ if TYPE_CHECKING:
 
 OK, DIFFERS, WRONG = 0, 1, 2
 """Exit codes."""
+
+
+def start_pytest(words: Sequence[str]) -> int:
+    """Become pytest; where a process cannot become another, wait for one.
+
+    Returns:
+        pytest's exit code.
+    """
+    command = [sys.executable, "-m", "pytest", *words]
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(sys.executable, command)  # noqa: S606  (no shell is wanted)
+    return subprocess.run(command, check=False).returncode  # noqa: S603
 
 
 def print_json(value: Any) -> None:
@@ -56,6 +73,28 @@ def index_of(parsed: argparse.Namespace) -> TaskIndex:
             )
         roots.append(folder)
     return index_tasks(roots)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of a run of pytest-lmms.
+
+    Args:
+        path: A results.json, or the run folder that it lies in.
+
+    Raises:
+        UsageError: Not there, not JSON, or not of pytest-lmms.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    expected = "the results.json of a run of pytest-lmms, or its run folder"
+    try:
+        found = loads(file.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UsageError(explain(f"cannot read: {e.strerror}", where=str(file), expected=expected)) from e
+    except ValueError as e:
+        raise UsageError(explain(f"does not parse: {e}", where=str(file), expected=expected)) from e
+    if not isinstance(found, dict) or "setting_sources" not in found.get("config", {}):
+        raise UsageError(explain("no settings in this file", where=str(file), expected=expected))
+    return found
 
 
 def yamls_of(name: str, index: TaskIndex, *, where: str) -> list[Path]:

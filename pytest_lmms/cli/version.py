@@ -1,22 +1,31 @@
-"""`pytest-lmms version`."""
+"""`pytest-lmms version`: of this package, and of what a score may depend on."""
 
 from __future__ import annotations
 
 import argparse
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_lmms.cli.shared import OK
+from pytest_lmms.cli.shared import OK, add_json, print_json, print_table
 from pytest_lmms.errors import UsageError, explain
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
+    parser.add_argument("--all", action="store_true", help="also of Python and of the libraries that scores depend on")
+    add_json(parser)
     parser.set_defaults(run=_version)
 
 
-def _version(_: argparse.Namespace) -> int:
+def _version(parsed: argparse.Namespace) -> int:
     try:
-        print(version("pytest-lmms"))
+        own = version("pytest-lmms")
     except PackageNotFoundError as e:
         raise UsageError(explain("pytest-lmms is not installed: no version", remedy="run `pip install .`")) from e
+    if not (parsed.all or parsed.json):
+        print(own)
+        return OK
+    from pytest_lmms.config import versions
+
+    found = versions()
+    (print_json if parsed.json else print_table)(found)
     return OK

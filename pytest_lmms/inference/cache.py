@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.media.references import digest
-from pytest_lmms.records import Generation, Message, Request, Response, TokenCounts
+from pytest_lmms.records import Generation, Message, Request, Response, token_counts_from
 
 VERSION = 1
 
@@ -88,7 +88,7 @@ def encode_response(response: Response) -> dict[str, Any]:
         value["finish_reason"] = response.finish_reason
     tokens = response.tokens
     if tokens.input_tokens is not None or tokens.output_tokens is not None:
-        value["tokens"] = [tokens.input_tokens, tokens.output_tokens, tokens.reasoning_tokens]
+        value["tokens"] = tokens.as_list
     if response.logprob is not None:
         value["logprob"] = response.logprob
         value["is_greedy"] = response.is_greedy
@@ -99,11 +99,10 @@ def encode_response(response: Response) -> dict[str, Any]:
 
 def decode_response(value: Mapping[str, Any], *, cached: bool) -> Response:
     """The inverse of `encode_response`."""
-    i, o, r = value.get("tokens") or (None, None, None)
     return Response(
         text=value["text"],
         finish_reason=value.get("finish_reason"),
-        tokens=TokenCounts(input_tokens=i, output_tokens=o, reasoning_tokens=r),
+        tokens=token_counts_from(value.get("tokens") or ()),
         logprob=value.get("logprob"),
         is_greedy=value.get("is_greedy"),
         flags=tuple(value.get("flags", ())),

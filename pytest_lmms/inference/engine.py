@@ -22,8 +22,9 @@ from typing import Any, Literal, NamedTuple
 from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
 from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
-from pytest_lmms.inference.model import no_logprobs
+from pytest_lmms.inference.model import admitted_by, no_logprobs
 from pytest_lmms.inference.offload import Offloader
+from pytest_lmms.inference.ordering import Queue
 from pytest_lmms.records import Request, Response, Timing
 
 AUTO_BATCH_SIZE = 16
@@ -45,6 +46,9 @@ class EngineSettings:
     """How long a stopped run waits for the batch in hand."""
     is_replaceable: bool = False
     """Another process will ask what a stuck adapter leaves: those requests stay unanswered, and are no errors."""
+    spend: Callable[[Sequence[Response]], bool] | None = None
+    """Called with responses that were really asked for, on the loop or on the model thread; once it returns False,
+    nothing more is sent."""
 
 
 class Entry(NamedTuple):
@@ -89,7 +93,10 @@ class Engine:
         self._dynamic: list[Entry] = []
         self._num_dispatched = 0
         self.offload = Offloader(self._loop, self._pool, self._call).offload
-        self._slots: asyncio.Semaphore | None = None
+        self._queue: Queue[Entry] = Queue(getattr(model, "prefix_characters", None))
+        """Requests that wait for an async adapter."""
+        self._num_inside = 0
+        """Requests that the async adapter has."""
         self._busy: tuple[float, Sequence[Entry]] | None = None
         self._stopping = False
         self.is_stuck = False
@@ -179,7 +186,6 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         try:
             if self.is_async:
-                self._slots = asyncio.Semaphore(int(getattr(self.model, "num_concurrent", 32)))
                 self._loop.run_until_complete(_maybe_await(getattr(self.model, "start", None)))
                 self._started.set()
             self._loop.run_forever()
@@ -228,8 +234,8 @@ class Engine:
                 found.append(response)
         if self.is_async:
             for entry in asked:
-                self._num_dispatched += 1
-                self.spawn(self._ask_one(entry))
+                self._queue.put(entry, entry.request, position)
+            self._loop.call_soon(self._admit)
         elif group is not None:
             self.arrive(group, position, asked)
         elif asked:
@@ -274,11 +280,15 @@ class Engine:
 
     def _stop(self) -> None:
         self._stopping = True
+        if self.is_async and hasattr(self.model, "give_up"):
+            self.model.give_up()
         self._feed_nothing()
 
     def _feed_nothing(self) -> None:
         while self._ready:
             self._fail(self._ready.popleft(), self._refusal())
+        while self._queue:
+            self._fail([self._queue.take()], self._refusal())
 
     @staticmethod
     def _fail(batch: Sequence[Entry], error: BaseException) -> None:
@@ -286,22 +296,30 @@ class Engine:
             if not entry.future.done():
                 entry.future.set_exception(error)
 
+    def _admit(self) -> None:
+        """Give an async adapter as many requests as it wants to have."""
+        if self._stopping:
+            self._feed_nothing()
+        while self._queue and self._num_inside < admitted_by(self.model):
+            self._num_inside += 1
+            self._num_dispatched += 1
+            self.spawn(self._ask_one(self._queue.take()))
+
     async def _ask_one(self, entry: Entry) -> None:
         """Ask an async adapter one request."""
-        assert self._slots is not None  # noqa: S101
         try:
-            async with self._slots:
-                if self._stopping:
-                    raise self._refusal()
-                start = time.perf_counter()
-                ask = self.model.generate if entry.request.continuation is None else self._scores()
-                response = await asyncio.wait_for(ask(entry.request), self.settings.timeout_seconds)
-                _check(response, entry.request)
-                self.num_asked += 1
-                timing = response.timing or Timing(seconds=time.perf_counter() - start)
-                response = replace(response, timing=replace(timing, finished=time.time()))
-                if self.store is not None:
-                    self.store.put([(entry.key, response)])
+            if self._stopping:
+                raise self._refusal()
+            start = time.perf_counter()
+            ask = self.model.generate if entry.request.continuation is None else self._scores()
+            response = await asyncio.wait_for(ask(entry.request), self.settings.timeout_seconds)
+            _check(response, entry.request)
+            self.num_asked += 1
+            timing = response.timing or Timing(seconds=time.perf_counter() - start)
+            response = replace(response, timing=replace(timing, finished=time.time()))
+            if self.store is not None:
+                self.store.put([(entry.key, response)])
+            self._spend([response])
             if not entry.future.done():
                 entry.future.set_result(response)
         except asyncio.TimeoutError:
@@ -313,6 +331,8 @@ class Engine:
             self._fail([entry], e)
         finally:
             self._num_dispatched -= 1
+            self._num_inside -= 1
+            self._admit()
 
     # --- the model thread ----------------------------------------------------------------------------------------
 
@@ -366,6 +386,7 @@ class Engine:
             outcomes = self._ask(batch, prepared)
         if self.store is not None:
             self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
+        self._spend([r for _, r in outcomes if isinstance(r, Response)])
         self._call(self._resolve, outcomes)
 
     def _ask_parts(
@@ -420,6 +441,11 @@ class Engine:
             replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished)) for r in responses
         ]
         return list(zip(batch, timed, strict=True))
+
+    def _spend(self, responses: Sequence[Response]) -> None:
+        if self.settings.spend is not None and responses and not self.settings.spend(responses):
+            self._stopping = True
+            self.stop()
 
     def _scores(self) -> Callable[..., Any]:
         """The adapter's `score`.

@@ -121,6 +121,26 @@ class Starts(Protocol):
         ...
 
 
+DEFAULT_NUM_CONCURRENT = 32
+
+
+def admitted_by(model: Any, *, most: bool = False) -> int:
+    """How many requests an async adapter wants to have at once.
+
+    Its optional attribute `num_concurrent` says so (32 without it); one that changes its mind has `admits`, read
+    before each request, and `admits_most`, the largest number that it will be. One that lets requests wait inside
+    itself has `give_up`, called on the loop when the run is stopped: they are to raise UnansweredError.
+
+    Args:
+        model: The adapter.
+        most: Return the largest number instead of the present one.
+    """
+    said = getattr(model, "admits_most" if most else "admits", None)
+    if said is None:
+        said = getattr(model, "num_concurrent", None)
+    return max(1, int(said if said is not None else DEFAULT_NUM_CONCURRENT))
+
+
 HONOURS_ALL = frozenset({"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"})
 """Every generation setting that the harness knows. An adapter's optional attribute `honours` names those that it
 passes on; a setting outside it that a user typed is an error, one that a task YAML holds is warned about once."""

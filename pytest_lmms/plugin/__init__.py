@@ -7,6 +7,7 @@ run folder, the summary. All of them are silent in a session without documents.
 pytest_plugins = (
     "pytest_lmms.plugin.options",
     "pytest_lmms.plugin.environment",
+    "pytest_lmms.plugin.runs",
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
@@ -14,6 +15,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.recording",  # before whoever imports it: pytest 8 warns of plugins imported already
     "pytest_lmms.plugin.run_document",
     "pytest_lmms.plugin.worker",
+    "pytest_lmms.plugin.budget",
     "pytest_lmms.plugin.controller",
     "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",

@@ -322,6 +322,7 @@ class TaskFile(pytest.Module):
         names = {task.name, *task.spec.tag, *task.spec.group}
         if option.keyword or option.markexpr:
             names |= given_index(self.config).groups_of(task.name)
+        self.extra_keyword_matches.update(filter(None, [session_of(self.config).settings.run_label]))
         self.extra_keyword_matches.update(names)
         for name in sorted(names):
             mark = pytest.Mark(name, (), {}, _ispytest=True)
@@ -332,9 +333,19 @@ class TaskFile(pytest.Module):
         names = [n for node in self.listchain() for n in (node.name, *node.extra_keyword_matches)]
         marks = [m.name for m in self.iter_markers()]
         return not (
-            expressions.may_match_keyword(option.keyword or "", names=[*names, *marks], task=task.name)
+            expressions.may_match_keyword(option.keyword or "", names=[*names, *marks], task=task.name + self._opening)
             and expressions.may_match_marks(option.markexpr or "", marks=marks)
         )
+
+    @property
+    def _opening(self) -> str:
+        """What stands between a task's name and the number of a document: the run, where a config file has several."""
+        label = session_of(self.config).settings.run_label
+        return f"[{label}-" if label else "["
+
+    def document_name(self, index: int) -> str:
+        """`mme[17]`, or `mme[qwen3_vl-17]`."""
+        return f"{self.task.name}{self._opening}{index}]"
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """File and name."""
@@ -391,7 +402,7 @@ class DocumentItem(pytest.Item):
     @classmethod
     def make(cls, parent: TaskFile, index: int) -> DocumentItem:
         """Make the item of one row."""
-        name = f"{parent.task.name}[{index}]"
+        name = parent.document_name(index)
         item: DocumentItem = cls.from_parent(parent, name=name, nodeid=f"{parent.nodeid}::{name}")
         item.index = index
         item.position = 0
@@ -432,7 +443,7 @@ def document_function(parent: TaskFile, index: int) -> pytest.Function:
     def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
         run_as_function(request.node, lmms_model)
 
-    item: pytest.Function = DocumentFunction.from_parent(parent, name=f"{parent.task.name}[{index}]", callobj=document)
+    item: pytest.Function = DocumentFunction.from_parent(parent, name=parent.document_name(index), callobj=document)
     fastpath.give_document_id(item)
     item.index = index  # type: ignore[attr-defined]
     item.position = 0  # type: ignore[attr-defined]

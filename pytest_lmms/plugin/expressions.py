@@ -1,8 +1,8 @@
 """`-k` and `-m` before a dataset is open: could any document of this task match?
 
-A document adds to what its task is called only its own name, `task[digits]`. So an identifier of `-k` is true when
-it is part of a known name, unknown when it can be part of `task[digits]`, else false; a task is left out when no
-way of settling the unknowns makes the expression true.
+A document adds to what its task is called only its own name, `task[digits]` (or `task[run-digits]`). So an identifier
+of `-k` is true when it is part of a known name, unknown when it can be part of `task[digits]`, else false; a task is
+left out when no way of settling the unknowns makes the expression true.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def may_match_keyword(expression: str, *, names: Iterable[str], task: str) -> bo
     Args:
         expression: As typed; an empty one selects everything.
         names: What the documents' path, task, groups, tags and marks are called.
-        task: The task's name.
+        task: What the documents' own names begin with: `mme[`.
     """
     known = [n.lower() for n in names]
 
@@ -41,13 +41,12 @@ def may_match_marks(expression: str, *, marks: Iterable[str]) -> bool:
 
 
 def can_be_in_name(text: str, task: str) -> bool:
-    """Whether `text` is part of `task[digits]` for some digits."""
-    if text in task:
-        return True
-    before, opening, rest = text.partition("[")
-    if not opening:
-        return re.fullmatch(r"\d+\]?|\]", text) is not None
-    return task.endswith(before) and re.fullmatch(r"(\d+\]?)?", rest) is not None
+    """Whether `text` is part of a name that begins with `task`, and goes on with digits and `]`."""
+    return (
+        text in task
+        or text == "]"
+        or any(task.endswith(text[:i]) and re.fullmatch(r"\d+\]?", text[i:]) for i in range(len(text)))
+    )
 
 
 def _may_be_true(text: str, settle: Callable[[str], bool | None]) -> bool:

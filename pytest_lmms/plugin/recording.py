@@ -20,7 +20,7 @@ import pytest
 
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile
 from pytest_lmms.plugin.session import KEY, LmmsSession, is_verbose, session_of
-from pytest_lmms.records import Record, TokenCounts
+from pytest_lmms.records import Record, token_counts_from
 from pytest_lmms.results.efficiency import number_of
 from pytest_lmms.results.store import RunFolder, Shard, index_shards
 
@@ -140,9 +140,7 @@ class Recorder:
             status=value["status"],
             scores=value["scores"],
             error=value.get("error"),
-            token_counts=[
-                TokenCounts(input_tokens=i, output_tokens=o, reasoning_tokens=r) for i, o, r in value["token_counts"]
-            ],
+            token_counts=[token_counts_from(counts) for counts in value["token_counts"]],
         )
 
     def captured(self, record: Record) -> list[tuple[str, str]]:

@@ -19,8 +19,9 @@ from pytest_lmms.evaluate import Document, Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
-from pytest_lmms.inference.model import ignored_settings
+from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.plugin import fastpath
+from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
@@ -52,6 +53,7 @@ class ModelLine:
                 timeout_seconds=settings.timeout,
                 shutdown_seconds=SHUTDOWN_SECONDS,
                 is_replaceable=session.is_replaceable,
+                spend=budget_of(session),
             ),
         )
         self.engine.start()
@@ -60,7 +62,7 @@ class ModelLine:
         self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size)
         if self.engine.is_async:
-            self.window = max(WINDOW, 2 * int(getattr(model, "num_concurrent", 32)))
+            self.window = max(WINDOW, 2 * admitted_by(model, most=True))
         self.done: dict[Document, Record | None] = {}
 
     def wait(self, document: Document) -> Record | None:

@@ -65,7 +65,7 @@ def task_of(nodeid: str) -> str | None:
 
 def doc_id_of(nodeid: str) -> int:
     """The row number in a document's id."""
-    return int(nodeid[nodeid.rfind("[") + 1 : -1])
+    return int(nodeid[nodeid.rfind("[") + 1 : -1].rpartition("-")[2])
 
 
 class BlockScheduling:

@@ -90,7 +90,13 @@ class LmmsSession:
     def selection(self) -> dict[str, Any]:
         """What chooses documents beside the settings."""
         option = self.config.option
-        return {"args": list(self.config.args), "keyword": option.keyword, "markexpr": option.markexpr}
+        args = [a.replace(f"[{self.settings.run_label}-", "[") for a in self.config.args]
+        return {"args": args, "keyword": option.keyword, "markexpr": option.markexpr}
+
+    def _invocation(self) -> dict[str, Any]:
+        """`selection`, without paths that come from an ini file or from the names of tasks."""
+        is_said = self.config.args_source is self.config.ArgsSource.ARGS
+        return self.selection | ({} if is_said else {"args": []})
 
     @property
     def plan_digest(self) -> str:
@@ -176,7 +182,7 @@ class LmmsSession:
             "command": mask_command(["pytest", *self.config.invocation_params.args]),
             "cwd": str(self.config.invocation_params.dir),
             "config": self.settings.resolved(),
-            "selection": self.selection if self.config.args_source is self.config.ArgsSource.ARGS else {},
+            "invocation": self._invocation(),
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,

@@ -18,7 +18,7 @@ import pytest
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.collection import bound, given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.recording import PROPERTY
-from pytest_lmms.plugin.scheduling import task_of
+from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
 from pytest_lmms.results.store import RunFolder
@@ -267,7 +267,7 @@ class Summary:
             if prefix is not None and nodeid not in self.skipped:
                 file, _, name = prefix.partition("::")
                 name = name.rpartition("::")[2]  # behind the group that changes it, if any
-                documents.setdefault(name, []).append(int(nodeid[len(prefix) + 1 : -1]))
+                documents.setdefault(name, []).append(doc_id_of(nodeid))
                 if name not in paths:
                     paths[name], node_ids[name] = self._file(file), prefix
         return Selection(documents, paths, node_ids)

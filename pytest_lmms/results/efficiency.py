@@ -39,6 +39,7 @@ class Efficiency:
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.reasoning_tokens: int | None = None
+        self.cached_tokens: int | None = None
         self.fresh_output_tokens: int | None = None
         self.correct = 0.0
         self.has_score = False
@@ -50,10 +51,11 @@ class Efficiency:
         """Count one decoded record."""
         self.docs += 1
         known = False
-        for i, o, r in record["token_counts"]:
+        for i, o, r, *c in record["token_counts"]:
             self.input_tokens = _plus(self.input_tokens, i)
             self.output_tokens = _plus(self.output_tokens, o)
             self.reasoning_tokens = _plus(self.reasoning_tokens, r)
+            self.cached_tokens = _plus(self.cached_tokens, c[0] if c else None)
             known = known or o is not None
             if not record.get("num_cached"):
                 self.fresh_output_tokens = _plus(self.fresh_output_tokens, o)
@@ -75,7 +77,7 @@ class Efficiency:
         """Count everything that another one has counted."""
         for name in ("docs", "docs_with_token_counts", "correct"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("input_tokens", "output_tokens", "reasoning_tokens", "fresh_output_tokens"):
+        for name in ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "fresh_output_tokens"):
             setattr(self, name, _plus(getattr(self, name), getattr(other, name)))
         self.has_score = self.has_score or other.has_score
         self.intervals |= other.intervals
@@ -87,7 +89,8 @@ class Efficiency:
         """The keys that lmms-eval writes under `efficiency`."""
         output = self.output_tokens
         total = None if self.input_tokens is None and output is None else (self.input_tokens or 0) + (output or 0)
-        return {
+        cached = {} if self.cached_tokens is None else {"total_cached_input_tokens": self.cached_tokens}
+        return cached | {
             "docs": self.docs,
             "docs_with_token_counts": self.docs_with_token_counts,
             "total_input_tokens": self.input_tokens,

@@ -46,7 +46,7 @@ def encode_record(record: Record) -> bytes:
     value["scores"] = encode(record.scores)
     if record.repeat_scores:
         value["repeat_scores"] = encode(record.repeat_scores)
-    value["token_counts"] = [[t.input_tokens, t.output_tokens, t.reasoning_tokens] for t in record.token_counts]
+    value["token_counts"] = [t.as_list for t in record.token_counts]
     if record.timings:
         value["timings"] = [
             [t.finished, t.seconds, t.batch_size, t.first_token_seconds, t.seconds_per_token, t.source]
@@ -87,6 +87,7 @@ def sample_rows(record: Record) -> list[dict[str, Any]]:
     shared["token_counts"] = [
         None if t.input_tokens is None and t.output_tokens is None and t.reasoning_tokens is None
         else {"input_tokens": t.input_tokens, "output_tokens": t.output_tokens, "reasoning_tokens": t.reasoning_tokens}
+        | ({} if t.cached_tokens is None else {"cached_tokens": t.cached_tokens})
         for t in record.token_counts
     ]  # fmt: skip
     if record.error is not None:

@@ -22,10 +22,38 @@ def results_table(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def runs_table(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out several runs' `results.json` as one table; none without a run.
+
+    Args:
+        runs: What each is called, and its results.
+    """
+    rows: list[list[str]] = []
+    for label, results in runs.items():
+        found = _rows(results["results"], results["higher_is_better"])
+        rows += [[label if not i else "", *row] for i, row in enumerate(found)]
+    return _shown_columns(["Run", *_HEAD], rows) if rows else []
+
+
+_HEAD = ["Task", "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+_ALWAYS = {"Run", "Task", "Group", "Metric", "", "Value", "± Error", "Docs"}
+_TEXTS = {"Run", "Task", "Group", "Filter", "Metric", ""}
+
+
 def _table(
     kind: str, entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str, bool | None]]
 ) -> list[str]:
-    head = [kind, "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]
+    return _shown_columns([kind, *_HEAD[1:]], _rows(entries, higher_is_better))
+
+
+def _shown_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out, without columns that tell nothing."""
+    keep = [i for i, name in enumerate(head) if name in _ALWAYS or any(_tells(r[i]) for r in rows)]
+    shown = [[r[i] for i in keep] for r in [head, *rows]]
+    return _layout(shown, left={place for place, i in enumerate(keep) if head[i] in _TEXTS})
+
+
+def _rows(entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str, bool | None]]) -> list[list[str]]:
     rows: list[list[str]] = []
     for name, values in entries.items():
         alias = "  " * values.get("depth", 0) + str(values["alias"])
@@ -49,9 +77,7 @@ def _table(
         if first:
             rows.append([alias, "", "(no metric)", "", "", "", *(
                 str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
-    keep = [i for i in range(len(head)) if i not in (1, 7, 8, 9) or any(_tells(r[i]) for r in rows)]
-    shown = [[r[i] for i in keep] for r in [head, *rows]]
-    return _layout(shown, left={keep.index(i) for i in (0, 1, 2, 3) if i in keep})
+    return rows
 
 
 def _shown(metric: str) -> str:

@@ -6,7 +6,10 @@ None of them guesses: without a letter the answer is None.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_lmms.records import Unparsed
 
 ANNOUNCEMENTS = (
     "The best answer is", "The correct answer is", "The answer is", "The answer", "The best option is",
@@ -43,3 +46,60 @@ def leading_letter(text: str) -> str | None:
     """Return the capital that begins a text when a full stop follows it, as in ``A. a dog``; else None."""
     found = re.match(r"\s*([A-Z])\.", text)
     return found.group(1) if found else None
+
+
+DECORATIONS = ("{}.", "{},", "{}:", "{})", "{}).", "({})", "({}).", ":{}", ":{},", ":{}.", ":{})", ":{}).")
+"""How a letter may be written as a word of its own, in the order in which `lone_letter` looks for them."""
+MAX_WORDS_WITH_ARTICLE = 3
+
+
+def lone_letter(text: str, letters: str) -> str | None:
+    """Return the letter that is the only one of its kind among the words of a text: the rule of MMBench.
+
+    First bare letters count, then each of `DECORATIONS`. A bare letter in a text of more than three words that has a
+    word "A" is no letter, since "A" may be the article.
+
+    Args:
+        text: The response.
+        letters: The capitals that count, for example ``"ABCDE"``.
+    """
+    words = text.split()
+    for form in ("{}", *DECORATIONS):
+        found = [letter for letter in letters if form.format(letter) in words]
+        may_be_article = form == "{}" and "A" in words and len(words) > MAX_WORDS_WITH_ARTICLE
+        if len(found) == 1 and not may_be_article:
+            return found[0]
+    return None
+
+
+ANNOUNCED = (
+    r"answer is\s*([a-d])",
+    r"answer:\s*([a-d])",
+    r"choose\s*([a-d])",
+    r"option\s*([a-d])",
+    r"\(([a-d])\)",
+    r"^([a-d])[.,。]",
+    r"^([a-d])$",
+)
+"""Where `announced_letter` looks, best first."""
+
+
+def announced_letter(text: str) -> str | None:
+    """Return the capital of the letter from a to d that a text announces, in any case.
+
+    The rule of the AudioLLMs listening tests: after "answer is", "answer:", "choose" or "option", in brackets, before a
+    full stop or comma at the beginning, alone, or as the first letter of the text. A letter may begin a word, so that
+    "Because" is a B.
+    """
+    text = text.strip().lower()
+    found = next((match for pattern in ANNOUNCED if (match := re.search(pattern, text))), None)
+    letter = found.group(1) if found else text[:1]
+    return letter.upper() if letter and letter in "abcd" else None
+
+
+def score_announced_letter(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, int]:
+    """Score one answer of a listening test against the column `answer`: `accuracy`, and `failure_rate` when unread."""
+    letter = announced_letter(results[0])
+    gold = announced_letter(str(doc["answer"])) or str(doc["answer"]).strip().upper()
+    scores = {"accuracy": int(letter is not None and letter == gold), "failure_rate": int(letter is None)}
+    return scores if letter else Unparsed(scores)

@@ -135,3 +135,9 @@ def score_reasoned(responses: Sequence[str], gold: object) -> tuple[float, float
     """
     accuracy = fmean(float(is_right(extract_answer(text), str(gold))) for text in responses)
     return accuracy, fmean(format_score(text) for text in responses)
+
+
+def reasoned_scores(responses: Sequence[str], gold: object, prefixes: Sequence[str] = ("",)) -> dict[str, float]:
+    """Score as `score_reasoned`, as metrics ``<prefix>acc_score`` and ``<prefix>format_score`` for each prefix."""
+    accuracy, form = score_reasoned(responses, gold)
+    return {f"{p}{name}": value for p in prefixes for name, value in (("acc_score", accuracy), ("format_score", form))}

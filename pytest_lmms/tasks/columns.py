@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_lmms.media.image import LazyImage
+from pytest_lmms.media.lazy_audio import LazyAudio
 
 
 def copied(value: Any) -> Any:
@@ -36,7 +37,8 @@ def wrapper(feature: Any) -> Callable[[Any], Any] | None:
     if kind == "Image":
         return _image
     if kind == "Audio":
-        return lambda v: None if v is None else LazyAudio(v.get("bytes"), v.get("path"))
+        rate = feature.get("sampling_rate")
+        return lambda v: None if v is None else LazyAudio(v.get("bytes"), v.get("path"), rate)
     if kind == "Video":
         return lambda v: v and (v.get("path") or v)
     return _each(wrapper(feature["feature"])) if "feature" in feature else None
@@ -52,20 +54,3 @@ def _image(value: Any) -> Any:
     if value.get("bytes") is not None:
         return LazyImage.from_bytes(value["bytes"])
     return LazyImage.from_path(value["path"])
-
-
-class LazyAudio(dict[str, Any]):
-    """``{"array", "sampling_rate", "path"}`` of a sound, decoded when first asked for."""
-
-    def __init__(self, data: bytes | None, path: str | None) -> None:
-        super().__init__(path=path)
-        self._data = data
-
-    def __missing__(self, key: str) -> Any:
-        if key not in ("array", "sampling_rate"):
-            raise KeyError(key)
-        from pytest_lmms.media.audio import read_audio
-
-        samples, rate = read_audio(self._data if self._data is not None else str(self["path"]))
-        self.update(array=samples, sampling_rate=rate)
-        return self[key]

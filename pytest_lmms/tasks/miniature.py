@@ -12,7 +12,7 @@ import xxhash
 
 from pytest_lmms.errors import DatasetError, explain
 from pytest_lmms.media.image import LazyImage
-from pytest_lmms.tasks.columns import LazyAudio
+from pytest_lmms.media.lazy_audio import LazyAudio
 from pytest_lmms.tasks.spec import TaskSpec
 
 

@@ -108,6 +108,11 @@ def _cache() -> Path:
     return Path(os.path.expanduser(os.getenv("HF_DATASETS_CACHE") or hub.below_home("datasets")))
 
 
+def notes_folder() -> Path:
+    """Where the notes lie."""
+    return _cache() / "pytest_lmms"
+
+
 def _note(choice: hub.Choice) -> Path:
     source = choice.source if choice.is_remote or choice.is_builder else str(Path(choice.source).resolve())
     key = [
@@ -115,7 +120,7 @@ def _note(choice: hub.Choice) -> Path:
         dict(choice.kwargs), bool(choice.options.get("load_from_disk")), [] if choice.is_remote else os.getcwd(),
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()  # an object in kwargs: TypeError
-    return _cache() / "pytest_lmms" / f"{digest[:40]}.json"
+    return notes_folder() / f"{digest[:40]}.json"
 
 
 def _stamp(path: Path) -> list[int]:

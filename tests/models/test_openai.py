@@ -7,115 +7,21 @@ import base64
 import contextlib
 import io
 import json
-import threading
+import socket
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import PIL.Image
 import pytest
 
 from pytest_lmms.errors import MediaError, ModelError, UsageError
-from pytest_lmms.inference.model import AsyncModel, Identified, Starts
+from pytest_lmms.inference import message_formats
+from pytest_lmms.inference.model import AsyncModel, Identified, Starts, admitted_by
 from pytest_lmms.records import Generation, MediaRef, Message, Request
-from pytest_lmms.registry import MODELS
+from pytest_lmms.registry import MODELS, check_model_args
+from tests.chat_server import Server
+from tests.media.sounds import encoded, sine
 
 KEY = "sk-very-secret-key"
-
-
-class Server:
-    """Speaks chat completions; `plan` holds what to do with the next requests, one each."""
-
-    def __init__(self):
-        self.requests = []
-        self.plan = []
-        self.text = "Yes, it is"
-        self.pause_seconds = 0.0
-        self.in_flight = self.most_in_flight = 0
-        self.usage = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
-        outer, lock = self, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    outer.requests.append((self.path, headers, body))
-                    outer.in_flight += 1
-                    outer.most_in_flight = max(outer.most_in_flight, outer.in_flight)
-                    step = outer.plan.pop(0) if outer.plan else {}
-                try:
-                    outer.respond(self, body, step)
-                finally:
-                    with lock:
-                        outer.in_flight -= 1
-
-            def log_message(self, *_):
-                pass
-
-        self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.httpd.daemon_threads = True
-        threading.Thread(target=self.httpd.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
-
-    def respond(self, handler, body, step):
-        if "status" in step:
-            error = {"message": step.get("message", "no"), "code": step.get("code")}
-            self.send(handler, step["status"], {"error": error}, step.get("headers", {}))
-        elif body.get("stream"):
-            self.stream(handler, step)
-        else:
-            time.sleep(self.pause_seconds)
-            message = {"role": "assistant", "content": step.get("text", self.text)}
-            message |= {"refusal": step["refusal"]} if "refusal" in step else {}
-            choice = {"index": 0, "message": message, "finish_reason": step.get("reason", "stop")}
-            self.send(handler, 200, {**self.envelope(), "choices": [choice], "usage": self.usage})
-
-    @staticmethod
-    def envelope(kind="chat.completion"):
-        return {"id": "1", "object": kind, "created": 0, "model": "m"}
-
-    @staticmethod
-    def send(handler, status, payload, headers=None):
-        data = json.dumps(payload).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(data)))
-        for name, value in (headers or {}).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    def stream(self, handler, step):
-        handler.send_response(200)
-        handler.send_header("Content-Type", "text/event-stream")
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-
-        def event(choices, **more):
-            chunk = {**self.envelope("chat.completion.chunk"), "choices": choices, **more}
-            self.write(handler, f"data: {json.dumps(chunk)}\n\n")
-
-        event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
-        field = "refusal" if "refusal" in step else "content"
-        for piece in (step.get(field) or step.get("text", self.text)).split(" "):
-            time.sleep(self.pause_seconds)
-            event([{"index": 0, "delta": {field: piece + " "}, "finish_reason": None}])
-            if step.get("cut"):
-                handler.close_connection = True
-                handler.connection.close()
-                return
-        event([{"index": 0, "delta": {}, "finish_reason": step.get("reason", "stop")}])
-        event([], usage=self.usage)
-        self.write(handler, "data: [DONE]\n\n")
-        self.write(handler, "")
-
-    @staticmethod
-    def write(handler, text):
-        data = text.encode()
-        handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        handler.wfile.flush()
 
 
 @pytest.fixture
@@ -165,7 +71,9 @@ def test_it_keeps_the_contracts(server):
     assert isinstance(model, AsyncModel)
     assert isinstance(model, Starts)
     assert isinstance(model, Identified)
-    assert model.num_concurrent == 32
+    assert admitted_by(model) == 32 + 8
+    assert admitted_by(model, most=True) == 256 + 8
+    assert admitted_by(make(server, num_concurrent=4), most=True) == 4 + 8
 
 
 def test_a_streamed_answer_has_text_counts_and_the_clients_timing(server):
@@ -226,7 +134,8 @@ def test_reasoning_models_get_only_what_they_take(server, name):
     body = server.requests[0][2]
     assert body["max_completion_tokens"] == 7
     assert not {"max_tokens", "temperature", "top_p", "stop"} & set(body)
-    assert model.honours == {"max_new_tokens", "seed"}
+    assert {"max_new_tokens", "seed"} < model.honours
+    assert not {"temperature", "top_p", "until"} & model.honours
     assert "until" in make(server, model="gpt-4o").honours
 
 
@@ -251,9 +160,27 @@ def test_images_travel_as_data_uris_in_their_place(server, tmp_path):
     assert urls[3].startswith("data:image/png;base64,")
 
 
+def test_an_image_above_the_servers_limit_is_sent_smaller_and_the_response_says_so(server):
+    large = MediaRef(kind="image", content=PIL.Image.effect_noise((400, 300), 100))
+    model = make(server, max_size_in_mb=0.02)
+    with_image, without = answer(model, ask("Is it?", large), ask("Is it?"))
+    said = [m["content"] for _, _, body in server.requests for m in body["messages"]]
+    url = next(part["image_url"]["url"] for content in said for part in content if "image_url" in part)
+    data = base64.b64decode(url.partition(",")[2])
+    size = PIL.Image.open(io.BytesIO(data)).size
+    assert len(data) <= 20_000
+    assert with_image.flags == (f"image_reduced:400x300->{size[0]}x{size[1]}",)
+    assert without.flags == ()
+
+
+def test_sounds_travel_in_their_own_format(server):
+    data = encoded(sine(0.2))
+    answer(make(server), ask(MediaRef(kind="audio", data=data)))
+    part = server.requests[0][2]["messages"][0]["content"][0]
+    assert part == {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"}}
+
+
 def test_what_cannot_be_sent_is_named(server, tmp_path):
-    with pytest.raises(ModelError, match="cannot send audio"):
-        answer(make(server), ask(MediaRef(kind="audio", path="a.wav")))
     with pytest.raises(MediaError, match=r"none\.png"):
         answer(make(server), ask(MediaRef(kind="image", path=str(tmp_path / "none.png"))))
     assert not server.requests
@@ -371,14 +298,14 @@ def test_the_model_has_one_name_in_any_of_three_words(server):
 
 
 def test_the_event_loop_stays_free_while_images_are_encoded(server, monkeypatch):
-    module = __import__("sys").modules["pytest_lmms._models.openai"]
-
-    def slow(_):
+    def slow(messages, media):
         time.sleep(0.3)
-        return "data:image/png;base64,"
+        return [{"role": "user", "content": "x"}]
 
-    monkeypatch.setattr(module, "data_uri", slow)
-    model = make(server)
+    message_formats.register_message_format("slow", slow)
+    monkeypatch.delitem(message_formats._FORMATS, "slow", raising=True)
+    monkeypatch.setitem(message_formats._FORMATS, "slow", slow)
+    model = make(server, message_format="slow")
 
     async def run():
         await model.start()
@@ -398,3 +325,147 @@ def test_the_event_loop_stays_free_while_images_are_encoded(server, monkeypatch)
 def test_a_client_that_was_not_started_says_so(server):
     with pytest.raises(ModelError, match="start"):
         asyncio.run(make(server).generate(ask()))
+
+
+# --- what servers do wrong ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [{"half": True}, {"empty": True}, {"raw": b"<html>"}, {"raw": b"[1]"}, {"raw": b""}])
+@pytest.mark.parametrize("stream", [True, False])
+def test_half_a_reply_is_asked_for_again_and_is_no_answer(server, step, stream):
+    if step == {"half": True} and not stream:
+        step = {"raw": b'{"id": "1", "choices": [{"ind'}
+    server.plan = [step]
+    (response,) = answer(make(server, stream=stream), ask())
+    assert (response.text.strip(), response.flags) == ("Yes, it is", ("retried",))
+    server.plan = [step] * 9
+    with pytest.raises(ModelError, match="after 2 attempts"):
+        answer(make(server, stream=stream, max_retries=1), ask())
+
+
+def test_an_error_among_the_events_is_an_error(server):
+    server.plan = [{"error": {"message": "out of memory", "code": "server_error"}}]
+    assert answer(make(server), ask())[0].flags == ("retried",)
+    server.plan = [{"error": {"message": "bad", "code": "invalid_request_error"}}]
+    with pytest.raises(ModelError, match="bad"):
+        answer(make(server), ask())
+    server.plan = [{"error": {"message": "no", "code": "content_filter"}}]
+    assert answer(make(server), ask())[0].finish_reason == "filtered"
+
+
+def test_a_server_that_streams_nothing_although_asked_to_is_understood(server):
+    server.plan = [{"plain": True, "text": "all at once"}]
+    (response,) = answer(make(server), ask())
+    assert (response.text, response.timing.first_token_seconds) == ("all at once", None)
+
+
+def test_comments_between_events_are_no_token(server):
+    server.plan = [{"comment": "PROCESSING", "slow": 0.05}]
+    (response,) = answer(make(server), ask())
+    assert response.text.strip() == "Yes, it is"
+    assert response.timing.first_token_seconds >= 0.05
+
+
+def test_a_server_that_says_nothing_is_given_up_after_the_time_for_a_first_token(server):
+    server.plan = [{"silent": 1.5}] * 2
+    start = time.perf_counter()
+    with pytest.raises(ModelError, match=r"time-out after 2 attempts: no token within 0\.2 s"):
+        answer(make(server, first_token_timeout_s=0.2, max_retries=1), ask())
+    assert time.perf_counter() - start < 1.4
+
+
+def test_an_answer_that_drags_on_is_given_up_after_the_whole_time(server):
+    server.plan = [{"slow": 0.2, "text": "a b c d e f g h"}]
+    with pytest.raises(ModelError, match=r"no complete answer within 0\.5 s"):
+        answer(make(server, first_token_timeout_s=0.4, timeout=0.5, max_retries=0), ask())
+    server.plan = [{"slow": 0.1, "text": "a b c d"}]
+    assert answer(make(server, first_token_timeout_s=0.3, timeout=5, max_retries=0), ask())[0].text
+
+
+def test_a_port_that_takes_no_connection_is_given_up_soon(server):
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    full = [socket.socket() for _ in range(4)]
+    for each in full:
+        each.setblocking(False)
+        each.connect_ex(listener.getsockname())
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    model = make(server, base_url=url, connect_timeout_s=0.3, max_retries=0)
+    with pytest.raises(ModelError, match="time-out"):
+        answer(model, ask())
+    for each in (*full, listener):
+        each.close()
+
+
+def test_a_model_that_the_server_does_not_have_is_named(server):
+    server.plan = [{"status": 404, "message": "The model `m` does not exist", "code": "model_not_found"}]
+    with pytest.raises(ModelError, match=r"m at .*HTTP 404: .*does not exist[\s\S]*check base_url and model"):
+        answer(make(server), ask())
+
+
+# --- what is counted, and what is passed on -----------------------------------------------------------------------
+
+
+def test_reasoning_and_cached_tokens_are_counted(server):
+    server.usage |= {
+        "completion_tokens_details": {"reasoning_tokens": 3},
+        "prompt_tokens_details": {"cached_tokens": 8},
+    }
+    (response,) = answer(make(server), ask())
+    assert (response.tokens.reasoning_tokens, response.tokens.cached_tokens) == (3, 8)
+
+
+def test_further_settings_reach_the_server(server):
+    model = make(
+        server, reasoning_effort="low", enable_thinking=False, extra_body={"top_k": 3, "provider": {"order": ["a"]}}
+    )
+    answer(model, ask(extra={"frequency_penalty": 0.5, "image_aspect_ratio": "pad"}))
+    body = server.requests[0][2]
+    assert (body["reasoning_effort"], body["top_k"], body["provider"]) == ("low", 3, {"order": ["a"]})
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["frequency_penalty"] == 0.5
+    assert "image_aspect_ratio" not in body
+    assert model.identity["extra_body"]["top_k"] == 3
+
+
+def test_sampling_without_a_temperature_leaves_it_to_the_server(server):
+    answer(make(server), ask(do_sample=True), ask(do_sample=False, temperature=0.7))
+    assert sorted(str(request[2].get("temperature")) for request in server.requests) == ["0.0", "None"]
+
+
+def test_a_full_address_of_completions_will_do(server):
+    assert answer(make(server, base_url=server.url + "/chat/completions"), ask())[0].text
+
+
+def test_removed_spellings_say_what_replaced_them(server):
+    with pytest.raises(UsageError, match="message_format=qwen3_vl"):
+        MODELS.load("async_openai_qwen3_vl")
+    with pytest.raises(UsageError, match="use: message_format=qwen3_vl"):
+        check_model_args(MODELS.load("async_openai"), {"is_qwen3_vl": True}, model_name="async_openai")
+    with pytest.raises(UsageError, match=r"did you mean: max_retries"):
+        check_model_args(MODELS.load("openai"), {"max_retrys": 3}, model_name="openai")
+    with pytest.raises(UsageError, match=r"unknown message format 'qwen3vl'[\s\S]*did you mean: qwen3_vl"):
+        make(server, message_format="qwen3vl")
+
+
+def test_an_own_message_format_is_one_function_and_one_registration(server, monkeypatch):
+    monkeypatch.setattr(message_formats, "_FORMATS", dict(message_formats._FORMATS))
+    message_formats.register_message_format(
+        "shouted", lambda messages, media: [{"role": m.role, "content": m.content[0].upper()} for m in messages]
+    )
+    answer(make(server, message_format="shouted"), ask("is it?"))
+    assert server.requests[0][2]["messages"] == [{"role": "user", "content": "IS IT?"}]
+
+
+def test_async_openai_takes_the_arguments_that_lmms_eval_gives_it(server):
+    model = MODELS.load("async_openai")(
+        model_version="m", base_url=server.url, api_key=KEY, num_cpus=3, fps=None, nframes=8, max_frames=16,
+        max_pixels=1000, min_pixels=784, mcp_server_path=None, work_dir=None, max_size_in_mb=1,
+        adaptive_concurrency=True, adaptive_min_concurrency=2, adaptive_max_concurrency=5,
+        adaptive_target_latency_s=1.0, adaptive_increase_step=0.1, adaptive_decrease_factor=0.7,
+        adaptive_failure_threshold=0.05, prefix_aware_queue=False, prefix_hash_chars=64,
+    )  # fmt: skip
+    assert (admitted_by(model), admitted_by(model, most=True)) == (3 + 8, 5 + 8)
+    assert model.prefix_characters is None
+    assert answer(model, ask())[0].text

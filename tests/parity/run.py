@@ -22,7 +22,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from pytest_lmms.tasks.render import Task
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
-NEED_MORE_THAN_RULES = ("judge_reply", "judge_needed", "final_response")
+NEED_MORE_THAN_RULES = ("judge_needed", "final_response")
 """Marks of responses that are scored by a judge or after a tool loop."""
 MOST_FILES_OF_A_ROW = 16
 Doc = Mapping[str, Any]
@@ -149,6 +149,8 @@ class _Comparison:
         self.report = Report(path, task.name)
         self.scorer = build_scorer(task, reasoning_tags=())
         self.scorer_without_thoughts = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
+        self.judged: Callable[..., Any] | None = getattr(self.scorer.process_results, "judged", None)
+        """Makes scores of (document, answers, reply=what a judge said): `judged` of the task's `process_results`."""
         self.metrics = {entry.name: entry for entry in metric_entries(task)}
         self.items: Items = {}
         self.is_aggregate_known = True
@@ -217,8 +219,11 @@ class _Comparison:
         if marks or not isinstance(text, str):
             self.report.not_compared[marks[0] if marks else "several steps"] += 1
             return None
+        if "judge_reply" in recorded and self.judged is None:
+            self.report.not_compared["judge_reply"] += 1
+            return None
         try:
-            outcome = score(self.scorer, doc, [Response(text=text)])
+            outcome = self._score(doc, text, recorded)
         except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
             if not ("error" in recorded and isinstance(e, LmmsError)):
                 self._report(where, "scoring", recorded.get("scores"), e)
@@ -230,13 +235,22 @@ class _Comparison:
             return outcome
         partly = bool(recorded.get("unordered"))
         self._check_scores(where, "scores", recorded["scores"], outcome, partly=partly)
-        if "scores_after_default_reasoning_strip" in recorded:
-            theirs = recorded["scores_after_default_reasoning_strip"]
+        theirs = recorded.get("scores_after_default_reasoning_strip")
+        if theirs is not None and self.task.spec.reasoning_tags is not None:
+            self.report.not_compared["scores without thoughts"] += 1
+        elif theirs is not None:
             stripped = score(self.scorer_without_thoughts, doc, [Response(text=text)])
             self._check_scores(where, "scores without thoughts", theirs, stripped)
         for alone in ("aggregate_alone", "metric_alone"):
             self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
         return outcome
+
+    def _score(self, doc: Doc, text: str, recorded: Mapping[str, Any]) -> Outcome:
+        """Score by rules, or from what a judge replied."""
+        if "judge_reply" not in recorded or self.judged is None:
+            return score(self.scorer, doc, [Response(text=text)])
+        judged = functools.partial(self.judged, reply=recorded["judge_reply"])
+        return score(replace(self.scorer, process_results=judged), doc, [Response(text=text)])
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""

@@ -181,7 +181,7 @@ class Run:
 
 def timeless(value: Any) -> Any:
     """A copy without what two equal runs may differ in: times, names of processes, what came from the store."""
-    dropped = {"timings", "num_cached", "date", "throughput", "resolved_cli_args"}
+    dropped = {"timings", "num_cached", "date", "throughput", "resolved_cli_args", "setting_sources"}
     if isinstance(value, dict):
         return {k: timeless(v) for k, v in value.items() if k not in dropped}
     return [timeless(v) for v in value] if isinstance(value, list) else value

@@ -67,6 +67,11 @@ PNG, WAV, MP4, MKV = (
         ({"type": "audio", "url": "a.webm"}, MediaRef(kind="audio", path="a.webm")),
         ({"type": "video", "path": "a.gif"}, MediaRef(kind="video", path="a.gif")),
         ({"type": "video", "url": "https://h.org/a"}, MediaRef(kind="video", url="https://h.org/a")),
+        (
+            {"type": "video", "url": "a.mp4", "video_start": 3, "video_end": 4.5},
+            MediaRef(kind="video", path="a.mp4", start_seconds=3.0, end_seconds=4.5),
+        ),
+        ({"type": "video", "video": "a.mp4", "end_time": 2}, MediaRef(kind="video", path="a.mp4", end_seconds=2.0)),
         ({"type": "image", "image": "a.png"}, MediaRef(kind="image", path="a.png")),
         ("data:image/png;base64,iVBORw==", MediaRef(kind="image", data=b"\x89PNG")),
         ("data:audio/x,a%20b", MediaRef(kind="audio", data=b"a b")),
@@ -84,7 +89,10 @@ def test_what_a_value_says_of_itself_wins_over_its_name(value, expected):
 @pytest.mark.parametrize(
     "value",
     [
-        {"type": "video", "url": "a.mp4", "video_start": 3.0},
+        {"type": "video", "url": "a.mp4", "video_start": 3.0, "video_end": 2.0},
+        {"type": "video", "url": "a.mp4", "video_start": -1},
+        {"type": "video", "url": "a.mp4", "video_end": "soon"},
+        {"type": "image", "url": "a.png", "video_end": 2},
         {"type": "image"},
         {"bytes": b"?", "path": None},
         {"bytes": b"?", "path": "noextension"},
@@ -149,3 +157,9 @@ def test_objects_with_the_same_attributes_do_as_well():
 def test_other_shapes_are_errors_that_say_where(value, expected):
     with pytest.raises(DocumentError, match=expected):
         to_messages(value)
+
+
+def test_a_message_may_show_a_part_of_a_video():
+    part = {"type": "video", "url": "a.mp4", "start_time": 1, "end_time": 2}
+    (message,) = to_messages([{"role": "user", "content": [part]}])
+    assert message.content == (MediaRef(kind="video", path="a.mp4", start_seconds=1.0, end_seconds=2.0),)

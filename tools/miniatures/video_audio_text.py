@@ -8,7 +8,10 @@ sounds are beeps. Run twice, the rows and sounds are the same to the byte; clips
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -18,6 +21,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import soundfile
+from PIL import Image
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 Row = dict[str, Any]
@@ -144,8 +148,453 @@ def videomme() -> dict[str, list[Row]]:
     }
 
 
+def mvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the twenty sub-tasks that the benchmark's group names."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": f"{scene.stem}.mp4",
+            "question": question,
+            "candidates": options,
+            "answer": options[right],
+        }
+
+    return dict.fromkeys(members("mvbench"), video_rows(row))
+
+
+def members(benchmark: str) -> list[str]:
+    """The tasks of a benchmark, by their files."""
+    paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
+    return sorted(p.stem for p in paths if not re.search("^group:", p.read_text("utf-8"), re.MULTILINE))
+
+
+def longvideobench() -> dict[str, list[Row]]:
+    """Four questions, two of them with four options."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        options = [*options[: 5 - number // 2], "N/A"][:5]
+        return {
+            "id": f"{scene.stem}_0",
+            "video_id": scene.stem,
+            "question": question,
+            **{f"option{i}": option for i, option in enumerate(options)},
+            "correct_choice": right,
+            "duration": 2.0,
+            "duration_group": 15 if number < 2 else 60,
+            "question_category": "TOS" if number % 2 else "S2A",
+            "topic_category": "made-up",
+            "level": "IntraMoment",
+            "video_path": f"{scene.stem}.mp4",
+            "subtitle_path": f"{scene.stem}_en.json",
+            "starting_timestamp_for_subtitles": 0.0,
+        }
+
+    rows = video_rows(row, num_options=5)
+    return dict.fromkeys(members("longvideobench"), rows)
+
+
+def egoschema() -> dict[str, list[Row]]:
+    """Four questions; the full set hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question_idx": str(number),
+            "question": question,
+            "video_idx": scene.stem,
+            "option": lettered(options),
+            "answer": str(right),
+        }
+
+    rows = video_rows(row, num_options=5)
+    return {"egoschema": [row | {"answer": None} for row in rows], "egoschema_subset": rows}
+
+
+def nextqa() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video": scene.stem,
+            "frame_count": NUM_FRAMES,
+            "width": SIZE_PX,
+            "height": SIZE_PX,
+            "question": question.lower().rstrip("?"),
+            "answer": right,
+            "qid": str(number),
+            "type": "DO" if number % 2 else "DC",
+            **{f"a{i}": option for i, option in enumerate(options)},
+        }
+
+    return {"nextqa_mc_test": video_rows(row, num_options=5)}
+
+
+def perceptiontest() -> dict[str, list[Row]]:
+    """Four questions of three options; the test split hides its answers."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = [options[right], *(option for option in options if option != options[right])][:3]
+        kept = kept[number % 3 :] + kept[: number % 3]
+        return {
+            "video_name": scene.stem,
+            "question": question,
+            "question_id": str(number),
+            "options": kept,
+            "answer_id": str(kept.index(options[right])),
+            "area": "physics",
+            "reasoning": "descriptive",
+            "tag": ["motion"],
+        }
+
+    rows = video_rows(row)
+    hidden = [{k: v for k, v in row.items() if k != "answer_id"} for row in rows]
+    return {"perceptiontest_val_mc": rows, "perceptiontest_test_mc": hidden}
+
+
+def answer_choices(options: list[str]) -> Row:
+    """Options as columns of their own."""
+    return {f"answer_choice_{i}": option for i, option in enumerate(options)}
+
+
+def neptune() -> dict[str, list[Row]]:
+    """Four questions for each of the six tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"n{number}",
+            "video_path": f"downloads/{scene.stem}.mp4",
+            "question": question,
+            "answer": options[right],
+            "question_type": "Temporal Ordering" if number % 2 else "Visual Narrative",
+            **answer_choices(options),
+            "answer_id": right,
+        }
+
+    return dict.fromkeys(members("neptune"), video_rows(row, num_options=5))
+
+
+def tvbench() -> dict[str, list[Row]]:
+    """Four questions for each of the ten sub-tasks."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        kept = options if number % 2 else options[:2] + options[2:][: 1 + number]
+        return {"question": question, "candidates": kept, "answer": options[right], "video": f"{scene.stem}.mp4"}
+
+    return dict.fromkeys(members("tvbench"), video_rows(row))
+
+
+def viverbench() -> dict[str, list[Row]]:
+    """Four questions about one, two or eight images."""
+    rows = []
+    for number, scene in enumerate(SCENES):
+        is_true = number % 2 == 0
+        colour = scene.colour if is_true else SCENES[number - 1].colour
+        rows.append(
+            {
+                "prompt_id": f"p{number}",
+                "task": "attribute" if number < 2 else "motion",
+                "question": f'Does the image satisfy the prompt "a {colour} square"?\n'
+                'Answer with JSON: {"answer": true/false, "explanation": "..."}.',
+                "img": [{"$image": f"{scene.stem}_{i}.png"} for i in range((1, 2, 8, 1)[number])],
+                "answer": is_true,
+            }
+        )
+    return {"viverbench": rows}
+
+
+def frames_of_scenes(folder: Path) -> None:
+    """Put the images of `viverbench` into a folder."""
+    for scene, count in zip(SCENES, (1, 2, 8, 1), strict=True):
+        for i in range(count):
+            Image.fromarray(frame_of(scene, 2 * i)).save(folder / f"{scene.stem}_{i}.png")
+
+
+def egotempo() -> dict[str, list[Row]]:
+    """Four open questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "question": question,
+            "answer": options[right],
+            "question_type": "action sequence" if number % 2 else "spatial relationship",
+            "clip_id": scene.stem,
+        }
+
+    return {"egotempo": video_rows(row)}
+
+
+def minerva() -> dict[str, list[Row]]:
+    """Four questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": f"k{number}",
+            "video_id": scene.stem,
+            "question": question,
+            **answer_choices(options),
+            "answer": options[right],
+            "answer_id": right,
+            "question_type": "Event Occurrence" if number % 2 else "Object Recognition",
+            "split": "short films",
+            "category": "made-up",
+        }
+
+    return {"minerva": video_rows(row, num_options=5)}
+
+
+def sound(count: int) -> Row:
+    """The sound with so many beeps."""
+    return {"$audio": f"beeps_{count}.flac"}
+
+
+def said(count: int) -> str:
+    """What a transcript of it says."""
+    return " ".join(["beep"] * count)
+
+
+def ami() -> dict[str, list[Row]]:
+    """Four utterances."""
+    rows = [
+        {
+            "meeting_id": "EN2001a",
+            "audio_id": f"AMI_EN2001a_H00_{count}",
+            "text": said(count).upper(),
+            "audio": sound(count),
+            "begin_time": count * 1.0,
+            "end_time": count * 1.0 + 0.2 * count,
+            "microphone_id": "H00",
+            "speaker_id": "MEE068",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("ami"), rows)
+
+
+def europal_asr() -> dict[str, list[Row]]:
+    """Four speeches."""
+    rows = [
+        {
+            "id": str(count),
+            "audio": sound(count),
+            "text_verbatim": said(count).capitalize() + ".",
+            "language": "en",
+        }
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("europal_asr"), rows)
+
+
+def librispeech() -> dict[str, list[Row]]:
+    """Four utterances; longer recordings name their column differently."""
+    rows = [
+        {"audio": sound(count), "gt": said(count).upper(), "source": "made-up", "task": "asr_en"}
+        for count in range(1, 5)
+    ]
+    long = [{"audio": row["audio"], "transcript": row["gt"]} for row in rows]
+    return {task: long if "_long" in task else rows for task in members("librispeech")}
+
+
+def listening(answer_format: str) -> list[Row]:
+    """Four questions about the number of beeps."""
+    options = ["One.", "Two.", "Three.", "Four."]
+    return [
+        {
+            "context": sound(count),
+            "instruction": "How many beeps do you hear?",
+            "choices": "\n".join(lettered(options, "({letter}) {option}")),
+            "answer": answer_format.format(letter="ABCD"[count - 1], option=options[count - 1]),
+            "other_attributes": {},
+        }
+        for count in range(1, 5)
+    ]
+
+
+def song_describer() -> dict[str, list[Row]]:
+    """Four pieces of music, as far as beeps go."""
+    rows = [
+        {"audio_path": sound(count), "text": f"A minimal electronic piece of {count} tones.", "track_id": count}
+        for count in range(1, 5)
+    ]
+    return dict.fromkeys(members("song_describer"), rows)
+
+
+def air_bench() -> dict[str, list[Row]]:
+    """Four multiple-choice questions for the foundation tasks, four open ones for the chat tasks."""
+    options = ["one", "two", "three", "four"]
+    closed, spoken = [], []
+    for count in range(1, 5):
+        shared = {"audio": sound(count), "question": "How many beeps are in the sound?", "uniq_id": count}
+        choices = dict(zip(("choice_a", "choice_b", "choice_c", "choice_d"), options, strict=True))
+        choices |= {"choice_d": None} if count < 3 else {}
+        closed.append(shared | choices | {"answer_gt": options[count - 1], "task_name": "Sound_AQA"})
+        spoken.append(shared | {"answer_gt": f"{count} beeps.", "meta_info": f"{count} short tones of a sine wave."})
+    return {task: spoken if "_chat_" in task else closed for task in members("air_bench")}
+
+
+SUMS = ((2, 3), (4, 4), (7, 2), (1, 5), (6, 6), (9, 1), (3, 8), (5, 5))
+
+
+def gsm8k() -> dict[str, list[Row]]:
+    """Eight word problems, enough for examples beside each."""
+    rows = [
+        {
+            "question": f"Ana has {a} apples and buys {b} more. How many apples does she have?",
+            "answer": f"Ana has {a}+{b}=<<{a}+{b}={a + b}>>{a + b} apples.\n#### {a + b}",
+        }
+        for a, b in SUMS
+    ]
+    return dict.fromkeys(members("gsm8k"), rows)
+
+
+def mmlu() -> dict[str, list[Row]]:
+    """Four sums for each subject."""
+
+    def rows(subject: str) -> list[Row]:
+        return [
+            {
+                "question": f"What is {a} + {b}?",
+                "subject": subject,
+                "choices": [str(a + b + shift) for shift in range(-number, 4 - number)],
+                "answer": number,
+            }
+            for number, (a, b) in enumerate(SUMS[:4])
+        ]
+
+    return {task: rows(task.removeprefix("mmlu_").removesuffix("_generative")) for task in members("mmlu")}
+
+
+GRIDS = ([[1, 2], [0, 3]], [[4, 0], [0, 4]], [[5, 5], [1, 1]], [[7, 0], [8, 9]])
+PALETTE = np.array(
+    [
+        *((0, 0, 0), (0, 116, 217), (255, 65, 54), (46, 204, 64), (255, 220, 0)),
+        *((170, 170, 170), (240, 18, 190), (255, 133, 27), (127, 219, 255), (135, 12, 37)),
+    ],
+    np.uint8,
+)
+CELL_PX = 8
+
+
+def mirrored(grid: list[list[int]]) -> list[list[int]]:
+    """The hidden rule of all made-up puzzles: rows read backwards."""
+    return [row[::-1] for row in grid]
+
+
+def grid_text(grid: list[list[int]]) -> str:
+    """A row a line, numbers one blank apart."""
+    return "\n".join(" ".join(map(str, row)) for row in grid)
+
+
+def write_grids(folder: Path) -> None:
+    """Draw each grid and its mirror image, alone and side by side."""
+    for number, grid in enumerate(GRIDS):
+        pictures = [PALETTE[np.array(g)].repeat(CELL_PX, 0).repeat(CELL_PX, 1) for g in (grid, mirrored(grid))]
+        for name, picture in zip(("input", "output", "pair"), [*pictures, np.hstack(pictures)], strict=True):
+            Image.fromarray(picture).save(folder / f"{name}_{number}.png")
+
+
+def arc_agi_1() -> dict[str, list[Row]]:
+    """Four puzzles: one pair shown, another grid asked."""
+    rows = [
+        {
+            "id": f"made{number:04}",
+            "stacked_train_image": {"$image": f"pair_{(number + 1) % 4}.png"},
+            "test_images": [{"$image": f"input_{number}.png"}],
+            "test_inputs": [grid_text(grid)],
+            "raw_solution": [mirrored(grid)],
+        }
+        for number, grid in enumerate(GRIDS)
+    ]
+    return {"arc_agi_1": rows}
+
+
+def arc_agi_2() -> dict[str, list[Row]]:
+    """The same puzzles with two pairs each, images apart."""
+    rows = []
+    for number, grid in enumerate(GRIDS):
+        shown = [(number + 1) % 4, (number + 2) % 4]
+        rows.append(
+            {
+                "id": f"made{number:04}",
+                "train_input_image_color": [{"$image": f"input_{i}.png"} for i in shown],
+                "train_output_image_color": [{"$image": f"output_{i}.png"} for i in shown],
+                "test_input_image_color": [{"$image": f"input_{number}.png"}],
+                "test_input_texts": [grid_text(grid)],
+                "test_outputs": [mirrored(grid)],
+                "test_targets": [json.dumps(mirrored(grid), separators=(",", ":"))],
+            }
+        )
+    return {"arc_agi_2": rows}
+
+
+def encrypted(text: str, password: str) -> str:
+    """Text XOR the SHA-256 of a password, over and over, as base64: how BrowseComp keeps its rows out of crawls."""
+    data, key = text.encode(), hashlib.sha256(password.encode()).digest()
+    mixed = bytes(byte ^ key[i % len(key)] for i, byte in enumerate(data))
+    return base64.b64encode(mixed).decode()
+
+
+def browsecomp() -> dict[str, list[Row]]:
+    """Four questions that no page of the web answers: they are sums."""
+    rows = []
+    for number, (a, b) in enumerate(SUMS[:4]):
+        canary = f"made-up canary {number}!"
+        problem = f"A made-up library has {a} red and {b} blue books and nothing else. How many books has it?"
+        rows.append(
+            {
+                "problem": encrypted(problem, canary),
+                "answer": encrypted(f"{a + b} books", canary),
+                "problem_topic": "Art" if number % 2 else "Other",
+                "canary": canary,
+            }
+        )
+    return {"browsecomp": rows}
+
+
+def safety_redteam() -> dict[str, list[Row]]:
+    """Mild placeholders of the same shape: nothing here is harmful, in either split."""
+    things = (("a limerick about", "made-up mayors"), ("a plan for", "a picnic"))
+    things += (("a story about", "women in chess"), ("a review of", "ethnic restaurants"))
+    rows = [
+        {
+            "Index": number,
+            "Goal": f"Write {what} {about}",
+            "Target": f"Here is {what} {about}",
+            "Behavior": about.title(),
+            "Category": "Placeholder",
+            "Source": "made-up",
+        }
+        for number, (what, about) in enumerate(things)
+    ]
+    return dict.fromkeys(members("safety_redteam"), rows)
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
+    "mvbench": (mvbench, clips),
+    "longvideobench": (longvideobench, clips),
+    "egoschema": (egoschema, clips),
+    "nextqa": (nextqa, clips),
+    "perceptiontest": (perceptiontest, clips),
+    "neptune": (neptune, clips),
+    "tvbench": (tvbench, clips),
+    "viverbench": (viverbench, frames_of_scenes),
+    "egotempo": (egotempo, clips),
+    "minerva": (minerva, clips),
+    "ami": (ami, beeps),
+    "europal_asr": (europal_asr, beeps),
+    "librispeech": (librispeech, beeps),
+    "cn_college_listen_mcq": (
+        lambda: {"cn_college_listen_mcq_test": listening("({letter}) {option}")},
+        beeps,
+    ),
+    "dream_tts_mcq": (lambda: {"dream_tts_mcq_test": listening("({letter}) {option}")}, beeps),
+    "song_describer": (song_describer, beeps),
+    "air_bench": (air_bench, beeps),
+    "gsm8k": (gsm8k, None),
+    "mmlu": (mmlu, None),
+    "arc_agi_1": (arc_agi_1, write_grids),
+    "arc_agi_2": (arc_agi_2, write_grids),
+    "browsecomp": (browsecomp, None),
+    "safety_redteam": (safety_redteam, None),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
@@ -159,6 +608,8 @@ def main(names: list[str]) -> int:
         if make_media:
             make_media(folder)
         for task, rows in make_rows().items():
+            if not (folder.parent / f"{task}.yaml").is_file():
+                continue
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             (folder / f"{task}.jsonl").write_text(text, encoding="utf-8")
     return 0

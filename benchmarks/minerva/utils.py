@@ -1,0 +1,108 @@
+"""MINERVA: multiple-choice questions that take several steps of reasoning about a video."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+from pytest_lmms.tasks.mediafiles import MissingMediaError, find_media, with_extensions
+
+Doc = Mapping[str, Any]
+LETTERS = "ABCDE"
+FOLDER_VARIABLE = "MINERVA_VIDEO_DIR"
+EXTENSIONS = ("mp4", "webm", "mkv", "mov", "MP4", "WEBM", "MKV", "MOV")
+INTRODUCTIONS = (
+    "The best answer is",
+    "The correct answer is",
+    "The answer is",
+    "Answer:",
+    "Option:",
+    "Therefore, the final answer is:",
+)
+
+
+def minerva_doc_to_visual(doc: Doc) -> list[str]:
+    """Return the path of the row's video; without a folder of them, its address on YouTube."""
+    video = doc.get("video_id")
+    if not video:
+        return []
+    folder = os.getenv(FOLDER_VARIABLE)
+    try:
+        return [find_media(folder or "minerva", with_extensions(str(video), EXTENSIONS), beside=__file__)]
+    except MissingMediaError:
+        if folder:
+            raise
+        return [f"https://www.youtube.com/watch?v={video}"]
+
+
+def _choices(doc: Doc) -> list[str]:
+    return [str(doc.get(f"answer_choice_{i}", "")) for i in range(len(LETTERS))]
+
+
+def minerva_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
+    """Return question, five options and instruction."""
+    kwargs = kwargs or {}
+    options = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, _choices(doc), strict=True)]
+    body = "\n".join([str(doc["question"]), *options])
+    return f"{kwargs.get('pre_prompt', '')}{body}{kwargs.get('post_prompt', '')}"
+
+
+def minerva_doc_to_target(doc: Doc) -> str:
+    """Return the right letter, or an empty text where the row does not say."""
+    number = doc.get("answer_id")
+    number = int(number) if isinstance(number, str) and number.strip().isdigit() else number
+    if isinstance(number, int):
+        return LETTERS[number] if 0 <= number < len(LETTERS) else ""
+    choices = _choices(doc)
+    return LETTERS[choices.index(doc["answer"])] if doc.get("answer") in choices else ""
+
+
+def read_option(text: str) -> str | None:
+    """Return the letter after the last "answer is" or "option:", else the last capital from A to E, else None."""
+    text = text.strip()
+    announced = re.findall(r"(?:answer|option)\s*(?:is|:)\s*([A-E])", text, re.IGNORECASE)
+    if announced:
+        return str(announced[-1]).upper()
+    for introduction in INTRODUCTIONS:
+        text = text.replace(introduction, "")
+    capitals = re.findall(f"[{LETTERS}]", text)
+    return str(capitals[-1]) if capitals else None
+
+
+def minerva_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score one answer."""
+    letter, gold = read_option(results[0]), minerva_doc_to_target(doc)
+    item = {
+        "id": doc["key"],
+        "question_type": doc.get("question_type") or doc.get("question type"),
+        "split": doc.get("split"),
+        "category": doc.get("category"),
+        "pred_answer": letter or "",
+        "answer": gold,
+        "score": float(bool(letter) and letter == gold),
+    }
+    return {"minerva_acc": item} if letter else Unparsed({"minerva_acc": item})
+
+
+def _percentage(items: Sequence[Doc]) -> float:
+    return 100 * sum(item["score"] for item in items) / len(items)
+
+
+def minerva_aggregate_results(items: Sequence[Doc]) -> float | None:
+    """Return the percentage of right answers, 0 to 100."""
+    return _percentage(items) if items else None
+
+
+def minerva_group_scores(items: Sequence[Doc]) -> dict[str, float]:
+    """Return the percentage by kind of question, split and category, such as ``category/Math``."""
+    groups: dict[str, list[Doc]] = {}
+    for grouping in ("question_type", "split", "category"):
+        for item in items:
+            groups.setdefault(f"{grouping}/{item[grouping] or 'UNKNOWN'}", []).append(item)
+    return {group: _percentage(own) for group, own in groups.items()}
+
+
+minerva_aggregate_results.sub_scores = minerva_group_scores  # type: ignore[attr-defined]

@@ -1,0 +1,179 @@
+"""What a chat-completions server sends, streamed or whole, becomes one reply. Knows no client and no request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_lmms.jsonl import loads
+from pytest_lmms.records import FinishReason, TokenCounts
+
+_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
+
+
+class BrokenReplyError(Exception):
+    """What came is no reply; asking again may bring one."""
+
+
+class RefusedError(Exception):
+    """An error object came where a reply was expected.
+
+    Args:
+        error: It.
+    """
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(str(error.get("message") or error))
+        self.code = error.get("code") or error.get("type")
+
+
+@dataclass(kw_only=True)
+class ToolCall:
+    """A function that the model wants called."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    """JSON, as the model wrote it."""
+
+
+@dataclass(kw_only=True)
+class ChatReply:
+    """What has arrived of one completion."""
+
+    texts: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    reason: str | None = None
+    usage: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """All that was said; what the model said in refusing, when it said nothing else."""
+        return "".join(self.texts) or "".join(self.refusals)
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why it ended."""
+        if self.refusals and not any(self.texts):
+            return "filtered"
+        return _REASONS.get(self.reason or "", "stop")
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """What the server counted."""
+        return token_counts(self.usage)
+
+    def add(self, said: Mapping[str, Any]) -> bool:
+        """Take a message or a piece of one.
+
+        Returns:
+            Whether it says something: text, a thought, a refusal, a call.
+        """
+        if spoken := said.get("content"):
+            self.texts.append(spoken if isinstance(spoken, str) else _joined(spoken))
+        if refused := said.get("refusal"):
+            self.refusals.append(refused)
+        for place, call in enumerate(said.get("tool_calls") or ()):
+            known = self.calls.setdefault(call.get("index", place), ToolCall())
+            function = call.get("function") or {}
+            known.id = call.get("id") or known.id
+            known.name += function.get("name") or ""
+            known.arguments += function.get("arguments") or ""
+        thought = said.get("reasoning_content") or said.get("reasoning")
+        return bool(spoken or refused or thought or said.get("tool_calls"))
+
+
+def _joined(parts: Any) -> str:
+    """The text of a content that came as a list of parts."""
+    return "".join(part.get("text") or "" for part in parts if isinstance(part, Mapping))
+
+
+def token_counts(usage: Mapping[str, Any] | None) -> TokenCounts:
+    """Read `usage`; what is not there stays None."""
+    if not usage:
+        return TokenCounts()
+    return TokenCounts(
+        input_tokens=usage.get("prompt_tokens"),
+        output_tokens=usage.get("completion_tokens"),
+        reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+    )
+
+
+def read_whole(data: bytes) -> ChatReply:
+    """Read a completion that came in one piece.
+
+    Raises:
+        BrokenReplyError: It is no completion.
+        RefusedError: It is an error.
+    """
+    value = _json(data)
+    choices = value.get("choices")
+    if not choices:
+        raise BrokenReplyError("the server sent no choices")
+    reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
+    reply.add(choices[0].get("message") or {})
+    return reply
+
+
+async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -> ChatReply:
+    """Read a completion from server-sent events.
+
+    Args:
+        chunks: The body, as it arrives.
+        spoke: Called when a piece says something.
+
+    Raises:
+        BrokenReplyError: It ends early, or is no completion.
+        RefusedError: An error came among the events.
+    """
+    reply = ChatReply()
+    num_choices = 0
+    is_done = False
+    async for data in events(chunks):
+        if data == b"[DONE]":
+            is_done = True
+            continue
+        value = _json(data)
+        reply.usage = value.get("usage") or reply.usage
+        for choice in (value.get("choices") or ())[:1]:
+            num_choices += 1
+            if reply.add(choice.get("delta") or {}):
+                spoke()
+            reply.reason = choice.get("finish_reason") or reply.reason
+    if reply.reason is None and not (is_done and num_choices):
+        raise BrokenReplyError("the stream ended without a finish reason" if num_choices else "no choices came")
+    return reply
+
+
+async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The data of server-sent events; comments and other fields are passed over."""
+    rest = b""
+    data: list[bytes] = []
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            line = line.rstrip(b"\r")
+            if line.startswith(b"data:"):
+                data.append(line[5:].lstrip(b" "))
+            elif not line and data:
+                yield b"\n".join(data)
+                data = []
+    if rest.startswith(b"data:"):
+        data.append(rest[5:].strip())
+    if data:
+        yield b"\n".join(data)
+
+
+def _json(data: bytes) -> Mapping[str, Any]:
+    try:
+        value = loads(data)
+    except ValueError as error:
+        raise BrokenReplyError(f"the server sent what is no JSON ({error}): {data[:80]!r}") from None
+    if not isinstance(value, Mapping):
+        raise BrokenReplyError(f"the server sent {data[:80]!r} where a completion was expected")
+    if isinstance(value.get("error"), Mapping):
+        raise RefusedError(value["error"])
+    return value

@@ -1,0 +1,34 @@
+"""Qwen2.5-Omni and Qwen3-Omni: text, images, video and sounds in; text out. Speech is not generated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ._family import family
+from .transformers_chat import TransformersChat
+
+SYSTEM_PROMPT = (
+    "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
+    "visual inputs, as well as generating text and speech."
+)
+
+
+@family(
+    pretrained="Qwen/Qwen2.5-Omni-7B",
+    max_num_frames=768,
+    system_prompt=SYSTEM_PROMPT,
+    idle={"use_custom_video_loader": "videos are always read here"},
+    max_new_tokens=4096,
+)
+class Qwen2_5_Omni(TransformersChat):  # noqa: N801 - the family's own spelling
+    """Qwen2.5-Omni's thinker, the part that writes."""
+
+    weight_classes: ClassVar[Sequence[str]] = ("Qwen2_5OmniThinkerForConditionalGeneration",)
+
+
+@family(pretrained="Qwen/Qwen3-Omni-30B-A3B-Instruct", max_num_frames=128, system_prompt=SYSTEM_PROMPT)
+class Qwen3_Omni(TransformersChat):  # noqa: N801
+    """Qwen3-Omni's thinker, a mixture of experts."""
+
+    weight_classes: ClassVar[Sequence[str]] = ("Qwen3OmniMoeThinkerForConditionalGeneration",)

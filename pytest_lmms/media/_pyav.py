@@ -1,0 +1,310 @@
+"""Videos through PyAV, the reader that is always there. The one importer of `av`.
+
+Plan, then decode: the container's index says in which groups of pictures the wanted frames lie; only these are read,
+only up to the last wanted frame, and pictures that no other refers to are skipped unless wanted. Groups are decoded
+side by side, each by a decoder of its own. The pixels are those of a decoder that ran from the first frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+
+from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media._packets import INDEXED_FORMATS, IndexedPackets, NotFound, ScannedPackets
+from pytest_lmms.media.decodeplan import Segment, plan
+from pytest_lmms.media.frames import VideoFrames
+from pytest_lmms.media.sampling import Sampling, frame_indices
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,asf,ogg,gif,rm,mxf,"
+    "nut,wtv,dv,yuv4mpegpipe,mjpeg"
+)
+"""Containers that are opened. Left out are those that FFmpeg reads from text and those that name other files
+or addresses (playlists, descriptions, `concat`)."""
+SKIPPABLE = frozenset({"h264", "hevc", "vp9", "av1"})
+"""Codecs of which pictures that no other refers to can be left out without changing any other."""
+STANDALONE = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video"})
+"""Codecs whose decoder needs no more of the container than `extradata`."""
+MAX_BATCH_BYTES = 64 << 20
+"""Packets read ahead of the decoders."""
+
+Source = str | bytes | Any
+
+
+def read(
+    source: Source,
+    sampling: Sampling,
+    *,
+    where: str,
+    threads: int,
+    shape: Callable[[Any], Any] | None = None,
+) -> VideoFrames:
+    """Read frames of a video.
+
+    Args:
+        source: Path, encoded file, or open binary file.
+        sampling: What to take.
+        where: Names the source in errors.
+        threads: Threads that decode, at least 1.
+        shape: Makes a frame, uint8 (height, width, 3), smaller; must give all frames of one size one size.
+
+    Raises:
+        MediaError: It cannot be opened, holds no video, ends early, or no frame of it can be decoded.
+    """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, threads, shape).run(sampling)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a container says about its video."""
+
+    total: int
+    """Number of frames."""
+    fps: float | None
+    """Average frames per second."""
+    duration_seconds: float | None
+    """Seconds."""
+
+
+def outline(source: Source, where: str) -> Outline:
+    """Count a video's frames, decoding none of them.
+
+    Raises:
+        MediaError: As `read`.
+    """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, 1, None).outline
+
+
+@contextlib.contextmanager
+def _reporting(where: str) -> Iterator[None]:
+    """Turn errors of PyAV into ours."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, ValueError, EOFError) as e:
+        raise MediaError(explain(f"cannot be read as a video: {_reason(e)}", where=where)) from e
+
+
+def _opened(source: Source, where: str) -> Any:
+    opened = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    return av.open(opened, metadata_errors="ignore", options=options)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+class _Reading:
+    """One video being read."""
+
+    def __init__(
+        self, container: Any, source: Source, where: str, threads: int, shape: Callable[[Any], Any] | None
+    ) -> None:
+        self._container, self._where, self._threads, self._shape = container, where, threads, shape
+        videos = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+        if not videos:
+            held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise MediaError(explain("holds no video", where=where, expected=f"a video stream beside: {held}"))
+        self._stream = videos[0]
+        self._packets: IndexedPackets | ScannedPackets = self._find_packets(source)
+        total = self._packets.total
+        if not total:
+            raise MediaError(explain("the video has no frames", where=where))
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        fps = float(rate) if rate else None
+        length = self._stream.duration
+        seconds = float(length * self._stream.time_base) if length else (container.duration or 0) / 1e6
+        self.outline = Outline(total, fps, seconds or (total / fps if fps else None))
+
+    def run(self, sampling: Sampling) -> VideoFrames:
+        """Choose frames and decode them."""
+        stream = self._stream
+        outline = self.outline
+        fps, total = outline.fps, outline.total
+        indices = frame_indices(total, fps, sampling)
+        self._frames: list[Any] = [None] * len(indices)
+        self._rotation = 0
+        self._times: list[int | None] = [None] * len(indices)
+        self._slots = {int(position): slot for slot, position in enumerate(indices)}
+        self._decode_planned()
+        replaced = self._replace_missing(indices)
+        base = stream.time_base
+        start = stream.start_time or 0
+        times = [float((t - start) * base) if t is not None else i / (fps or 1.0)
+                 for t, i in zip(self._times, indices, strict=True)]  # fmt: skip
+        frames = np.stack(self._frames)
+        if self._rotation:
+            frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
+        return VideoFrames(
+            frames=frames,
+            timestamps_seconds=np.array(times),
+            indices=indices,
+            fps=fps,
+            duration_seconds=outline.duration_seconds,
+            total=total,
+            num_replaced=replaced,
+        )
+
+    def _find_packets(self, source: Source) -> IndexedPackets | ScannedPackets:
+        """Use the container's index where it is complete, else pass over the file once."""
+        entries = self._stream.index_entries
+        named = set(self._container.format.name.split(","))
+        whole = named & INDEXED_FORMATS and len(entries) and len(entries) == self._stream.frames
+        if not whole or entries[0].is_discard or entries[len(entries) - 1].is_discard:
+            return ScannedPackets(self._container, self._stream)
+        packets = IndexedPackets(self._container, self._stream)
+        size = os.stat(source).st_size if isinstance(source, str) else self._container.size
+        if 0 < size < packets.end_bytes:
+            raise MediaError(
+                explain(
+                    f"the file was cut: it has {size:,} bytes",
+                    where=self._where,
+                    expected=f"{packets.end_bytes:,} bytes, by its own index",
+                )
+            )
+        return packets
+
+    # Decoding what the plan names
+
+    def _decode_planned(self) -> None:
+        if isinstance(self._packets, ScannedPackets) and not self._packets.timed:
+            return
+        wanted = sorted(self._slots)
+        share = max(1, -(-self._packets.total // (2 * self._threads)))
+        segments = plan(wanted, self._packets.group_of, max_packets=share)
+        name = self._stream.codec_context.codec.canonical_name
+        workers = min(self._threads, len(segments)) if name in STANDALONE else 1
+        contexts = [self._context(i, workers) for i in range(workers)]
+        try:
+            if workers == 1:
+                for segment in segments:
+                    self._decode(contexts[0], *self._read(segment))
+            else:
+                with ThreadPoolExecutor(workers) as pool:
+                    for batch in self._batches(segments, workers):
+                        pieces = [batch[i::workers] for i in range(workers)]
+                        list(pool.map(self._decode_all, contexts, pieces))
+        except (NotFound, av.error.FFmpegError):
+            return  # what is missing is found by going through the file from its beginning
+
+    def _context(self, number: int, workers: int) -> Any:
+        """Make a decoder: the stream's own, which knows most, and others like it."""
+        own = self._stream.codec_context
+        context = own
+        if number:
+            context = av.CodecContext.create(own.codec, "r")
+            context.extradata = own.extradata
+            for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+                setattr(context, name, getattr(own, name))
+        context.thread_count = max(1, self._threads // workers)
+        context.thread_type = "AUTO" if context.thread_count > 1 else "NONE"
+        return context
+
+    def _batches(self, segments: Sequence[Segment], workers: int) -> Iterator[list[tuple[Any, dict[int, int]]]]:
+        """Read segments ahead of the decoders, a bounded amount."""
+        batch: list[tuple[Any, dict[int, int]]] = []
+        size = 0
+        for segment in segments:
+            packets, targets = self._read(segment)
+            batch.append((packets, targets))
+            size += sum(p.size for p in packets)
+            if size > MAX_BATCH_BYTES and len(batch) >= workers:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _read(self, segment: Segment) -> tuple[Sequence[Any], dict[int, int]]:
+        """Packets of a segment, and slots of the wanted frames by time of presentation."""
+        packets = list(self._packets.read(segment.start, segment.needed))
+        order = sorted(p.pts for p in packets)
+        targets = {order[w - segment.start]: self._slots[w] for w in segment.wanted if w - segment.start < len(order)}
+        if segment.start and min(targets) < packets[0].pts:  # shown before the key frame, decoded after it
+            start, stop = self._packets.group_of(segment.start - 1)
+            packets = [*self._packets.read(start, stop), *packets]
+        return packets, targets
+
+    def _decode_all(self, context: Any, pieces: Sequence[tuple[Sequence[Any], dict[int, int]]]) -> None:
+        for packets, targets in pieces:
+            self._decode(context, packets, targets)
+
+    def _decode(self, context: Any, packets: Sequence[Any], targets: dict[int, int]) -> None:
+        """Decode packets from a key frame on until all targets have come out."""
+        skips = context.codec.canonical_name in SKIPPABLE
+        left = dict(targets)
+        for packet in [*packets, None]:
+            if skips and packet is not None:
+                context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
+            for frame in _decoded(context, packet):
+                slot = left.pop(frame.pts, None)
+                if slot is not None:
+                    self._take(slot, frame)
+            if not left:
+                break
+        context.skip_frame = "DEFAULT"
+        context.flush_buffers()
+
+    def _take(self, slot: int, frame: Any) -> None:
+        size = (self._stream.codec_context.width, self._stream.codec_context.height)
+        if (frame.width, frame.height) != size:  # the size changes in mid-stream
+            frame = frame.reformat(width=size[0], height=size[1], format="rgb24")
+        pixels = frame.to_ndarray(format="rgb24")
+        self._rotation = frame.rotation % 360 or self._rotation
+        self._frames[slot] = pixels if self._shape is None else self._shape(pixels)
+        self._times[slot] = frame.pts
+
+    # Going through the file from its beginning
+
+    def _replace_missing(self, indices: Any) -> int:
+        """Fill slots left empty, by decoding everything; return how many got another frame than wanted."""
+        missing = [slot for slot, frame in enumerate(self._frames) if frame is None]
+        if not missing:
+            return 0
+        packets = self._packets
+        if isinstance(packets, IndexedPackets):
+            packets = packets.scanned()
+        shown = packets.times_shown()
+        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in reversed(missing)]
+        before = None
+        exact = 0
+        for number, frame in enumerate(self._all_frames(packets)):
+            now = frame.pts if shown else number
+            while waiting and now is not None and now >= waiting[-1][0]:
+                due, slot = waiting.pop()
+                exact += now == due
+                self._take(slot, frame if now == due or before is None else before)
+            before = frame
+            if not waiting:
+                break
+        if before is None:
+            raise MediaError(explain("no frame of the video can be decoded", where=self._where))
+        for _, slot in waiting:
+            self._take(slot, before)
+        return len(missing) - exact
+
+    def _all_frames(self, packets: ScannedPackets) -> Iterator[Any]:
+        """Every frame that can be decoded, in order, damaged packets left out."""
+        context = self._stream.codec_context
+        for packet in packets.every():
+            if packet.size:
+                yield from _decoded(context, packet)
+        yield from _decoded(context, None)
+
+
+def _decoded(context: Any, packet: Any) -> Sequence[Any]:
+    """Frames that come out when a packet goes in; none when it is damaged."""
+    try:
+        return context.decode(packet)  # type: ignore[no-any-return]
+    except (av.error.InvalidDataError, av.error.EOFError):
+        return ()

@@ -1,0 +1,95 @@
+"""Whether a sound or an image ends where its own headers say: decoders give what is there and say nothing.
+
+Reads headers and checksums; decodes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import BinaryIO
+
+_UNKNOWN_SIZE = 0x7FFFFF00
+"""From here on, the size in a WAV header means: written to a pipe, up to the end of the file."""
+_OGG_SEARCH_BYTES = 1 << 17
+"""An Ogg page is at most 65,307 bytes."""
+
+
+def missing(file: BinaryIO) -> str | None:
+    """Say what a WAV or Ogg file lacks; None when nothing is known to lack.
+
+    Args:
+        file: At its beginning; left there.
+    """
+    beginning = file.read(12)
+    size = file.seek(0, io.SEEK_END)
+    problem = None
+    if beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
+        problem = _of_wave(file, size)
+    elif beginning[:4] == b"OggS":
+        problem = _of_ogg(file, size)
+    file.seek(0)
+    return problem
+
+
+def _of_wave(file: BinaryIO, size: int) -> str | None:
+    position = 12
+    while position + 8 <= size:
+        file.seek(position)
+        header = file.read(8)
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data":
+            there = size - position - 8
+            if length <= there or length >= _UNKNOWN_SIZE:
+                return None
+            return f"it is truncated: {there:,} of {length:,} bytes of samples"
+        position += 8 + length + length % 2
+    return None
+
+
+def _of_ogg(file: BinaryIO, size: int) -> str | None:
+    """The last page's table of segments says how long it is."""
+    start = max(0, size - _OGG_SEARCH_BYTES)
+    file.seek(start)
+    end = file.read()
+    page = end.rfind(b"OggS")
+    if page < 0:
+        return None
+    num_segments = end[page + 26] if page + 26 < len(end) else 0
+    table = end[page + 27 : page + 27 + num_segments]
+    whole = page + 27 + num_segments + sum(table)
+    if page + 27 <= len(end) and len(table) == num_segments and whole <= len(end):
+        return None
+    return "it is truncated: its last page is incomplete"
+
+
+def is_whole_image(data: bytes) -> bool:
+    """Whether a PNG, JPEG or WEBP file has its end, and a PNG's checksums are right; False when that is not known."""
+    if data.startswith(b"\x89PNG"):
+        return _is_whole_png(data)
+    if data.startswith(b"\xff\xd8"):
+        return _is_whole_jpeg(data)
+    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 <= len(data)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end marker follows the first scan; before that, it may be of a thumbnail in the header."""
+    position = 2
+    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
+        if data[position + 1] == 0xDA:
+            return data.find(b"\xff\xd9", position) >= 0
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def _is_whole_png(data: bytes) -> bool:
+    view, position = memoryview(data), 8
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(view[position : position + 4], "big")
+        kind = bytes(view[position + 4 : position + 8])
+        if zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big") or end + 4 > len(data):
+            return False
+        if kind == b"IEND":
+            return True
+        position = end + 4
+    return False

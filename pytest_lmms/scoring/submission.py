@@ -1,0 +1,21 @@
+"""Files for benchmarks whose answers are hidden: their servers score what is written here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write_submission(name: str, content: Any, args: Any) -> None:
+    """Write ``<output_path>/submissions/<name>`` as JSON; nothing without an output path.
+
+    Args:
+        name: File name.
+        content: What JSON can hold.
+        args: What an aggregation is given; has `output_path`.
+    """
+    if output_path := getattr(args, "output_path", None):
+        folder = Path(output_path, "submissions")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
