@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,12 @@ class Family:
     build: Callable[[Path], None]
     kinds: tuple[str, ...] = ("image", "images", "video")
     """What it can be shown beside text."""
-    needs_torchvision: bool = False
-    arguments: dict[str, Any] = field(default_factory=dict)
-    """For the adapter."""
+    takes_text: bool = True
+    """Answers without any medium."""
+    needs: tuple[str, ...] = ()
+    """Packages that its processor needs, beyond what local models need."""
+    is_monotonous: bool = False
+    """Its tiny model says the same whatever it is shown; only its log-probabilities differ."""
     id: str = ""
 
 
