@@ -21,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench simulate-gates compat-venv compat build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-lance fuzz-images simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ format: setup-dev  ## Format the code and apply safe fixes
 
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
+
+fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
+	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
+
+bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
+	$(BIN)/python tools/bench/lance_access.py
 
 COMPAT_VENV := .compat-venv
 
