@@ -26,6 +26,7 @@ COMMANDS = {
     "rerun": "evaluate again, as a results.json says",
     "config": "a run's settings as a config file",
     "tasks": "tasks, groups and tags; what a task asks",
+    "data": "documents and media of a task as one Lance dataset",
     "models": "every model, and its other names",
     "compare": "runs side by side, paired document by document",
     "gate": "whether a finished run meets what is demanded of it",
