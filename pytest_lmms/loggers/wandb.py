@@ -48,7 +48,7 @@ def log(
         dir=str(folder or run_folder),
         config=settings(results),
         job_type="evaluation",
-        settings=wandb.Settings(silent=True, console="off"),  # the terminal is pytest's
+        settings=wandb.Settings(silent=True, console="off", reinit="create_new"),  # the terminal is pytest's
     )
     try:
         run.log(dict(scalars(results)))
