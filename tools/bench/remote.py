@@ -170,7 +170,9 @@ def measure(who: str, setting: Setting, folder: Path, python: str) -> Mapping[st
         with (work / "log.txt").open("wb") as log:
             command = command_of(who, setting, folder, url, python)
             try:
-                done = subprocess.run(command, cwd=work, env=env, stdout=log, stderr=log, timeout=LIMIT_SECONDS)
+                done = subprocess.run(  # noqa: PLW1510
+                    command, cwd=work, env=env, stdout=log, stderr=log, timeout=LIMIT_SECONDS
+                )
             except subprocess.TimeoutExpired:
                 return f"no end within {LIMIT_SECONDS} s"
         with urllib.request.urlopen(f"{url}/stats") as answer:  # noqa: S310
