@@ -11,6 +11,7 @@ from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import message_format
 from pytest_lmms.inference.retry import OVERLOAD_STATUSES, Failure, retry_after_seconds, worth_retrying
 from pytest_lmms.jsonl import dumps
+from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
 
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
@@ -128,9 +129,9 @@ class OpenAIChat(RemoteChat):
 
     def body(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The JSON of a request, and what is to be told of its media, which are opened for it."""
-        media = replace(self._media, flags=[])
-        messages = self._write_messages(self._with_system(request.messages), media)
-        return self._envelope(request, messages), tuple(dict.fromkeys(media.flags))
+        with collecting() as flags:
+            messages = self._write_messages(self._with_system(request.messages), self._media)
+        return self._envelope(request, messages), tuple(flags)
 
     def _envelope(self, request: Request, messages: list[dict[str, Any]]) -> dict[str, Any]:
         return {"model": self._name, "messages": messages, **self._settings(request.generation, request.repeat)}

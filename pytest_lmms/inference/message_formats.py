@@ -12,15 +12,12 @@ Formats run on preparation threads: they open, decode and encode media. They kno
 
 from __future__ import annotations
 
-import base64
-import mimetypes
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
-from pytest_lmms.media.encode import FORMAT_VARIABLE, encode_image
+from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.media.encode import data_uri, file_uri
 from pytest_lmms.records import MediaRef, Message
 
 
@@ -39,9 +36,7 @@ class MediaSettings:
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     max_bytes: int | None = None
-    """Images whose text is longer are sent as smaller JPEG files."""
-    flags: list[str] = field(default_factory=list)
-    """Formats note here what a response should tell, e.g. that an image was made smaller."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
 
 
 MessageFormat = Callable[[Sequence[Message], MediaSettings], list[dict[str, Any]]]
@@ -103,7 +98,7 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
     if isinstance(part, str):
         yield _text(part)
     elif part.kind == "image":
-        yield _image(part.url or image_uri(part, media))
+        yield _image(part.url or data_uri(part, max_bytes=media.max_bytes))
     elif part.kind == "audio":
         from pytest_lmms.media.encode_audio import encode_audio_to_base64
 
@@ -116,41 +111,8 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
             yield from write_frame(frame, seconds)
 
 
-def image_uri(ref: MediaRef, media: MediaSettings) -> str:
-    """An image inside a data URI.
-
-    Raises:
-        MediaError: It cannot be read.
-    """
-    encoded = encode_image(ref, max_bytes=media.max_bytes)
-    media.flags.extend(encoded.flags)
-    return encoded.uri
-
-
-def file_uri(ref: MediaRef) -> str:
-    """A whole file (a video) inside a data URI, as it is.
-
-    Raises:
-        MediaError: It cannot be read, or is no file but something decoded.
-    """
-    data = ref.data
-    if data is None and ref.path is not None:
-        try:
-            with open(ref.path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise MediaError(explain(f"cannot be read: {error.strerror}", where=ref.path)) from error
-    if data is None:
-        raise MediaError(explain(f"this {ref.kind} has no file that could be sent whole", expected="a path or bytes"))
-    mime = mimetypes.guess_type(ref.path or "")[0] or f"{ref.kind}/mp4"
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, float]]:
-    """The chosen frames of a video, as data URIs, with their seconds from its first frame.
-
-    They are JPEG files unless LMMS_IMAGE_ENCODE_FORMAT says otherwise: a frame was compressed before, and 64 of them
-    as PNG are more than many servers take.
+    """The chosen frames of a video, as data URIs of JPEG files, with their seconds from its start.
 
     Raises:
         MediaError: It cannot be read.
@@ -159,15 +121,14 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
 
     from pytest_lmms.media.video import open_video
 
-    num_frames = media.max_frames if media.fps else min(media.num_frames, media.max_frames)
-    image_format = None if os.environ.get(FORMAT_VARIABLE) else "JPEG"
-    video = open_video(ref, num_frames=num_frames, fps=media.fps)
-    for array, seconds in zip(video.frames, video.timestamps, strict=True):
+    wanted = media.num_frames if media.fps is None else media.max_frames
+    video = open_video(ref, num_frames=min(wanted, media.max_frames), fps=media.fps)
+    for array, seconds in zip(video.frames, video.timestamps_seconds, strict=True):
         frame = Image.fromarray(array)
         if media.max_pixels and frame.width * frame.height > media.max_pixels:
             shrink = (media.max_pixels / (frame.width * frame.height)) ** 0.5
             frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
-        yield encode_image(frame, image_format=image_format).uri, float(seconds)
+        yield data_uri(frame, default_format="JPEG"), float(seconds)
 
 
 def _text(text: str) -> dict[str, Any]:
