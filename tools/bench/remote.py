@@ -177,7 +177,7 @@ def measure(who: str, setting: Setting, folder: Path, python: str) -> Mapping[st
                 return f"no end within {LIMIT_SECONDS} s"
         with urllib.request.urlopen(f"{url}/stats") as answer:  # noqa: S310
             stats: dict[str, float] = json.load(answer)
-    if done.returncode:
+    if done.returncode or not stats["answered"]:
         last = (work / "log.txt").read_text(errors="replace").strip().splitlines()[-1:]
         return f"exit code {done.returncode}: {''.join(last)[:160]}"
     return stats
