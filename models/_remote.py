@@ -246,6 +246,10 @@ class RemoteChat(ABC):
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
         }
 
+    def give_up(self) -> None:
+        """Send nothing more; what is in flight may come."""
+        self.limiter.close()
+
     async def start(self) -> None:
         """Open the client on the loop where it will be used."""
         self._client = self._open()
