@@ -78,6 +78,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _remedy(pretrained: str, error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return "install the package that it names"
     if os.path.isdir(pretrained):
         return "check that the folder is a complete checkpoint (config.json, weights, tokenizer)"
     if _looks_like_path(pretrained):
@@ -155,7 +157,13 @@ def load_processor(pretrained: str, *, options: Mapping[str, Any], pixels: Mappi
     try:
         processor = processors.from_pretrained(pretrained, **options, **pixels)
     except ImportError as error:
-        processor = _compose(pretrained, options, pixels, error)
+        missing = error
+        try:
+            processor = _compose(pretrained, options, pixels, error)
+        except ImportError as other:
+            missing, processor = other, None
+        if processor is None:
+            raise missing from None
     _check_pixels(processor, pixels)
     return processor
 
@@ -165,7 +173,8 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     config = transformers.AutoConfig.from_pretrained(pretrained, **options)
-    full: Any = PROCESSOR_MAPPING.get(type(config), None)
+    named, _ = transformers.ProcessorMixin.get_processor_dict(pretrained, **options)
+    full: Any = getattr(transformers, str(named.get("processor_class")), None) or PROCESSOR_MAPPING.get(type(config))
     if full is None or "video_processor" not in getattr(full, "get_attributes", list)():
         raise cause
     tokenizer = transformers.AutoTokenizer.from_pretrained(pretrained, **options)
@@ -177,7 +186,6 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
     }
     if "feature_extractor" in full.get_attributes():
         parts["feature_extractor"] = transformers.AutoFeatureExtractor.from_pretrained(pretrained, **options)
-    settings, _ = full.get_processor_dict(pretrained, **options)
     known = inspect.signature(full.__init__).parameters.keys() - parts.keys() - {"self", "chat_template"}
 
     class WithoutVideo(full):  # type: ignore[misc]
@@ -190,7 +198,7 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
 
     return WithoutVideo(
         **parts,
-        **{name: value for name, value in settings.items() if name in known},
+        **{name: value for name, value in named.items() if name in known},
         chat_template=getattr(tokenizer, "chat_template", None),
     )
 

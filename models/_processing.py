@@ -65,7 +65,8 @@ class Processing:
         self._audio_name = next((name for name in ("audio", "audios") if name in parameters), None)
         self._shows_images = getattr(processor, "image_processor", None) is not None
         self.shows_videos = getattr(processor, "video_processor", None) is not None
-        self._hears = self._audio_name is not None and getattr(processor, "feature_extractor", None) is not None
+        ears = (getattr(processor, name, None) for name in ("feature_extractor", "audio_processor"))
+        self._ears = next((each for each in ears if each is not None), None) if self._audio_name else None
         self._bos = getattr(self.tokenizer, "bos_token", None)
 
     def _own_template(self) -> Any:
@@ -125,11 +126,11 @@ class Processing:
                 return [{"type": "video"}]
             shown.images.extend(_media.as_images(clip))
             return [{"type": "image"}] * len(clip.frames)
-        if ref.kind == "audio" and self._hears:
-            rate = int(getattr(self.processor.feature_extractor, "sampling_rate", 16000))
+        if ref.kind == "audio" and self._ears is not None:
+            rate = int(getattr(self._ears, "sampling_rate", 16000))
             shown.audios.append(_media.samples(ref, rate=rate))
             return [{"type": "audio"}]
-        takes = ["text", *["images"] * self._shows_images, *["video"] * self._shows_images, *["audio"] * self._hears]
+        takes = ["text", *["images"] * self._shows_images, *["video"] * self._shows_images, *["audio"] * (self._ears is not None)]
         raise ModelError(
             explain(f"this model cannot be shown {ref.kind}", where=self._where, expected=" or ".join(takes))
         )
@@ -143,9 +144,10 @@ class Processing:
 
     def tokenise(self, texts: Sequence[str], shown: Sequence[Shown]) -> dict[str, Any]:
         """Return the model's inputs for prompts and their media, padded on the left."""
-        arguments: dict[str, Any] = {"text": list(texts), "padding": True, "return_tensors": "pt"}
+        words: dict[str, Any] = {"padding": True}  # of text alone: sounds are padded as their encoder needs it
         if self._bos and all(text.startswith(self._bos) for text in texts):
-            arguments["add_special_tokens"] = False  # the template wrote it already
+            words["add_special_tokens"] = False  # the template wrote it already
+        arguments: dict[str, Any] = {"text": list(texts), "text_kwargs": words, "return_tensors": "pt"}
         images = [each.images for each in shown]
         if all(images):
             arguments["images"] = images
@@ -160,12 +162,16 @@ class Processing:
         audios = [audio for each in shown for audio in each.audios]
         if audios and self._audio_name:
             arguments[self._audio_name] = audios
-        return dict(self.processor(**arguments))
+        if self.processor is self.tokenizer:
+            arguments = {**arguments, **arguments.pop("text_kwargs")}
+        inputs = dict(self.processor(**arguments))
+        inputs.pop("labels", None)  # for training
+        return inputs
 
     def describe(self) -> dict[str, Any]:
         """Return what of a processor changes text, as JSON values."""
         found: dict[str, Any] = {"chat_template": hashlib.sha256(str(self.template).encode()).hexdigest()}
-        for name in ("image_processor", "video_processor", "feature_extractor"):
+        for name in ("image_processor", "video_processor", "feature_extractor", "audio_processor"):
             part = getattr(self.processor, name, None)
             if part is not None:
                 settings = repr(sorted(part.to_dict().items(), key=lambda item: item[0]))

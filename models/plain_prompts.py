@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ._conversation import Shown
 from ._family import family
 from ._processing import Batching
 from .transformers_chat import TransformersChat
 
 _TEXT = "{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}"
-_PLACED = (
-    "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>"
-    "{% elif p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% if not loop.last %}\n{% endif %}{% endfor %}"
-)
 _BETWEEN = "{% if not loop.last %}\n{% endif %}{% endfor %}"
 _VICUNA = (
     "{% for m in messages %}{% if m.role == 'assistant' %}ASSISTANT: {% elif m.role == 'user' %}USER: {% endif %}"
@@ -57,11 +51,6 @@ class Fuyu(TransformersChat):
 
     batching: ClassVar[Batching] = "counts"
     fallback_template: ClassVar[str | None] = _TEXT + _BETWEEN
-
-    def _tokenise(self, texts: Sequence[str], shown: Sequence[Shown]) -> dict[str, Any]:
-        """Its processor takes one image for each text, in a flat list."""
-        inputs = self._processing.tokenise(texts, shown)
-        return inputs
 
 
 @family(pretrained="microsoft/kosmos-2.5", max_new_tokens=1024)

@@ -1,4 +1,4 @@
-"""Qwen2.5-Omni and Qwen3-Omni: text, images, video and sounds in; text out. Speech is not generated."""
+"""Qwen models that listen: Qwen2-Audio, Qwen2.5-Omni, Qwen3-Omni. They write; speech is not generated."""
 
 from __future__ import annotations
 
@@ -32,3 +32,16 @@ class Qwen3_Omni(TransformersChat):  # noqa: N801
     """Qwen3-Omni's thinker, a mixture of experts."""
 
     weight_classes: ClassVar[Sequence[str]] = ("Qwen3OmniMoeThinkerForConditionalGeneration",)
+
+
+@family(
+    pretrained="Qwen/Qwen2-Audio-7B-Instruct",
+    idle={
+        "add_generation_prompt": "the model is always asked to speak next",
+        "add_system_prompt": "pass system_prompt; the checkpoint's template has one of its own",
+        "simple_prompt": "pass chat_template=<file> for another layout",
+    },
+    max_new_tokens=256,
+)
+class Qwen2_Audio(TransformersChat):  # noqa: N801
+    """Qwen2-Audio: text and sounds."""

@@ -237,6 +237,8 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
            " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
+    Option("cache", "folder of responses that runs share: what is found there is not asked again", _text, "DIR",
+           in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -252,6 +254,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
            _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
+           in_plan=False),
+    Option("video_backend", "library that decodes videos; auto is the quickest on this machine's kind",
+           _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
+    Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
+           in_plan=False),
+    Option("video_cache_mb", "sampled frames that each worker keeps in memory, in MB", _natural, "N", default=512,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
     Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
@@ -294,6 +302,7 @@ class RunConfig:
     log_samples: bool = True
     parquet: bool = False
     log_to: str | None = None
+    cache: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
@@ -302,6 +311,9 @@ class RunConfig:
     max_requests: int | None = None
     time_limit: float | None = None
     replicas_per_device: int = 1
+    video_backend: str = "pyav"
+    video_cache: str | None = None
+    video_cache_mb: int = 512
     task_paths: str | None = None
     baseline: str | None = None
     save_baseline: str | None = None

@@ -168,6 +168,8 @@ for _name, _target, _aliases in (
     ("llava_onevision1_5", "models/qwen_vl:LlavaOneVision1_5", ("llava_onevision1_5_chat",)),
     ("qwen2_5_omni", "models/qwen_omni:Qwen2_5_Omni", ()),
     ("qwen3_omni", "models/qwen_omni:Qwen3_Omni", ()),
+    ("qwen2_audio", "models/qwen_omni:Qwen2_Audio", ()),
+    ("audio_flamingo_3", "models/audio_flamingo_3:AudioFlamingo3", ()),
     ("llava_hf", "models/image_text:LlavaHf", ("llava_hf_chat",)),
     ("llava_onevision", "models/image_text:LlavaOneVision", ()),
     ("internvl_hf", "models/image_text:InternVLHf", ("internvl_hf_chat", "internvl3", "internvl3_5")),

@@ -167,15 +167,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(503, "", "Service Unavailable")
         data, total = files[path], len(files[path])
         start = 0
-        if asked := re.match(r"bytes=(\d+)-", self.headers.get("Range") or ""):
+        if asked := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
             start = int(asked[1])
+            data = data[: int(asked[2]) + 1] if asked[2] else data
         self.send_response(206 if asked else 200)
-        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        self.send_header("ETag", f'"{hashlib.sha1(files[path]).hexdigest()}"')
         self.send_header("X-Repo-Commit", commit)
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(total - start))
+        self.send_header("Content-Length", str(len(data) - start))
         if asked:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{total}")
         self.end_headers()
         if self.command != "GET":
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,12 @@ class Family:
     build: Callable[[Path], None]
     kinds: tuple[str, ...] = ("image", "images", "video")
     """What it can be shown beside text."""
-    needs_torchvision: bool = False
-    arguments: dict[str, Any] = field(default_factory=dict)
-    """For the adapter."""
+    takes_text: bool = True
+    """Answers without any medium."""
+    needs: tuple[str, ...] = ()
+    """Packages that its processor needs, beyond what local models need."""
+    is_monotonous: bool = False
+    """Its tiny model says the same whatever it is shown; only its log-probabilities differ."""
     id: str = ""
 
 
@@ -156,7 +159,9 @@ def pil(name: str, **settings: Any) -> Any:
     """An image processor of transformers, on PIL."""
     import importlib
 
-    module = importlib.import_module(f"transformers.models.{name.split('.', maxsplit=1)[0]}.image_processing_pil_{name.split('.', maxsplit=1)[0]}")
+    module = importlib.import_module(
+        f"transformers.models.{name.split('.', maxsplit=1)[0]}.image_processing_pil_{name.split('.', maxsplit=1)[0]}"
+    )
     return getattr(module, name.split(".")[1])(**settings)
 
 
@@ -211,7 +216,14 @@ def qwen2_vl(folder: Path) -> None:
     tok = tokenizer(*QWEN_TOKENS)
     config = transformers.Qwen2VLConfig(
         text_config={**TEXT, **specials(tok), "rope_parameters": MROPE},
-        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14},
+        vision_config={
+            "depth": 2,
+            "embed_dim": 32,
+            "hidden_size": 32,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "patch_size": 14,
+        },
         **ids(tok, **QWEN_IDS),
     )
     parts = qwen_pixels()

@@ -176,12 +176,12 @@ def idefics3(folder: Path) -> None:
     _idefics3(folder, "Idefics3")
 
 
-@family("smolvlm")
+@family("smolvlm", needs=("num2words",))
 def smolvlm(folder: Path) -> None:
     _idefics3(folder, "SmolVLM")
 
 
-@family("paligemma", kinds=("image", "images", "video", "notext"))
+@family("paligemma", takes_text=False)
 def paligemma(folder: Path) -> None:
     import transformers
 
@@ -258,7 +258,7 @@ def mllama(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("llama4_scout", needs_torchvision=True)
+@family("llama4_scout", needs=("torchvision",))
 def llama4(folder: Path) -> None:
     import transformers
 
@@ -275,7 +275,7 @@ def llama4(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("mistral3", needs_torchvision=True)
+@family("mistral3", needs=("torchvision",))
 def mistral3(folder: Path) -> None:
     import transformers
 
@@ -310,32 +310,17 @@ def aya_vision(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("fuyu", kinds=("image",))
-def fuyu(folder: Path) -> None:
-    import transformers
-
-    tok = tokenizer("|ENDOFTEXT|", "|SPEAKER|", "|NEWLINE|", "<0x00>", "<0x01>", "<0x02>", "<0x03>", "<0x04>")
-    config = transformers.FuyuConfig(
-        text_config=llama(tok, "persimmon", qk_layernorm=True),
-        image_size=SIDE,
-        patch_size=14,
-        image_token_id=tok.convert_tokens_to_ids("|SPEAKER|"),
-    )
-    image = pil("fuyu.FuyuImageProcessorPil", size={"height": 2 * SIDE, "width": 2 * SIDE}, patch_size={"height": 14, "width": 14})
-    save(folder, "FuyuForCausalLM", config, tok, "FuyuProcessor", chat=None, parts={"image_processor": image})
-
-
-@family("kosmos2_5", kinds=("image", "notext"))
+@family("kosmos2_5", kinds=("image",), takes_text=False, is_monotonous=True)
 def kosmos2_5(folder: Path) -> None:
     import transformers
 
     tok = tokenizer("<md>", "<ocr>", named={"image_token": "<s>", "boi_token": "<image>", "eoi_token": "</image>"})
     config = transformers.Kosmos2_5Config(
         text_config={"vocab_size": len(tok), "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 2, "max_position_embeddings": 512},
-        vision_config={"hidden_size": 32, "patch_embed_hidden_size": 16, "intermediate_size": 48, "head_dim": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_num_patches": 64},
+        vision_config={"hidden_size": 32, "patch_embed_hidden_size": 48, "intermediate_size": 48, "head_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "max_num_patches": 4096},
         latent_query_num=4,
     )
-    image = pil("kosmos2_5.Kosmos2_5ImageProcessorPil", max_patches=16, patch_size={"height": 16, "width": 16})
+    image = pil("kosmos2_5.Kosmos2_5ImageProcessorPil", patch_size={"height": 4, "width": 4})
     save(
         folder, "Kosmos2_5ForConditionalGeneration", config, tok, "Kosmos2_5Processor", chat=None,
         parts={"image_processor": image}, num_image_tokens=4,
@@ -385,7 +370,7 @@ def ovis2(folder: Path) -> None:
     )  # fmt: skip
 
 
-@family("instructblip", kinds=("image", "notext"))
+@family("instructblip", kinds=("image",), takes_text=False)
 def instructblip(folder: Path) -> None:
     import transformers
 
@@ -401,3 +386,28 @@ def instructblip(folder: Path) -> None:
         parts={"image_processor": image}, num_query_tokens=4,
     )  # fmt: skip
     tok.save_pretrained(folder / "qformer_tokenizer")
+
+
+@family("minicpm_v", needs=("torchvision",))
+def minicpm_v(folder: Path) -> None:
+    import transformers
+
+    named = {
+        "image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    }  # fmt: skip
+    tok = tokenizer(named=named)
+    config = transformers.MiniCPMV4_6Config(
+        text_config=llama(tok, "qwen3"),
+        vision_config={**VISION, "image_size": 112, "patch_size": 14},
+        insert_layer_id=0,
+        image_size=112,
+        **ids(tok, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
+    )
+    image = pil("minicpmv4_6.MiniCPMV4_6ImageProcessorPil", scale_resolution=112, max_slice_nums=2)
+    video = video_settings("MiniCPMV4_6VideoProcessor", scale_resolution=112, max_slice_nums=1)
+    save(
+        folder, "MiniCPMV4_6ForConditionalGeneration", config, tok, "MiniCPMV4_6Processor",
+        chat=template("<|image_pad|>", "<|video_pad|>"), parts={"image_processor": image, "video_processor": video},
+    )  # fmt: skip

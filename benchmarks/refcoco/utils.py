@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.captions import Corpus, bleu, cider, rouge_l, tokenize
+from pytest_lmms.scoring.captions import CAPTION_ITEMS, CAPTION_METRICS
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
 
 Doc = Mapping[str, Any]
@@ -16,9 +16,13 @@ INSTRUCTION = (
     " All values are floating point numbers bounded between 0 and 1."
     " Please provide the bounding box coordinate of the region this sentence describes: "
 )
-CAPTION_METRICS = ("Bleu_4", "Bleu_3", "Bleu_2", "Bleu_1", "METEOR", "ROUGE_L", "CIDEr")
-"""METEOR is kept in the records, for those who run its program on them; no aggregation here computes it."""
 NO_BOX = [0.0, 0.0, 0.0, 0.0]
+refcoco_bleu_4 = CAPTION_METRICS["Bleu_4"]
+refcoco_bleu_3 = CAPTION_METRICS["Bleu_3"]
+refcoco_bleu_2 = CAPTION_METRICS["Bleu_2"]
+refcoco_bleu_1 = CAPTION_METRICS["Bleu_1"]
+refcoco_rouge_l = CAPTION_METRICS["ROUGE_L"]
+refcoco_cider = CAPTION_METRICS["CIDEr"]
 refcoco_iou = BOX_METRICS["IoU"]
 refcoco_acc_01 = BOX_METRICS["ACC@0.1"]
 refcoco_acc_03 = BOX_METRICS["ACC@0.3"]
@@ -50,41 +54,7 @@ def refcoco_seg_doc_to_visual(doc: Doc) -> list[Any]:
 def refcoco_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep a description with all expressions that people used."""
     item = {"answer": doc["answer"], "pred": results[0], "ann_id": doc["question_id"]}
-    return {f"refcoco_{name}": item for name in CAPTION_METRICS}
-
-
-def _corpus(items: Sequence[Doc]) -> Corpus:
-    return [(tokenize(item["pred"]), [tokenize(answer) for answer in item["answer"]]) for item in items]
-
-
-def refcoco_bleu_4(items: Sequence[Doc]) -> float:
-    """Return BLEU-4, 0 to 1, over all documents."""
-    return bleu(_corpus(items))[3]
-
-
-def refcoco_bleu_3(items: Sequence[Doc]) -> float:
-    """Return BLEU-3, 0 to 1, over all documents."""
-    return bleu(_corpus(items))[2]
-
-
-def refcoco_bleu_2(items: Sequence[Doc]) -> float:
-    """Return BLEU-2, 0 to 1, over all documents."""
-    return bleu(_corpus(items))[1]
-
-
-def refcoco_bleu_1(items: Sequence[Doc]) -> float:
-    """Return BLEU-1, 0 to 1, over all documents."""
-    return bleu(_corpus(items))[0]
-
-
-def refcoco_rouge_l(items: Sequence[Doc]) -> float:
-    """Return ROUGE-L, 0 to 1, over all documents."""
-    return rouge_l(_corpus(items))
-
-
-def refcoco_cider(items: Sequence[Doc]) -> float:
-    """Return CIDEr, 0 to 10, over all documents."""
-    return cider(_corpus(items))
+    return {f"refcoco_{name}": item for name in CAPTION_ITEMS}
 
 
 def refcoco_rec_rows(dataset: Any) -> Any:

@@ -19,6 +19,7 @@ import PIL.Image
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media import wholeness
 from pytest_lmms.media.image import LazyImage, open_image, reference
+from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.memo import Memo
 from pytest_lmms.media.notes import note
 from pytest_lmms.media.references import digest
@@ -142,6 +143,7 @@ def file_uri(ref: MediaRef) -> str:
     Raises:
         MediaError: It cannot be read, or is no file but something decoded.
     """
+    ref = loaded(ref)
     data = ref.data
     if data is None and ref.path is not None:
         try:
@@ -169,7 +171,7 @@ _encoded: Memo[EncodedImage] = Memo(max_bytes=_CACHE_BYTES, size_of=lambda encod
 def _as_reference(image: ImageLike) -> MediaRef:
     if isinstance(image, MediaRef):
         content = image.content
-        return reference(content) if isinstance(content, LazyImage) else image
+        return reference(content) if isinstance(content, LazyImage) else loaded(image)
     if isinstance(image, PIL.Image.Image):
         return reference(image)
     return MediaRef(kind="image", path=os.fspath(image))

@@ -11,6 +11,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
+    "pytest_lmms.plugin.videos",
     "pytest_lmms.plugin.loop",
     "pytest_lmms.plugin.recording",  # before whoever imports it: pytest 8 warns of plugins imported already
     "pytest_lmms.plugin.run_document",

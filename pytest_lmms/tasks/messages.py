@@ -19,7 +19,7 @@ from pytest_lmms.media.image import reference
 from pytest_lmms.media.kinds import kind_of_bytes
 from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
-IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tiff", "webp"])
+IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"])
 AUDIO_EXTENSIONS = frozenset(["wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"])
 ROLES = get_args(Role)
 KINDS = get_args(MediaKind)
@@ -58,8 +58,8 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
         return _located(value, kind)
     if hasattr(value, "__fspath__"):
         return MediaRef(kind=kind or kind_of_path(str(value)), path=str(value))
-    if isinstance(value, bytes) and (kind := kind or kind_of_bytes(value)):
-        return MediaRef(kind=kind, data=value)
+    if isinstance(value, (bytes, bytearray, memoryview)) and (kind := kind or kind_of_bytes(bytes(value))):
+        return MediaRef(kind=kind, data=bytes(value))
     if isinstance(value, Mapping) and (found := _from_mapping(value, kind)) is not None:
         return _part_of(found, value)
     if hasattr(value, "shape") and len(value.shape) >= _MIN_DIMENSIONS:

@@ -18,9 +18,9 @@ from pytest_lmms.tasks.messages import auto_messages, kind_of_path, media_ref, t
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("a.jpg", "image"), ("a.JPEG", "image"), ("dir.mp3/a.png", "image"), ("a.gif", "image"), ("a.webp", "image"),
+        ("a.jpg", "image"), ("a.JPEG", "image"), ("dir.mp3/a.png", "image"), ("a.gif", "image"), ("a.TIF", "image"),
         ("a.wav", "audio"), ("a.MP3", "audio"), ("a.opus", "audio"), ("a.m4a", "audio"),
-        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"),
+        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"), ("a.webp", "image"),
         ("https://h.org/a.png?x=b.mp4", "image"), ("https://h.org/a.wav#t=1.5", "audio"),
         ("https://h.org/a.mp4?as=c.png", "video"), ("file:///x/a.Png", "image"),
         ("/data/what?.png", "image"), ("/data/100%#1.png", "image"),
@@ -59,6 +59,8 @@ PNG, WAV, MP4, MKV = (
     ("value", "expected"),
     [
         (PNG, MediaRef(kind="image", data=PNG)),
+        (bytearray(PNG), MediaRef(kind="image", data=PNG)),
+        (memoryview(WAV), MediaRef(kind="audio", data=WAV)),
         ({"bytes": PNG, "path": "x.mp4"}, MediaRef(kind="image", data=PNG)),
         ({"bytes": MP4, "path": None}, MediaRef(kind="video", data=MP4)),
         ({"bytes": WAV, "path": None}, MediaRef(kind="audio", data=WAV)),
