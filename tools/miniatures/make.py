@@ -4,7 +4,8 @@
 
 Rows come from the made-up documents of `tests/parity/data/NAME.jsonl`, or from `rows/NAME.jsonl` beside this file;
 `sources.txt` says which task gets which. In a row ``{"$image": [width, height, seed]}`` stands for a picture,
-``{"$base64": [width, height, seed]}`` for one as base64 text. Every run writes the same files.
+``{"$base64": [width, height, seed]}`` for one as base64 text, ``{"$file": [path, width, height, seed]}`` for a path whose
+file, beside the rows, has the path's name. Every run writes the same files.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def materialise(value: Any, folder: Path) -> Any:
         return value
     if list(value) == ["$base64"]:
         return base64.b64encode(png(value["$base64"])).decode()
+    if list(value) == ["$file"]:
+        path, *picture = value["$file"]
+        (folder / Path(path).name).write_bytes(png(picture))
+        return path
     if list(value) == ["$image"]:
         name = "picture_{}x{}_{}.png".format(*value["$image"])
         (folder / name).write_bytes(png(value["$image"]))
