@@ -83,6 +83,6 @@ def _is_near(answer: str, gold: str) -> bool:
 
 
 def is_match(answer: str, gold: str) -> bool:
-    """Tell whether two answers, or a side of an equation in either, are equal, near in value, or one inside the other."""
+    """Tell whether two answers, or sides of equations in them, are equal, near in value, or one inside the other."""
     pairs = [(a, g) for a in _variants(answer) for g in _variants(gold)]
     return any(a == g or a in g or g in a or _is_near(a, g) for a, g in pairs)

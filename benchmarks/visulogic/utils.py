@@ -39,7 +39,7 @@ def visulogic_doc_to_target(doc: Doc) -> str:
 
 
 def read_puzzle_letter(text: str) -> str | None:
-    """Read a letter A to D by `PATTERNS`, in any case, or from a text of up to three characters that begins with one."""
+    """Read a letter A to D by `PATTERNS`, in any case, or at the start of a text of up to three characters."""
     for pattern in PATTERNS:
         if found := re.findall(pattern, text, re.IGNORECASE):
             return str(found[-1]).upper()

@@ -35,7 +35,7 @@ def answers_of(doc: Doc) -> list[str]:
 
 def options_of(doc: Doc) -> list[str]:
     """Return the texts of the options, blank ones left out."""
-    value = next((doc[c] for c in OPTIONS if c in doc and isinstance(doc[c], list)), [])
+    value: list[Any] = next((doc[c] for c in OPTIONS if c in doc and isinstance(doc[c], list)), [])
     texts = [(o.get("text") or o.get("option")) if isinstance(o, Mapping) else o for o in value]
     return [str(text) for text in texts if text is not None and str(text).strip()]
 

@@ -158,7 +158,7 @@ class _Comparison:
     def check_document(self, number: int, line: Mapping[str, Any]) -> None:
         """Compare prompt and responses of one document, and keep what its first response adds."""
         where = f"{self.report.path.name}: document {number}"
-        doc = revive({**line["doc"], **line.get("derived_doc", {})})
+        doc = revive({**line["doc"], **line.get("derived_doc", {}), **_masked(line, number)})
         self.report.num_documents += 1
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
@@ -320,6 +320,20 @@ def _empty_media_home() -> Iterator[None]:
             os.environ.pop("HF_HOME")
             if before is not None:
                 os.environ["HF_HOME"] = before
+
+
+def _masked(line: Mapping[str, Any], number: int) -> Doc:
+    """Draw the mask that a document is scored with where its task looks for it; return what numbers the row."""
+    if "mask" not in line.get("aux", {}):
+        return {}
+    if mask := line["aux"]["mask"]:
+        image = Image.new("L", tuple(mask["size"]), 0)
+        for left, top, right, bottom in mask["white_rectangles"]:
+            image.paste(255, (left, top, right, bottom))
+        path = Path(os.environ["HF_HOME"], "pointbench", line["doc"]["mask_filename"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    return {"row_idx": number, "question_id": number}
 
 
 def _num_media(task: Task, doc: Doc) -> int:
