@@ -56,8 +56,7 @@ def mmlongbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, D
     text = results[0].strip()
     found = re.search(r"answer\s*:\s*(.+)", text, re.IGNORECASE | re.DOTALL)
     prediction = found.group(1).strip() if found and found.group(1).strip() else text
-    named = doc["category"] if "category" in doc else None
-    category = named or ("visual-haystack" if is_haystack(doc) else "unknown")
+    category = ("category" in doc and doc["category"]) or ("visual-haystack" if is_haystack(doc) else "unknown")
     score = score_answer(prediction, doc["answer"], is_yes_or_no=is_haystack(doc))
     return {"mmlongbench_acc": {"score": float(score), "category": category}}
 

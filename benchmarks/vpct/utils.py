@@ -22,7 +22,9 @@ PATTERNS = (r"answer\s*\(\s*([1-3])\s*\)", r"bucket\s*([1-3])(?!\d)", r"(?<!\d)(
 
 def vpct_rows(dataset: Any) -> Any:
     """Put the simulations in order of their numbers."""
-    return dataset.map(lambda simulation: {"sim_id": int(simulation)}, input_columns="simId").sort("sim_id")
+    numbered = dataset.map(lambda simulation: {"sim_id": int(simulation)}, input_columns="simId")
+    numbers = numbered["sim_id"]
+    return numbered.select(sorted(range(len(numbered)), key=list(numbers).__getitem__))
 
 
 def vpct_doc_to_visual(doc: Doc) -> list[str]:
@@ -46,7 +48,8 @@ def vpct_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     bucket = next((int(found.group(1)) for found in hits if found), None)
     gold = int(doc["finalBucket"])
     item = {"sim_id": int(doc["simId"]), "prediction": results[0], "predicted_bucket": bucket, "target_bucket": gold}
-    scores = dict.fromkeys(("vpct_accuracy", "vpct_answered_rate"), {**item, "is_correct": bucket == gold})
+    item["is_correct"] = bucket == gold
+    scores = {"vpct_accuracy": item, "vpct_answered_rate": item}
     return Unparsed(scores) if bucket is None else scores
 
 
