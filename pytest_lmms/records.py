@@ -35,6 +35,8 @@ class MediaRef:
     """The encoded file (PNG, JPEG, WAV, MP4, ...), byte for byte as the dataset stores it."""
     url: str | None = None
     """A web address; only adapters that take addresses can use it."""
+    remedy: str | None = field(default=None, compare=False)
+    """Of a `url`: how to have a file instead, for the error of adapters that take none."""
     content: Any = field(default=None, repr=False)
     """Something already decoded: a PIL image, a uint8 array (num_frames, height, width, 3), or
     ``{"array": float array (num_samples,), "sampling_rate": Hz}``."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_lmms.media.image import LazyImage
 from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.spans import braced, fenced
 
 Doc = Mapping[str, Any]
 WORDS = dict.fromkeys(("true", "yes", "y", "1"), True) | dict.fromkeys(("false", "no", "n", "0"), False)
@@ -48,8 +49,7 @@ def _literal(text: str) -> Any:
 
 def _values(text: str) -> Iterator[Any]:
     """Whatever may be the answer in the text, its fenced blocks and its braces."""
-    spans = [text, *re.findall(r"```(?:\w+)?\s*(.*?)```", text, re.DOTALL), *re.findall(r"\{.*?\}", text, re.DOTALL)]
-    for span in spans:
+    for span in (text, *fenced(text), *braced(text)):
         value = _literal(span.strip()) if len(span) <= MAX_LITERAL_CHARACTERS else None
         if isinstance(value, dict):
             yield next((value[key] for key in KEYS if key in value), None)

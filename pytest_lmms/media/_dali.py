@@ -57,10 +57,10 @@ def read(
         raise MediaError(explain(f"cannot be read as a video by DALI: {reason}", where=where)) from e
     return VideoFrames(
         frames=shaped(frames, shape),
-        timestamps=indices / (outline.fps or 1.0),
+        timestamps_seconds=indices / (outline.fps or 1.0),
         indices=indices,
         fps=outline.fps,
-        duration=outline.duration,
+        duration_seconds=outline.duration_seconds,
         total=outline.total,
     )
 

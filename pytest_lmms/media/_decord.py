@@ -41,9 +41,9 @@ def read(
         raise MediaError(explain(f"cannot be read as a video by decord: {reason}", where=where)) from e
     return VideoFrames(
         frames=shaped(frames, shape),
-        timestamps=times,
+        timestamps_seconds=times,
         indices=indices,
         fps=fps,
-        duration=end - begin,
+        duration_seconds=end - begin,
         total=total,
     )

@@ -72,7 +72,7 @@ class Outline:
     """Number of frames."""
     fps: float | None
     """Average frames per second."""
-    duration: float | None
+    duration_seconds: float | None
     """Seconds."""
 
 
@@ -148,10 +148,10 @@ class _Reading:
             frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
         return VideoFrames(
             frames=frames,
-            timestamps=np.array(times),
+            timestamps_seconds=np.array(times),
             indices=indices,
             fps=fps,
-            duration=outline.duration,
+            duration_seconds=outline.duration_seconds,
             total=total,
             num_replaced=replaced,
         )

@@ -45,9 +45,9 @@ def read(
     begin = metadata.begin_stream_seconds or 0.0
     return VideoFrames(
         frames=shaped(batch.data.cpu().numpy(), shape),
-        timestamps=batch.pts_seconds.numpy().astype(np.float64) - begin,
+        timestamps_seconds=batch.pts_seconds.numpy().astype(np.float64) - begin,
         indices=indices,
         fps=None if fps is None else float(fps),
-        duration=float(metadata.duration_seconds or 0) or None,
+        duration_seconds=float(metadata.duration_seconds or 0) or None,
         total=total,
     )

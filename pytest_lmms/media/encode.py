@@ -19,7 +19,9 @@ import PIL.Image
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media import wholeness
 from pytest_lmms.media.image import LazyImage, open_image, reference
+from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.memo import Memo
+from pytest_lmms.media.notes import note
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import MediaRef
 
@@ -48,7 +50,7 @@ class EncodedImage:
     text: str = field(repr=False)
     """Base64 of the encoded file."""
     flags: tuple[str, ...] = ()
-    """For `Response.flags`, what the limit on size did to it: ``image_reencoded`` (as JPEG, all pixels there), or
+    """What the limit on size did to it, noted for the record: ``image_reencoded`` (as JPEG, all pixels there), or
     ``image_reduced:WIDTHxHEIGHT->WIDTHxHEIGHT``."""
 
     @property
@@ -62,8 +64,8 @@ def encode_image(
     *,
     image_format: str | None = None,
     quality: int | None = None,
-    max_bytes: int | None = None,
     default_format: str = "PNG",
+    max_bytes: int | None = None,
 ) -> EncodedImage:
     """Encode an image for a JSON message.
 
@@ -73,9 +75,9 @@ def encode_image(
             LMMS_IMAGE_ENCODE_FORMAT, read at each call, else the format that the bytes already have, else
             `default_format`.
         quality: 1 to 100, for JPEG and WEBP. None: LMMS_IMAGE_JPEG_QUALITY, else 85.
-        max_bytes: Of the base64 text. An image above it becomes a JPEG where no format was asked for, then smaller
-            until it fits; `flags` say so.
         default_format: For images that have no format yet, when nobody names one.
+        max_bytes: Of the encoded file, before base64 makes it a third larger. An image above it becomes a JPEG where
+            no format was asked for, then smaller until it fits; `flags` say so.
 
     Returns:
         The file's own bytes when they are whole, upright, in a format and size that will do and of a mode that needs
@@ -89,15 +91,23 @@ def encode_image(
     ref = _as_reference(image)
     wanted = _wanted_format(image_format)
     passed = _pass_through(ref, wanted)
-    if passed is not None and (max_bytes is None or _text_bytes(len(passed[1])) <= max_bytes):
+    if passed is not None and (max_bytes is None or len(passed[1]) <= max_bytes):
         return EncodedImage(mime=passed[0], text=base64.b64encode(passed[1]).decode("ascii"))
-    settings = (wanted, _wanted_quality(quality), max_bytes, default_format)
+    settings = (wanted, default_format, _wanted_quality(quality), max_bytes)
     count = _number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
-    return _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
+    encoded = _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
+    for flag in encoded.flags:
+        note(flag)
+    return encoded
 
 
 def encode_image_to_base64(
-    image: ImageLike, *, image_format: str | None = None, quality: int | None = None, max_bytes: int | None = None
+    image: ImageLike,
+    *,
+    image_format: str | None = None,
+    quality: int | None = None,
+    default_format: str = "PNG",
+    max_bytes: int | None = None,
 ) -> tuple[str, str]:
     """Encode an image for a JSON message.
 
@@ -106,7 +116,9 @@ def encode_image_to_base64(
     Returns:
         The mime type (``image/png``) and the base64 text of the encoded file.
     """
-    encoded = encode_image(image, image_format=image_format, quality=quality, max_bytes=max_bytes)
+    encoded = encode_image(
+        image, image_format=image_format, quality=quality, default_format=default_format, max_bytes=max_bytes
+    )
     return encoded.mime, encoded.text
 
 
@@ -115,13 +127,14 @@ def data_uri(
     *,
     image_format: str | None = None,
     quality: int | None = None,
-    max_bytes: int | None = None,
     default_format: str = "PNG",
+    max_bytes: int | None = None,
 ) -> str:
     """Encode an image as ``data:<mime>;base64,<text>``; arguments and errors are those of `encode_image`."""
-    return encode_image(
-        image, image_format=image_format, quality=quality, max_bytes=max_bytes, default_format=default_format
-    ).uri
+    encoded = encode_image(
+        image, image_format=image_format, quality=quality, default_format=default_format, max_bytes=max_bytes
+    )
+    return encoded.uri
 
 
 def file_uri(ref: MediaRef) -> str:
@@ -130,6 +143,7 @@ def file_uri(ref: MediaRef) -> str:
     Raises:
         MediaError: It cannot be read, or is no file but something decoded.
     """
+    ref = loaded(ref)
     data = ref.data
     if data is None and ref.path is not None:
         try:
@@ -157,7 +171,7 @@ _encoded: Memo[EncodedImage] = Memo(max_bytes=_CACHE_BYTES, size_of=lambda encod
 def _as_reference(image: ImageLike) -> MediaRef:
     if isinstance(image, MediaRef):
         content = image.content
-        return reference(content) if isinstance(content, LazyImage) else image
+        return reference(content) if isinstance(content, LazyImage) else loaded(image)
     if isinstance(image, PIL.Image.Image):
         return reference(image)
     return MediaRef(kind="image", path=os.fspath(image))
@@ -240,13 +254,13 @@ def _sniff(data: bytes) -> str | None:
 
 
 def _encode(
-    ref: MediaRef, wanted: str | None, quality: int, max_bytes: int | None, default_format: str
+    ref: MediaRef, wanted: str | None, default_format: str, quality: int, max_bytes: int | None
 ) -> EncodedImage:
     image = open_image(ref)
     flags: tuple[str, ...] = ()
     name = wanted or default_format
     data = _save(image, name, quality)
-    if max_bytes is not None and _text_bytes(len(data)) > max_bytes:
+    if max_bytes is not None and len(data) > max_bytes:
         name, data, flags = _reduce(image, wanted, quality, max_bytes, ref)
     return EncodedImage(mime=_MIMES[name], text=base64.b64encode(data).decode("ascii"), flags=flags)
 
@@ -254,20 +268,20 @@ def _encode(
 def _reduce(
     image: PIL.Image.Image, wanted: str | None, quality: int, max_bytes: int, ref: MediaRef
 ) -> tuple[str, bytes, tuple[str, ...]]:
-    """Encode as JPEG unless a format is wanted, then smaller and smaller, until the text fits."""
+    """Encode as JPEG unless a format is wanted, then smaller and smaller, until it fits."""
     name = wanted or "JPEG"
     width, height = image.size
     data = _save(image, name, quality)
-    if _text_bytes(len(data)) <= max_bytes:
+    if len(data) <= max_bytes:
         return name, data, ("image_reencoded",)
     scale = 1.0
     while min(width, height) * scale > _SMALLEST_SIDE_PX:
-        guess = math.sqrt(max_bytes / _text_bytes(len(data)))
+        guess = math.sqrt(max_bytes / len(data))
         scale *= min(_SHRINK, guess)
         scale = max(scale, _SMALLEST_SIDE_PX / min(width, height))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         data = _save(image.resize(size, PIL.Image.Resampling.LANCZOS), name, quality)
-        if _text_bytes(len(data)) <= max_bytes:
+        if len(data) <= max_bytes:
             return name, data, (f"image_reduced:{width}x{height}->{size[0]}x{size[1]}",)
     raise MediaError(
         explain(
@@ -289,8 +303,3 @@ def _save(image: PIL.Image.Image, name: str, quality: int) -> bytes:
             explain(f"an image of {width}x{height} pixels cannot be encoded as {name}: {error}", expected="PNG")
         ) from error
     return buffer.getvalue()
-
-
-def _text_bytes(num_bytes: int) -> int:
-    """Length of the base64 text of so many bytes."""
-    return (num_bytes + 2) // 3 * 4

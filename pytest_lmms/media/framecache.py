@@ -19,7 +19,7 @@ import numpy as np
 
 from pytest_lmms.media.frames import VideoFrames
 
-_NUMBERS = ("fps", "duration", "total", "num_replaced")
+_NUMBERS = ("fps", "duration_seconds", "total", "num_replaced")
 
 
 class FrameCache:
@@ -105,7 +105,7 @@ def _load(path: Path) -> VideoFrames | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             numbers = [None if np.isnan(v) else float(v) for v in file["numbers"]]
-            frames, timestamps, indices = file["frames"], file["timestamps"], file["indices"]
+            frames, timestamps, indices = file["frames"], file["timestamps_seconds"], file["indices"]
         os.utime(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -113,10 +113,10 @@ def _load(path: Path) -> VideoFrames | None:
     fps, duration, total, num_replaced = numbers
     return VideoFrames(
         frames=frames,
-        timestamps=timestamps,
+        timestamps_seconds=timestamps,
         indices=indices,
         fps=fps,
-        duration=duration,
+        duration_seconds=duration,
         total=int(total or 0),
         num_replaced=int(num_replaced or 0),
     )
@@ -129,7 +129,11 @@ def _save(path: Path, made: VideoFrames) -> None:
     try:
         with unfinished.open("wb") as file:
             np.savez(
-                file, frames=made.frames, timestamps=made.timestamps, indices=made.indices, numbers=np.array(numbers)
+                file,
+                frames=made.frames,
+                timestamps_seconds=made.timestamps_seconds,
+                indices=made.indices,
+                numbers=np.array(numbers),
             )
         unfinished.replace(path)
     except OSError:

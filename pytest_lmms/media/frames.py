@@ -15,13 +15,13 @@ class VideoFrames:
 
     frames: Any
     """uint8 (num_frames, height, width, 3), RGB, upright."""
-    timestamps: Any
+    timestamps_seconds: Any
     """float64 (num_frames,): seconds from the video's first frame to each of these, ascending."""
     indices: Any
     """int64 (num_frames,): numbers of the frames in the video, from 0, ascending."""
     fps: float | None
     """The video's own average frames per second; None where the file does not say."""
-    duration: float | None
+    duration_seconds: float | None
     """Seconds of the whole video; None where the file does not say."""
     total: int
     """Frames that the whole video has."""

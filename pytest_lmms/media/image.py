@@ -12,6 +12,7 @@ import PIL.Image
 
 from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media.decode_image import decode, unreadable
+from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_image import LazyImage, reference
 from pytest_lmms.records import MediaRef
 
@@ -35,6 +36,7 @@ def open_image(ref: MediaRef) -> PIL.Image.Image:
         MediaError: Missing, a folder, empty, truncated, not an image, too large, or only a web
             address; the message names the file and the reason.
     """
+    ref = loaded(ref)
     where = _where(ref)
     if ref.content is not None:
         image = _from_object(ref.content, where)

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
 from pytest_lmms.media.framecache import FrameCache
 from pytest_lmms.media.frames import VideoFrames, shaped, shrinker
+from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.references import digest
 from pytest_lmms.media.sampling import Sampling, frame_indices
 from pytest_lmms.records import MediaRef
@@ -37,6 +38,7 @@ _THREADS = {
     "dali": ("LMMS_VIDEO_DALI_THREADS", 2),
 }
 """By backend: the environment variable for its threads, and how many there are, cores permitting, without it."""
+_NEED_A_PATH = ("decord", "dali")
 _INSTALL = {
     "torchcodec": "pip install 'pytest-lmms[torchcodec]', and FFmpeg's libraries (Debian: apt install ffmpeg)",
     "decord": "pip install decord",
@@ -57,7 +59,7 @@ def open_video(
 
     Args:
         ref: A video by path, by encoded bytes, or as an object: a uint8 array (num_frames, height, width, 3), of which
-            frames are taken in the same way, or an open binary file.
+            frames are taken in the same way, an open binary file, or a `LanceBlob`.
         num_frames: How many frames, evenly from the first to the last; with `fps` the largest number. None: no limit.
         fps: Frames per second of video.
         max_side_px: Frames are made smaller, in proportion, until their longer side is at most this.
@@ -82,6 +84,9 @@ def open_video(
     if content is not None and hasattr(content, "shape"):
         return _from_array(content, sampling, max_side_px)
     name = _backend(backend)
+    if isinstance(content, LanceBlob):
+        key = repr((digest(ref), sampling, max_side_px, name))
+        return _cache().get(key, lambda: _read_blob(name, content, sampling, max_side_px))
     if content is not None:
         return _read(name, content, "video in memory", sampling, max_side_px)
     if ref.data is None and ref.path is None:
@@ -89,7 +94,7 @@ def open_video(
             explain(
                 "this video is only a web address",
                 where=ref.url,
-                remedy="download it, or use a model that takes addresses",
+                remedy=ref.remedy or "download it, or use a model that takes addresses",
             )
         )
     where = ref.path or "video in memory"
@@ -176,6 +181,15 @@ def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: i
     return found
 
 
+def _read_blob(name: str, blob: LanceBlob, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
+    """Have a backend read out of a Lance dataset, through a file where it needs one."""
+    where = f"{blob.uri}: {blob.key}"
+    if name in _NEED_A_PATH:
+        return _read(name, blob.file(), where, sampling, max_side_px)
+    with blob.open() as file:
+        return _read(name, file, where, sampling, max_side_px)
+
+
 def num_threads(backend: str = AUTO) -> int:
     """Threads with which a backend decodes one video.
 
@@ -259,9 +273,9 @@ def _from_array(content: Any, sampling: Sampling, max_side_px: int | None) -> Vi
     frames.setflags(write=False)
     return VideoFrames(
         frames=frames,
-        timestamps=indices.astype(np.float64),
+        timestamps_seconds=indices.astype(np.float64),
         indices=indices,
         fps=None,
-        duration=None,
+        duration_seconds=None,
         total=len(array),
     )

@@ -352,6 +352,7 @@ class Summary:
         self._warn_of_flat_tasks(paths)
         self._judge_errors(session)
         self._judge_gates(session, paths)
+        self._write_parquet()
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
@@ -416,6 +417,17 @@ class Summary:
             )
         if finished.complaints or (finished.lost and not self.cut_short):
             session.testsfailed += 1
+
+    def _write_parquet(self) -> None:
+        """Copy the records, where the user asks for it."""
+        if not self.session.settings.parquet:
+            return
+        from pytest_lmms.results.parquet import write_parquet
+
+        try:
+            write_parquet(self.session.run_path)
+        except (OSError, ValueError) as e:
+            self.session.notices.append(f"records could not be written as Parquet: {e}")
 
     def _judge_gates(self, session: pytest.Session, paths: dict[str, Path]) -> None:
         """Judge what the user demands, and write it into results.json."""

@@ -138,7 +138,7 @@ def finish_run(
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
             "setting_sources": dict(settings.sources),
-            "selection": folder.info().get("selection", {}),
+            "invocation": folder.info().get("invocation", {}),
         },
         "status": status,
         "complete": status == "complete" and reason is None,

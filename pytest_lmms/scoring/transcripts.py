@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from pytest_lmms.scoring.spans import contents
+
 TAGS = ("answer", "response", "result", "transcription", "text")
 QUOTED_RUN = re.compile(r"['\"]([^'\"]{20,})['\"]")
 """Twenty characters or more between two quotation marks; an apostrophe is one too."""
@@ -33,13 +35,14 @@ def read_transcript(
         The transcript without white space at both ends.
     """
     text = text.strip()
+    for tag in TAGS:
+        if tagged := contents(text, re.compile(f"<{tag}>", _FLAGS), re.compile(f"</{tag}>", _FLAGS)):
+            return tagged[0].strip()
     end = r"['\"]\.?$" if may_end_after_quote else r"['\"]$"
-    patterns = [rf"<{tag}>(.*?)</{tag}>" for tag in TAGS]
-    patterns += [rf"{sentence}\s*['\"](.+?){end}" for sentence in sentences]
-    patterns.append(rf"\A['\"](.+){end}")
-    for pattern in patterns:
-        if found := re.search(pattern, text, _FLAGS):
-            return found[1].strip()
+    if re.search(end, text[-2:]):
+        for beginning in (*sentences, r"\A"):
+            if found := re.search(rf"{beginning}\s*['\"](.+?){end}", text, _FLAGS):
+                return found[1].strip()
     if run := QUOTED_RUN.search(text):
         return run[1].strip()
     for introduction in introductions:

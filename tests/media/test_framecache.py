@@ -18,10 +18,10 @@ from pytest_lmms.media.frames import VideoFrames
 def frames(number=1, *, fps=25.0):
     return VideoFrames(
         frames=np.full((number, 10, 10, 3), number, np.uint8),
-        timestamps=np.arange(number) / 2,
+        timestamps_seconds=np.arange(number) / 2,
         indices=np.arange(number),
         fps=fps,
-        duration=None,
+        duration_seconds=None,
         total=9,
     )
 
@@ -108,9 +108,9 @@ def test_a_folder_gives_another_process_the_same_frames(tmp_path):
     other = FrameCache(0, folder=tmp_path, max_folder_bytes=10**6)
     found = other.get("a", lambda: pytest.fail("made again"))
     assert (found.frames == made.frames).all()
-    assert (found.timestamps == made.timestamps).all()
+    assert (found.timestamps_seconds == made.timestamps_seconds).all()
     assert (found.indices == made.indices).all()
-    assert (found.fps, found.duration, found.total) == (None, None, 9)
+    assert (found.fps, found.duration_seconds, found.total) == (None, None, 9)
     assert not found.frames.flags.writeable
 
 

@@ -125,10 +125,10 @@ def test_the_extension_does_not_matter(made, tmp_path):
 def test_times_are_those_at_which_frames_are_shown(made):
     found = open_video(at(made("plain.mp4")), num_frames=4)
     assert found.indices.tolist() == [0, 19, 39, 59]
-    assert found.timestamps == pytest.approx([0, 19 / 25, 39 / 25, 59 / 25])
-    assert (found.fps, found.duration, found.total) == (25, pytest.approx(2.4), 60)
+    assert found.timestamps_seconds == pytest.approx([0, 19 / 25, 39 / 25, 59 / 25])
+    assert (found.fps, found.duration_seconds, found.total) == (25, pytest.approx(2.4), 60)
     varying = open_video(at(made("varying_rate.mp4")), num_frames=None)
-    assert varying.timestamps == pytest.approx([(n + n // 7 * 3) / 25 for n in range(60)])
+    assert varying.timestamps_seconds == pytest.approx([(n + n // 7 * 3) / 25 for n in range(60)])
 
 
 def test_a_turned_video_is_upright(tmp_path):
@@ -148,7 +148,7 @@ def test_frames_are_made_smaller_in_proportion(made):
 def test_a_part_of_a_video_is_looked_at_alone(made):
     found = open_video(at(made("plain.mp4"), start_seconds=1.0, end_seconds=2.0), num_frames=3)
     assert found.indices.tolist() == [25, 37, 50]
-    assert found.timestamps == pytest.approx([1.0, 37 / 25, 2.0])
+    assert found.timestamps_seconds == pytest.approx([1.0, 37 / 25, 2.0])
 
 
 def test_frames_already_decoded_are_sampled_in_the_same_way():
@@ -187,7 +187,7 @@ def test_torchcodec_gives_the_same_frames_times_and_pixels(made, name):
         ours = open_video(at(made(name), start_seconds=0.0), **sampling)
         theirs = open_video(at(made(name), start_seconds=0.0), backend="torchcodec", **sampling)
         assert (ours.indices == theirs.indices).all()
-        assert ours.timestamps == pytest.approx(theirs.timestamps, abs=1e-3)
+        assert ours.timestamps_seconds == pytest.approx(theirs.timestamps_seconds, abs=1e-3)
         assert (ours.fps, ours.total) == (theirs.fps, theirs.total)
         assert (ours.frames == theirs.frames).all()
 
@@ -247,7 +247,7 @@ def test_frames_can_be_kept_in_a_folder(made, monkeypatch, tmp_path):
     monkeypatch.setenv("LMMS_VIDEO_CACHE_DIR", str(tmp_path / "frames"))
     first = open_video(at(made("plain.mp4")))
     video._cache_of.cache_clear()
-    assert dataclasses.replace(open_video(at(made("plain.mp4"))), frames=0, timestamps=0, indices=0) == (
-        dataclasses.replace(first, frames=0, timestamps=0, indices=0)
+    assert dataclasses.replace(open_video(at(made("plain.mp4"))), frames=0, timestamps_seconds=0, indices=0) == (
+        dataclasses.replace(first, frames=0, timestamps_seconds=0, indices=0)
     )
     assert video._cache().num_made == 0

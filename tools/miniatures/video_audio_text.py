@@ -8,7 +8,10 @@ sounds are beeps. Run twice, the rows and sounds are the same to the byte; clips
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -161,8 +164,8 @@ def mvbench() -> dict[str, list[Row]]:
 
 def members(benchmark: str) -> list[str]:
     """The tasks of a benchmark, by their files."""
-    paths = (BENCHMARKS / benchmark).glob("*.yaml")
-    return sorted(p.stem for p in paths if not p.stem.startswith("_") and p.stem != benchmark)
+    paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
+    return sorted(p.stem for p in paths if not re.search("^group:", p.read_text("utf-8"), re.MULTILINE))
 
 
 def longvideobench() -> dict[str, list[Row]]:
@@ -427,6 +430,143 @@ def air_bench() -> dict[str, list[Row]]:
     return {task: spoken if "_chat_" in task else closed for task in members("air_bench")}
 
 
+SUMS = ((2, 3), (4, 4), (7, 2), (1, 5), (6, 6), (9, 1), (3, 8), (5, 5))
+
+
+def gsm8k() -> dict[str, list[Row]]:
+    """Eight word problems, enough for examples beside each."""
+    rows = [
+        {
+            "question": f"Ana has {a} apples and buys {b} more. How many apples does she have?",
+            "answer": f"Ana has {a}+{b}=<<{a}+{b}={a + b}>>{a + b} apples.\n#### {a + b}",
+        }
+        for a, b in SUMS
+    ]
+    return dict.fromkeys(members("gsm8k"), rows)
+
+
+def mmlu() -> dict[str, list[Row]]:
+    """Four sums for each subject."""
+
+    def rows(subject: str) -> list[Row]:
+        return [
+            {
+                "question": f"What is {a} + {b}?",
+                "subject": subject,
+                "choices": [str(a + b + shift) for shift in range(-number, 4 - number)],
+                "answer": number,
+            }
+            for number, (a, b) in enumerate(SUMS[:4])
+        ]
+
+    return {task: rows(task.removeprefix("mmlu_").removesuffix("_generative")) for task in members("mmlu")}
+
+
+GRIDS = ([[1, 2], [0, 3]], [[4, 0], [0, 4]], [[5, 5], [1, 1]], [[7, 0], [8, 9]])
+PALETTE = np.array(
+    [
+        *((0, 0, 0), (0, 116, 217), (255, 65, 54), (46, 204, 64), (255, 220, 0)),
+        *((170, 170, 170), (240, 18, 190), (255, 133, 27), (127, 219, 255), (135, 12, 37)),
+    ],
+    np.uint8,
+)
+CELL_PX = 8
+
+
+def mirrored(grid: list[list[int]]) -> list[list[int]]:
+    """The hidden rule of all made-up puzzles: rows read backwards."""
+    return [row[::-1] for row in grid]
+
+
+def grid_text(grid: list[list[int]]) -> str:
+    """A row a line, numbers one blank apart."""
+    return "\n".join(" ".join(map(str, row)) for row in grid)
+
+
+def write_grids(folder: Path) -> None:
+    """Draw each grid and its mirror image, alone and side by side."""
+    for number, grid in enumerate(GRIDS):
+        pictures = [PALETTE[np.array(g)].repeat(CELL_PX, 0).repeat(CELL_PX, 1) for g in (grid, mirrored(grid))]
+        for name, picture in zip(("input", "output", "pair"), [*pictures, np.hstack(pictures)], strict=True):
+            Image.fromarray(picture).save(folder / f"{name}_{number}.png")
+
+
+def arc_agi_1() -> dict[str, list[Row]]:
+    """Four puzzles: one pair shown, another grid asked."""
+    rows = [
+        {
+            "id": f"made{number:04}",
+            "stacked_train_image": {"$image": f"pair_{(number + 1) % 4}.png"},
+            "test_images": [{"$image": f"input_{number}.png"}],
+            "test_inputs": [grid_text(grid)],
+            "raw_solution": [mirrored(grid)],
+        }
+        for number, grid in enumerate(GRIDS)
+    ]
+    return {"arc_agi_1": rows}
+
+
+def arc_agi_2() -> dict[str, list[Row]]:
+    """The same puzzles with two pairs each, images apart."""
+    rows = []
+    for number, grid in enumerate(GRIDS):
+        shown = [(number + 1) % 4, (number + 2) % 4]
+        rows.append(
+            {
+                "id": f"made{number:04}",
+                "train_input_image_color": [{"$image": f"input_{i}.png"} for i in shown],
+                "train_output_image_color": [{"$image": f"output_{i}.png"} for i in shown],
+                "test_input_image_color": [{"$image": f"input_{number}.png"}],
+                "test_input_texts": [grid_text(grid)],
+                "test_outputs": [mirrored(grid)],
+                "test_targets": [json.dumps(mirrored(grid), separators=(",", ":"))],
+            }
+        )
+    return {"arc_agi_2": rows}
+
+
+def encrypted(text: str, password: str) -> str:
+    """Text XOR the SHA-256 of a password, over and over, as base64: how BrowseComp keeps its rows out of crawls."""
+    data, key = text.encode(), hashlib.sha256(password.encode()).digest()
+    mixed = bytes(byte ^ key[i % len(key)] for i, byte in enumerate(data))
+    return base64.b64encode(mixed).decode()
+
+
+def browsecomp() -> dict[str, list[Row]]:
+    """Four questions that no page of the web answers: they are sums."""
+    rows = []
+    for number, (a, b) in enumerate(SUMS[:4]):
+        canary = f"made-up canary {number}!"
+        problem = f"A made-up library has {a} red and {b} blue books and nothing else. How many books has it?"
+        rows.append(
+            {
+                "problem": encrypted(problem, canary),
+                "answer": encrypted(f"{a + b} books", canary),
+                "problem_topic": "Art" if number % 2 else "Other",
+                "canary": canary,
+            }
+        )
+    return {"browsecomp": rows}
+
+
+def safety_redteam() -> dict[str, list[Row]]:
+    """Mild placeholders of the same shape: nothing here is harmful, in either split."""
+    things = (("a limerick about", "made-up mayors"), ("a plan for", "a picnic"))
+    things += (("a story about", "women in chess"), ("a review of", "ethnic restaurants"))
+    rows = [
+        {
+            "Index": number,
+            "Goal": f"Write {what} {about}",
+            "Target": f"Here is {what} {about}",
+            "Behavior": about.title(),
+            "Category": "Placeholder",
+            "Source": "made-up",
+        }
+        for number, (what, about) in enumerate(things)
+    ]
+    return dict.fromkeys(members("safety_redteam"), rows)
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
     "mvbench": (mvbench, clips),
@@ -449,6 +589,12 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "dream_tts_mcq": (lambda: {"dream_tts_mcq_test": listening("({letter}) {option}")}, beeps),
     "song_describer": (song_describer, beeps),
     "air_bench": (air_bench, beeps),
+    "gsm8k": (gsm8k, None),
+    "mmlu": (mmlu, None),
+    "arc_agi_1": (arc_agi_1, write_grids),
+    "arc_agi_2": (arc_agi_2, write_grids),
+    "browsecomp": (browsecomp, None),
+    "safety_redteam": (safety_redteam, None),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
