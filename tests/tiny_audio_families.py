@@ -102,7 +102,13 @@ def qwen3_omni(folder: Path) -> None:
         "vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>",
     }  # fmt: skip
     config = transformers.Qwen3OmniMoeThinkerConfig(
-        audio_config={**EARS, "n_window": 50, "output_dim": 32, "downsample_hidden_size": 8, "max_source_positions": 1500},
+        audio_config={
+            **EARS,
+            "n_window": 50,
+            "output_dim": 32,
+            "downsample_hidden_size": 8,
+            "max_source_positions": 1500,
+        },
         vision_config=QWEN3_VISION,
         text_config={**TEXT, **specials(tok), **MOE, "rope_parameters": {**MROPE, "mrope_interleaved": True}},
         **ids(tok, **names),
