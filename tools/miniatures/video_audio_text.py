@@ -567,6 +567,31 @@ def safety_redteam() -> dict[str, list[Row]]:
     return dict.fromkeys(members("safety_redteam"), rows)
 
 
+def vending_bench2() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two with other amounts of cash."""
+    rows = shipped("vending_bench2/data/vending_bench2.jsonl")
+    for number, (row, cash) in enumerate(
+        zip(shipped("vending_bench2/data/vending_bench2.jsonl"), (90, 150), strict=True)
+    ):
+        state = row["initial_state"] | {"cash": float(cash)}
+        rows.append(row | {"id": f"vending_made_{number + 1:04}", "initial_state": state})
+    return {"vending_bench2": rows}
+
+
+def tau2_bench_telecom() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two of a line that only has to leave airplane mode."""
+    rows = shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")
+    for number, row in enumerate(shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")):
+        state = row["initial_state"] | {"airplane_mode": True, "roaming_enabled": True}
+        rows.append(row | {"id": f"tau2_made_telecom_{number + 1:04}", "initial_state": state})
+    return {"tau2_bench_telecom": rows}
+
+
+def shipped(name: str) -> list[Row]:
+    """Rows that are part of a benchmark."""
+    return [json.loads(line) for line in (BENCHMARKS / name).read_text("utf-8").splitlines()]
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
     "mvbench": (mvbench, clips),
@@ -595,6 +620,8 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
+    "vending_bench2": (vending_bench2, None),
+    "tau2_bench_telecom": (tau2_bench_telecom, None),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
