@@ -45,8 +45,9 @@ def pack(inputs: Mapping[str, Any], continuations: Sequence[Sequence[int]], *, p
     reads the attention mask; no real token sees the padding that follows it.
 
     Args:
-        inputs: From a processor, contexts padded on either side; tensors of the shape of `input_ids` are moved along
-            with it, and say of continuations what they say of text (zero); others stay as they are.
+        inputs: From a processor, contexts padded on either side; integer tensors of the shape of `input_ids` are
+            moved along with it, and say of continuations what they say of text (zero); those with more dimensions
+            (a mask of cross-attention) say what they say of the last token; others stay as they are.
         continuations: Tokens of each row.
         pad_token_id: For `input_ids`.
     """
@@ -57,16 +58,19 @@ def pack(inputs: Mapping[str, Any], continuations: Sequence[Sequence[int]], *, p
     num_columns = max(start + len(tokens) for start, tokens in zip(starts, continuations, strict=True))
     packed: dict[str, Any] = {}
     for name, value in inputs.items():
-        if not hasattr(value, "shape") or value.shape != ids.shape:
+        if not hasattr(value, "shape") or value.shape[:2] != ids.shape or value.is_floating_point():
             packed[name] = value
             continue
-        filled = value.new_full((len(starts), num_columns), pad_token_id if name == "input_ids" else 0)
+        size = (len(starts), num_columns, *value.shape[2:])
+        filled = value.new_full(size, pad_token_id if name == "input_ids" else 0)
         for row, (start, tokens) in enumerate(zip(starts, continuations, strict=True)):
             filled[row, :start] = value[row, mask[row]]
             if name == "input_ids":
                 filled[row, start : start + len(tokens)] = torch.tensor(list(tokens), dtype=filled.dtype)
             elif name == "attention_mask":
                 filled[row, start : start + len(tokens)] = 1
+            elif value.ndim > 2:
+                filled[row, start : start + len(tokens)] = value[row, mask[row]][-1]
         packed[name] = filled
     return Packed(inputs=packed, starts=tuple(starts), continuations=tuple(continuations))
 

@@ -3,15 +3,136 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_lmms.errors import OutOfMemoryError, explain
-from pytest_lmms.records import Generation
+from pytest_lmms.records import FinishReason, Generation, Request, Response, Timing, TokenCounts
+
+from ._clock import TokenClock
 
 _Result = TypeVar("_Result")
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a model said to one request of a batch."""
+
+    text: str
+    reason: FinishReason
+    num_tokens: int
+    first_token_seconds: float | None
+    seconds_per_token: float | None
+
+    def response(self, num_input: int | None, *, seconds: float, batch_size: int) -> Response:
+        """Return it as a response, with what the whole batch shares."""
+        timing = Timing(
+            seconds=seconds,
+            batch_size=batch_size,
+            first_token_seconds=self.first_token_seconds,
+            seconds_per_token=self.seconds_per_token,
+            source="wall" if self.first_token_seconds is None else "hook",
+        )
+        tokens = TokenCounts(input_tokens=num_input, output_tokens=self.num_tokens)
+        return Response(text=self.text, finish_reason=self.reason, tokens=tokens, timing=timing)
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end a text, from the generation config and the tokenizer."""
+    ends = model.generation_config.eos_token_id
+    found = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    if getattr(tokenizer, "eos_token_id", None) is not None:
+        found.append(tokenizer.eos_token_id)
+    return frozenset(found)
+
+
+def on_device(inputs: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """Move tensors to a model's device, floating-point ones to its dtype."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(moved(each) for each in value)
+        if not hasattr(value, "to"):
+            return value
+        return value.to(model.device, dtype=model.dtype if value.is_floating_point() else None)
+
+    return {name: moved(value) for name, value in inputs.items()}
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    inputs: Mapping[str, Any],
+    request: Request,
+    *,
+    end_tokens: frozenset[int],
+    max_new_tokens: int,
+    use_cache: bool,
+    started: float,
+    prompt_returned: bool = True,
+) -> list[Row]:
+    """Generate for requests that go through the model together.
+
+    Args:
+        model: Of transformers.
+        tokenizer: Of transformers; decodes, and pads.
+        inputs: What ``generate`` takes; `input_ids` (num_requests, num_columns) where there is a text prompt.
+        request: Any of the requests: all have the same settings.
+        end_tokens: Tokens that end a text.
+        max_new_tokens: For requests that say none.
+        use_cache: Keep keys and values of past tokens.
+        started: `time.perf_counter` when the batch was taken up; times count from here.
+        prompt_returned: Whether what ``generate`` returns begins with the prompt.
+
+    Returns:
+        A row for each request, in order.
+    """
+    import torch
+
+    settings = request.generation
+    special = set(tokenizer.all_special_tokens)
+    stops = tuple(stop for stop in settings.until if stop and stop not in special)
+    ends = end_tokens | frozenset(tokenizer.convert_tokens_to_ids(stop) for stop in settings.until if stop in special)
+    arguments = generation_arguments(settings, max_new_tokens=max_new_tokens)
+    start = inputs["input_ids"].shape[1] if prompt_returned else 0
+
+    def decode(tokens: list[int]) -> str:
+        return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    clock = TokenClock(started, model.device)
+    watcher = None
+    if arguments["num_beams"] == 1:
+        watcher = StopStrings(stops, decode, start) if stops else None
+        arguments["stopping_criteria"] = [clock, *([watcher] if watcher else [])]
+    seed = None if settings.seed is None else settings.seed + request.repeat
+    with torch.inference_mode(), seeded(seed, model.device):
+        output = model.generate(
+            **on_device(inputs, model),
+            **arguments,
+            use_cache=use_cache,
+            eos_token_id=sorted(ends) or None,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    ended = watcher.ended if watcher is not None else {}
+    rows = []
+    for place, tokens in enumerate(output[:, start:].tolist()):
+        kept, stopped = until_end(tokens[: ended.get(place)], ends)
+        first_token_seconds, seconds_per_token = clock.figures(len(kept) + stopped)
+        text = decode(kept)
+        cut = find_stop(text, stops)
+        rows.append(
+            Row(
+                text=text[:cut],
+                reason="stop" if stopped or cut is not None else "length",
+                num_tokens=len(kept),
+                first_token_seconds=first_token_seconds,
+                seconds_per_token=seconds_per_token,
+            )
+        )
+    return rows
 
 
 def generation_arguments(settings: Generation, *, max_new_tokens: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Every failure here becomes a `ModelError` that names the checkpoint, the first c
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _remedy(pretrained: str, error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return "install the package that it names"
     if os.path.isdir(pretrained):
         return "check that the folder is a complete checkpoint (config.json, weights, tokenizer)"
     if _looks_like_path(pretrained):
@@ -142,7 +145,7 @@ def load_processor(pretrained: str, *, options: Mapping[str, Any], pixels: Mappi
     Args:
         pretrained: Folder or hub name.
         options: Keyword arguments for every ``from_pretrained`` (revision, trust_remote_code).
-        pixels: ``min_pixels`` and ``max_pixels``, where the user said them.
+        pixels: Settings of the image processor that the user said, ``min_pixels`` and ``max_pixels`` among them.
 
     Raises:
         ModelError: `pixels` holds something that this checkpoint's image processor does not know.
@@ -154,21 +157,36 @@ def load_processor(pretrained: str, *, options: Mapping[str, Any], pixels: Mappi
     try:
         processor = processors.from_pretrained(pretrained, **options, **pixels)
     except ImportError as error:
-        processor = _compose(pretrained, options, pixels, error)
+        missing = error
+        try:
+            processor = _compose(pretrained, options, pixels, error)
+        except ImportError as other:
+            missing, processor = other, None
+        if processor is None:
+            raise missing from None
     _check_pixels(processor, pixels)
     return processor
 
 
 def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, int], cause: ImportError) -> Any:
-    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+    import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-    config = AutoConfig.from_pretrained(pretrained, **options)
-    full: Any = PROCESSOR_MAPPING.get(type(config), None)
-    if full is None or "video_processor" not in full.get_attributes():
+    config = transformers.AutoConfig.from_pretrained(pretrained, **options)
+    named, _ = transformers.ProcessorMixin.get_processor_dict(pretrained, **options)
+    full: Any = getattr(transformers, str(named.get("processor_class")), None) or PROCESSOR_MAPPING.get(type(config))
+    if full is None or "video_processor" not in getattr(full, "get_attributes", list)():
         raise cause
-    tokenizer = AutoTokenizer.from_pretrained(pretrained, **options)
-    image_processors: Any = AutoImageProcessor  # Untyped in transformers.
+    tokenizer = transformers.AutoTokenizer.from_pretrained(pretrained, **options)
+    image_processors: Any = transformers.AutoImageProcessor  # Untyped in transformers.
+    parts: dict[str, Any] = {
+        "image_processor": image_processors.from_pretrained(pretrained, **options, **pixels),
+        "tokenizer": tokenizer,
+        "video_processor": None,
+    }
+    if "feature_extractor" in full.get_attributes():
+        parts["feature_extractor"] = transformers.AutoFeatureExtractor.from_pretrained(pretrained, **options)
+    known = inspect.signature(full.__init__).parameters.keys() - parts.keys() - {"self", "chat_template"}
 
     class WithoutVideo(full):  # type: ignore[misc]
         """The checkpoint's own processor with its video part left empty."""
@@ -179,9 +197,8 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
             return super().check_argument_for_proper_class(argument_name, argument)
 
     return WithoutVideo(
-        image_processor=image_processors.from_pretrained(pretrained, **options, **pixels),
-        tokenizer=tokenizer,
-        video_processor=None,
+        **parts,
+        **{name: value for name, value in named.items() if name in known},
         chat_template=getattr(tokenizer, "chat_template", None),
     )
 

@@ -18,6 +18,7 @@ from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.inference.concurrency import Limiter, make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
 from pytest_lmms.inference.retry import Deadline, Failure, RetryPolicy, ask_until_answered
+from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response, Timing, TokenCounts
 
 AHEAD = 8
@@ -245,6 +246,10 @@ class RemoteChat(ABC):
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
         }
 
+    def give_up(self) -> None:
+        """Send nothing more; what is in flight may come."""
+        self.limiter.close()
+
     async def start(self) -> None:
         """Open the client on the loop where it will be used."""
         self._client = self._open()
@@ -267,9 +272,10 @@ class RemoteChat(ABC):
         if self._client is None:
             raise ModelError(explain("the client is not open", remedy="await start() first"))
         prepare = self._prepare
-        prepared = await asyncio.to_thread(prepare, request) if request.media else prepare(request)
+        with collecting() as notes:
+            prepared = await asyncio.to_thread(prepare, request) if request.media else prepare(request)
         response, _ = await self.ask(prepared)
-        return response
+        return replace(response, flags=(*response.flags, *notes)) if notes else response
 
     async def ask(self, prepared: Any) -> tuple[Response, Any]:
         """Ask until there is an answer, or there can be none.

@@ -138,11 +138,11 @@ async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_tur
     Raises:
         ModelError: See `OpenAIChat.generate`.
     """
-    body = await asyncio.to_thread(model.body, request)
+    body, flags = await asyncio.to_thread(model.body, request)
     body["tools"] = await tools.offered()
     responses: list[Response] = []
     while True:
-        response, calls = await model.ask(dumps(body))
+        response, calls = await model.ask((dumps(body), flags))
         responses.append(response)
         if not calls:
             return _joined(responses)

@@ -11,6 +11,7 @@ from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import message_format
 from pytest_lmms.inference.retry import OVERLOAD_STATUSES, Failure, retry_after_seconds, worth_retrying
 from pytest_lmms.jsonl import dumps
+from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
 
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
@@ -23,7 +24,9 @@ _FILTERED = frozenset({"content_filter", "content_policy_violation"})
 _PASSED_ON = ("frequency_penalty", "presence_penalty", "reasoning_effort", "response_format", "verbosity")
 """Generation settings of this API that the harness has no word for; tasks and users may say them."""
 _PATH = "/chat/completions"
-_MOST_CONNECTIONS = 1000
+
+Prepared = tuple[bytes, tuple[str, ...]]
+"""The JSON of a request, and flags for its response."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -120,12 +123,17 @@ class OpenAIChat(RemoteChat):
             return await super().generate(request)
         return await converse(self, self._tools, request, max_turns=self.max_turns)
 
-    def _prepare(self, request: Request) -> bytes:
-        return dumps(self.body(request))
+    def _prepare(self, request: Request) -> Prepared:
+        body, flags = self.body(request)
+        return dumps(body), flags
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The JSON of a request; opens its media."""
-        messages = self._write_messages(self._with_system(request.messages), self._media)
+    def body(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The JSON of a request, and what is to be told of its media, which are opened for it."""
+        with collecting() as flags:
+            messages = self._write_messages(self._with_system(request.messages), self._media)
+        return self._envelope(request, messages), tuple(flags)
+
+    def _envelope(self, request: Request, messages: list[dict[str, Any]]) -> dict[str, Any]:
         return {"model": self._name, "messages": messages, **self._settings(request.generation, request.repeat)}
 
     def _settings(self, settings: Generation, repeat: int) -> dict[str, Any]:
@@ -150,14 +158,15 @@ class OpenAIChat(RemoteChat):
             said |= {"stream": True, "stream_options": {"include_usage": True}}
         return {**said, **(self.extra_body or {})}
 
-    async def _attempt(self, prepared: bytes, clock: Clock) -> tuple[Response, list[ToolCall]]:
+    async def _attempt(self, prepared: Prepared, clock: Clock) -> tuple[Response, list[ToolCall]]:
+        content, flags = prepared
         try:
-            reply = await self._reply(prepared, clock)
+            reply = await self._reply(content, clock)
         except (self._openai.APIError, RefusedError) as error:
             if getattr(error, "code", None) in _FILTERED:
                 return Response(text="", finish_reason="filtered"), []
             raise
-        return respond(reply, clock), list(reply.calls.values())
+        return replace(respond(reply, clock), flags=flags), list(reply.calls.values())
 
     async def _reply(self, content: bytes, clock: Clock) -> ChatReply:
         """Send a request's JSON, and read what comes."""

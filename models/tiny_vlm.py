@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_lmms.errors import UsageError, explain
 
-from .qwen2_5_vl import Qwen2_5_VL
+from .qwen_vl import Qwen2_5_VL
 
 _NOISE_SEED = 0
 

@@ -1,4 +1,4 @@
-"""Any image-text-to-text checkpoint of transformers, through its own chat template.
+"""Any checkpoint of transformers that takes images, video or audio and writes text, through its own chat template.
 
 Families whose checkpoints follow transformers' conventions need no file of their own:
 ``--lmms-model huggingface --lmms-model-args pretrained=...`` is enough. A family file sets
@@ -7,36 +7,24 @@ defaults, or overrides a step.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pytest_lmms.errors import ModelError, UsageError, explain
+from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.model import HONOURS_ALL
-from pytest_lmms.media.image import open_image
-from pytest_lmms.records import (
-    FinishReason,
-    MediaRef,
-    Message,
-    Part,
-    Request,
-    Response,
-    Timing,
-    TokenCounts,
-)
+from pytest_lmms.records import Request, Response, Timing, TokenCounts
 
-from . import _continuations, _generation, _loading
-
-_NUMBERED_IMAGE = re.compile(r"<image[ _]?(\d+)>")
+from . import _continuations, _conversation, _generation, _loading, _processing, _weights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A batch, ready for the device."""
+class Part:
+    """Requests of a batch that go through the model together, ready for the device."""
 
+    places: tuple[int, ...]
+    """Which of the batch's requests these are."""
     inputs: Mapping[str, Any]
     """What the model's ``generate`` takes, as CPU tensors; `input_ids` and `attention_mask` are
     int64 (num_requests, num_columns), padded on the left."""
@@ -44,19 +32,36 @@ class Prepared:
     """For each request, its prompt's tokens: image placeholders expanded, padding left out."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A batch, in as many parts as its processor needs; one for most families."""
+
+    parts: tuple[Part, ...]
+
+
 class TransformersChat:
-    """Answers through ``AutoModelForImageTextToText``, batched and padded on the left.
+    """Answers through transformers' ``generate``, batched and padded on the left.
 
     Tokens are counted so: input tokens are the prompt's without padding, each image as many as the
     model sees of it; output tokens are those generated before the end-of-text token, or up to the
-    one that completed a stop string. The text ends before the first stop string. `Timing.seconds`
-    is the wall time of the batch on the device, without preparation.
+    one that completed a stop string. The text ends before the first stop string.
+
+    `Timing.seconds` is the wall time of the batch on the device, without preparation. Time to first
+    token runs from the same moment to the end of the first step, and is the same for all requests
+    that go through the model together; time per token is the mean over the steps in which a request
+    was still generating. Both are of source ``hook``, and absent with more than one beam.
 
     Requests keep the order of their parts. Sampling is seeded once per batch, with the request's
     seed plus its repeat number; without a seed it is not repeatable.
     """
 
     honours: ClassVar[frozenset[str]] = HONOURS_ALL
+    batching: ClassVar[_processing.Batching] = "kinds"
+    """Which requests the family's processor takes together."""
+    fallback_template: ClassVar[str | None] = None
+    """Jinja template for checkpoints of the family that come without one."""
+    weight_classes: ClassVar[Sequence[str]] = _weights.AUTO_CLASSES
+    """Classes of transformers to load the weights with."""
 
     def __init__(
         self,
@@ -68,15 +73,22 @@ class TransformersChat:
         dtype: str = "auto",
         batch_size: int | None = None,
         attn_implementation: str | None = None,
+        use_flash_attention_2: bool = False,
         use_cache: bool = True,
+        quantization: str | None = None,
+        peft: str | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
+        image_settings: Mapping[str, Any] | None = None,
         max_num_frames: int = 32,
+        max_frames: int | None = None,
         fps: float | None = None,
         max_image_size: int | None = None,
+        chat_template: str | None = None,
         system_prompt: str | None = None,
         interleave_visuals: bool = False,
         reasoning_prompt: str | None = None,
+        enable_thinking: bool | None = None,
         trust_remote_code: bool = False,
         max_new_tokens: int = 4096,
     ) -> None:
@@ -92,22 +104,30 @@ class TransformersChat:
             batch_size: The largest batch that this model is given; None leaves it to the session.
             attn_implementation: ``sdpa``, ``eager`` or ``flash_attention_2``; None lets
                 transformers choose.
+            use_flash_attention_2: The same as ``attn_implementation=flash_attention_2``.
             use_cache: Keep keys and values of past tokens.
+            quantization: ``bnb_4bit`` or ``bnb_8bit``: quantise the weights with bitsandbytes.
+            peft: Folder or hub name of a LoRA adapter to put onto the checkpoint.
             min_pixels: Smaller images are enlarged to this area, for image processors that have
                 the setting.
             max_pixels: Larger images are shrunk to this area.
+            image_settings: Other settings of the image processor, by its own names, e.g.
+                ``{"do_image_splitting": false}``.
             max_num_frames: Frames taken from a video at most.
+            max_frames: The same as `max_num_frames`; wins over it.
             fps: Frames taken per second of video; None takes `max_num_frames` evenly.
             max_image_size: Images are shrunk, before anything else, until their longer side is
                 this many pixels.
+            chat_template: Jinja text, or a file with it; None takes the checkpoint's own.
             system_prompt: Said first, unless the request has a system message of its own.
             interleave_visuals: Put images where the text says ``<image 1>``, ``<image 2>``, ...
             reasoning_prompt: Added to the end of the last user turn's text; ``\n`` is a line break.
+            enable_thinking: Passed to the chat template; None leaves the choice to it.
             trust_remote_code: Run code that comes with the checkpoint.
             max_new_tokens: For requests that do not say how much to generate.
 
         Raises:
-            UsageError: `pretrained` is missing.
+            UsageError: `pretrained` is missing, or `quantization` is none of the known.
             ModelError: The checkpoint cannot be loaded; the message names it, the cause and a
                 remedy.
         """
@@ -122,39 +142,58 @@ class TransformersChat:
         self.pretrained = str(pretrained)
         self.max_batch = batch_size
         self._use_cache = use_cache
-        self._max_image_size = max_image_size
-        self._system_prompt = system_prompt
-        self._interleave_visuals = interleave_visuals
-        self._reasoning_prompt = (reasoning_prompt or "").replace("\\n", "\n")
         self._max_new_tokens = max_new_tokens
+        self._limits = {"max_size": max_image_size, "max_frames": max_frames or max_num_frames, "fps": fps}
+        self._wording = _conversation.Wording(
+            system_prompt=system_prompt,
+            interleave_visuals=interleave_visuals,
+            reasoning_prompt=(reasoning_prompt or "").replace("\\n", "\n"),
+        )
+        options = {"revision": revision, "trust_remote_code": trust_remote_code}
+        pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels, **(image_settings or {})}
         with _loading.naming(self.pretrained):
-            self._load(
-                options={"revision": revision, "trust_remote_code": trust_remote_code},
+            self._processing = _processing.Processing(
+                _loading.load_processor(
+                    self.pretrained,
+                    options=options,
+                    pixels={name: value for name, value in pixels.items() if value is not None},
+                ),
+                where=f"pretrained={self.pretrained}",
+                template=chat_template,
+                fallback_template=self.fallback_template,
+                enable_thinking=enable_thinking,
+                batching=self.batching,
+            )
+            self._model: Any = _weights.load_weights(
+                self.pretrained,
+                classes=self.weight_classes,
                 device=device,
                 device_map=device_map,
                 dtype=dtype,
-                attn_implementation=attn_implementation,
-                pixels={
-                    name: value
-                    for name, value in (("min_pixels", min_pixels), ("max_pixels", max_pixels))
-                    if value is not None
-                },
+                attn_implementation="flash_attention_2" if use_flash_attention_2 else attn_implementation,
+                quantization=quantization,
+                peft=peft,
+                options=options,
             )
+            self._device: Any = self._model.device
+            self._end_tokens = _generation.end_tokens(self._model, self._processing.tokenizer)
+            self._processing.set_padding(self._end_tokens)
         self._identity = {
             "adapter": type(self).__name__,
-            "weights": _loading.weights_identity(self.pretrained, revision, self._commit()),
+            "weights": _loading.weights_identity(
+                self.pretrained, revision, getattr(self._model.config, "_commit_hash", None)
+            ),
+            "peft": _loading.weights_identity(peft, None, None) if peft else None,
+            "quantization": quantization,
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "device": self._device.type,
             "attn_implementation": getattr(self._model.config, "_attn_implementation", None),
-            "image_processor": self._describe_image_processor(),
-            "max_image_size": max_image_size,
-            "max_num_frames": max_num_frames,
-            "fps": fps,
-            "system_prompt": self._system_prompt,
-            "interleave_visuals": interleave_visuals,
-            "reasoning_prompt": self._reasoning_prompt,
+            "limits": self._limits,
+            "video": "video" if self._processing.shows_videos else "frames as images",
+            "wording": vars(self._wording),
+            "enable_thinking": enable_thinking,
             "max_new_tokens": max_new_tokens,
-            "chat_template": self._digest_chat_template(),
+            "processing": self._processing.describe(),
         }
 
     @property
@@ -178,19 +217,22 @@ class TransformersChat:
         return self.generate_prepared(prepared, requests)
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
-        """Open images, render the chat template, tokenise. Safe on several threads at once.
+        """Open media, render the chat template, tokenise. Safe on several threads at once.
 
         Args:
-            requests: Any number of requests, with and without images.
+            requests: Any number of requests, with and without media.
 
         Raises:
-            MediaError: An image cannot be read.
+            MediaError: A medium cannot be read.
             ModelError: A request holds something that this adapter cannot show to the model.
         """
-        texts, images = self._rendered(requests)
-        inputs = self._tokenise(texts, images)
-        counts = inputs["attention_mask"].sum(dim=1).tolist()
-        return Prepared(inputs=inputs, input_tokens=tuple(counts))
+        texts, shown = self._rendered(requests)
+        parts = []
+        for places in self._processing.alike(requests):
+            inputs = self._tokenise([texts[place] for place in places], [shown[place] for place in places])
+            counts = inputs["attention_mask"].sum(dim=1).tolist()
+            parts.append(Part(places=tuple(places), inputs=inputs, input_tokens=tuple(counts)))
+        return Prepared(parts=tuple(parts))
 
     def generate_prepared(self, prepared: Prepared, requests: Sequence[Request]) -> list[Response]:
         """Answer what `prepare` returned; see `pytest_lmms.inference.model.Prepares`.
@@ -199,19 +241,17 @@ class TransformersChat:
             OutOfMemoryError: The batch does not fit.
         """
         started = time.perf_counter()
-        rows = _generation.mapping_memory_errors(
-            lambda: self._generate(prepared, requests[0]), num_requests=len(requests)
-        )
-        seconds = time.perf_counter() - started
-        timing = Timing(seconds=seconds, batch_size=len(requests), source="wall")
-        return [
-            Response(
-                text=text,
-                finish_reason=reason,
-                tokens=TokenCounts(input_tokens=num_input, output_tokens=num_output),
-                timing=timing,
+        found: dict[int, tuple[int, _generation.Row]] = {}
+        for part in prepared.parts:
+            rows = _generation.mapping_memory_errors(
+                lambda part=part: self._generate(part.inputs, requests[part.places[0]], started),  # type: ignore[misc]
+                num_requests=len(requests),
             )
-            for num_input, (text, reason, num_output) in zip(prepared.input_tokens, rows, strict=True)
+            found.update(zip(part.places, zip(part.input_tokens, rows, strict=True), strict=True))
+        seconds = time.perf_counter() - started
+        return [
+            row.response(num_input, seconds=seconds, batch_size=len(requests))
+            for num_input, row in (found[place] for place in range(len(requests)))
         ]
 
     def score(self, requests: Sequence[Request]) -> list[Response]:
@@ -222,10 +262,10 @@ class TransformersChat:
 
         Raises:
             OutOfMemoryError: The batch does not fit.
-            MediaError: An image cannot be read.
+            MediaError: A medium cannot be read.
         """
         started = time.perf_counter()
-        packed, rows = _generation.mapping_memory_errors(lambda: self._score(requests), num_requests=len(requests))
+        rows = _generation.mapping_memory_errors(lambda: self._score(requests), num_requests=len(requests))
         timing = Timing(seconds=time.perf_counter() - started, batch_size=len(requests), source="wall")
         return [
             Response(
@@ -235,257 +275,54 @@ class TransformersChat:
                 logprob=logprob,
                 is_greedy=is_greedy,
             )
-            for num_input, (logprob, is_greedy) in zip(packed.starts, rows, strict=True)
+            for num_input, logprob, is_greedy in rows
         ]
 
-    # Loading
-
-    def _load(
-        self,
-        *,
-        options: Mapping[str, Any],
-        device: str | None,
-        device_map: str | None,
-        dtype: str,
-        attn_implementation: str | None,
-        pixels: Mapping[str, int],
-    ) -> None:
-        import torch
-        from transformers import AutoModelForImageTextToText
-
-        name = _loading.resolve_device(device)
-        arguments: dict[str, Any] = {
-            **options,
-            "dtype": _loading.resolve_dtype(dtype, "cuda" if device_map else name),
-        }
-        if attn_implementation:
-            arguments["attn_implementation"] = attn_implementation
-        if device_map:
-            arguments["device_map"] = device_map
-        self._processor = _loading.load_processor(self.pretrained, options=options, pixels=pixels)
-        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        model: Any = AutoModelForImageTextToText.from_pretrained(self.pretrained, **arguments)
-        model = model.eval()
-        self._model: Any = model if device_map else model.to(torch.device(name))
-        self._device: Any = self._model.device
-        self._prepare_tokenizer()
-
-    def _prepare_tokenizer(self) -> None:
-        """Set padding once: threads may share a fast tokenizer only while nobody changes it."""
-        tokenizer = self._tokenizer
-        tokenizer.padding_side = "left"
-        config = self._model.generation_config
-        ends = config.eos_token_id
-        ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-        if tokenizer.eos_token_id is not None:
-            ends.append(tokenizer.eos_token_id)
-        self._end_tokens = frozenset(ends)
-        if tokenizer.pad_token_id is None:
-            if not self._end_tokens:
-                raise ModelError(
-                    explain(
-                        "the tokenizer has neither a padding nor an end-of-text token",
-                        where=f"pretrained={self.pretrained}",
-                    )
-                )
-            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(min(self._end_tokens))
-        if not self._chat_template():
-            raise ModelError(
-                explain(
-                    "the checkpoint has no chat template",
-                    where=f"pretrained={self.pretrained}",
-                    expected="chat_template.jinja, or chat_template in tokenizer_config.json",
-                )
-            )
-        self._tokenise(["one", "and two"], [[], []])
-
-    def _chat_template(self) -> Any:
-        processors = (self._processor, self._tokenizer)
-        found = (getattr(each, "chat_template", None) for each in processors)
-        return next((template for template in found if template), None)
-
-    def _digest_chat_template(self) -> str:
-        return hashlib.sha256(str(self._chat_template()).encode()).hexdigest()
-
-    def _describe_image_processor(self) -> dict[str, Any]:
-        image_processor = getattr(self._processor, "image_processor", None)
-        if image_processor is None:
-            return {}
-        settings = repr(sorted(image_processor.to_dict().items(), key=lambda item: item[0]))
-        return {
-            "class": type(image_processor).__name__,
-            "settings": hashlib.sha256(settings.encode()).hexdigest(),
-        }
-
-    def _commit(self) -> str | None:
-        return getattr(self._model.config, "_commit_hash", None)
-
-    # Preparing
-
-    def _rendered(self, requests: Sequence[Request]) -> tuple[list[str], list[list[Any]]]:
-        """Return each request's prompt and its images; requests that share messages share the work."""
-        known: dict[int, tuple[str, list[Any]]] = {}
+    def _rendered(self, requests: Sequence[Request]) -> tuple[list[str], list[_conversation.Shown]]:
+        """Return each request's prompt and its media; requests that share messages share the work."""
+        known: dict[int, tuple[str, _conversation.Shown]] = {}
         for request in requests:
             if id(request.messages) not in known:
-                conversation, pictures = self._conversation(request)
-                known[id(request.messages)] = self._render(conversation), pictures
+                known[id(request.messages)] = self._prompt(request)
         found = [known[id(request.messages)] for request in requests]
-        return [text for text, _ in found], [pictures for _, pictures in found]
+        return [text for text, _ in found], [shown for _, shown in found]
 
-    def _conversation(self, request: Request) -> tuple[list[dict[str, Any]], list[Any]]:
-        """Translate a request into chat-template turns and the images they mention, in order."""
-        messages = list(request.messages)
-        if self._system_prompt and all(message.role != "system" for message in messages):
-            messages.insert(0, Message(role="system", content=(self._system_prompt,)))
-        last_user = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
-        turns, images = [], []
-        for place, message in enumerate(messages):
-            parts: Sequence[Part] = message.content
-            if self._interleave_visuals:
-                parts = _interleave(parts)
-            if place == last_user and self._reasoning_prompt and parts:
-                parts = _append_text(parts, self._reasoning_prompt)
-            content: list[dict[str, Any]] = []
-            for part in parts:
-                if isinstance(part, str):
-                    content.append({"type": "text", "text": part})
-                else:
-                    images.append(self._open(part))
-                    content.append({"type": "image"})
-            turns.append({"role": message.role, "content": content})
-        return turns, images
+    def _prompt(self, request: Request) -> tuple[str, _conversation.Shown]:
+        """Return one request's prompt and its opened media; a family may word it otherwise."""
+        return _processing.conversation(self._processing, request, self._wording, self._limits)
 
-    def _open(self, ref: MediaRef) -> Any:
-        if ref.kind != "image":
-            raise ModelError(
-                explain(
-                    f"this adapter cannot show {ref.kind} to {self.pretrained}",
-                    expected="text and images",
-                )
-            )
-        image = open_image(ref)
-        limit = self._max_image_size
-        if limit and max(image.size) > limit:
-            image = image.copy()
-            image.thumbnail((limit, limit))
-        return image
+    def _tokenise(self, texts: Sequence[str], shown: Sequence[_conversation.Shown]) -> dict[str, Any]:
+        """Return the model's inputs; a family whose processor is called otherwise overrides this."""
+        return self._processing.tokenise(texts, shown)
 
-    def _render(self, conversation: list[dict[str, Any]]) -> str:
-        text = self._processor.apply_chat_template(
-            conversation,
-            chat_template=self._chat_template(),
-            tokenize=False,
-            add_generation_prompt=True,
+    def _generate(self, inputs: Mapping[str, Any], request: Request, started: float) -> list[_generation.Row]:
+        return _generation.generate(
+            self._model,
+            self._processing.tokenizer,
+            inputs,
+            request,
+            end_tokens=self._end_tokens,
+            max_new_tokens=self._max_new_tokens,
+            use_cache=self._use_cache,
+            started=started,
         )
-        return str(text)
 
-    def _tokenise(self, texts: list[str], images: list[list[Any]]) -> Mapping[str, Any]:
-        arguments: dict[str, Any] = {"text": texts, "padding": True, "return_tensors": "pt"}
-        if all(images):
-            arguments["images"] = images
-        elif any(images):
-            # Processors look into the first list to learn how images are nested: none may be empty.
-            arguments["images"] = [image for pictures in images for image in pictures]
-        return dict(self._processor(**arguments))
-
-    # Scoring
-
-    def _score(self, requests: Sequence[Request]) -> tuple[_continuations.Packed, list[tuple[float, bool]]]:
+    def _score(self, requests: Sequence[Request]) -> list[tuple[int, float, bool]]:
         import torch
 
-        texts, images = self._rendered(requests)
-        continuations = [
-            _continuations.continuation_tokens(self._tokenizer, text, request.continuation or "")
-            for text, request in zip(texts, requests, strict=True)
-        ]
-        packed = _continuations.pack(
-            self._tokenise(texts, images), continuations, pad_token_id=self._tokenizer.pad_token_id
-        )
-        with torch.inference_mode():
-            inputs = {name: self._to_device(value) for name, value in packed.inputs.items()}
-            return packed, _continuations.logprobs(self._model, packed, inputs)
-
-    # Generating
-
-    def _generate(self, prepared: Prepared, request: Request) -> list[tuple[str, FinishReason, int]]:
-        """Generate for one batch; return text, reason and number of tokens of each request."""
-        import torch
-
-        settings = request.generation
-        special = set(self._tokenizer.all_special_tokens)
-        stops = tuple(stop for stop in settings.until if stop and stop not in special)
-        ends = self._end_tokens | frozenset(
-            self._tokenizer.convert_tokens_to_ids(stop) for stop in settings.until if stop in special
-        )
-        arguments = _generation.generation_arguments(settings, max_new_tokens=self._max_new_tokens)
-        num_columns = prepared.inputs["input_ids"].shape[1]
-        watcher = None
-        if stops and arguments["num_beams"] == 1:
-            watcher = _generation.StopStrings(stops, self._decode, num_columns)
-            arguments["stopping_criteria"] = [watcher]
-        seed = None if settings.seed is None else settings.seed + request.repeat
-        with torch.inference_mode(), _generation.seeded(seed, self._device):
-            inputs = {name: self._to_device(value) for name, value in prepared.inputs.items()}
-            output = self._model.generate(
-                **inputs,
-                **arguments,
-                use_cache=self._use_cache,
-                eos_token_id=sorted(ends) or None,
-                pad_token_id=self._tokenizer.pad_token_id,
-            )
-        ended = watcher.ended if watcher is not None else {}
-        return [
-            self._finish(tokens[: ended.get(row)], ends, stops)
-            for row, tokens in enumerate(output[:, num_columns:].tolist())
-        ]
-
-    def _to_device(self, value: Any) -> Any:
-        if not hasattr(value, "to"):
-            return value
-        if value.is_floating_point():
-            return value.to(self._device, dtype=self._model.dtype)
-        return value.to(self._device)
-
-    def _finish(self, tokens: list[int], ends: frozenset[int], stops: Sequence[str]) -> tuple[str, FinishReason, int]:
-        tokens, stopped = _generation.until_end(tokens, ends)
-        text = self._decode(tokens)
-        place = _generation.find_stop(text, stops)
-        if place is not None:
-            text, stopped = text[:place], True
-        return text, "stop" if stopped else "length", len(tokens)
-
-    def _decode(self, tokens: list[int]) -> str:
-        text = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text)
-
-
-def _interleave(parts: Sequence[Part]) -> list[Part]:
-    """Move images to where the text says ``<image 1>``; those never mentioned stay in front."""
-    images = [part for part in parts if not isinstance(part, str)]
-    mentioned: set[int] = set()
-    placed: list[Part] = []
-    for part in parts:
-        if not isinstance(part, str):
-            continue
-        pieces = _NUMBERED_IMAGE.split(part)
-        for place, piece in enumerate(pieces):
-            if place % 2 == 0:
-                placed += [piece] if piece else []
-            elif images:
-                # A number beyond the last image means the last one, as lmms-eval reads it.
-                index = min(max(int(piece), 1), len(images)) - 1
-                mentioned.add(index)
-                placed.append(images[index])
-    rest = [image for index, image in enumerate(images) if index not in mentioned]
-    return [*rest, *placed] if mentioned else list(parts)
-
-
-def _append_text(parts: Sequence[Part], text: str) -> list[Part]:
-    """Add to the last text part, which loses white space at its ends; without one, add a part."""
-    changed = list(parts)
-    for place in range(len(changed) - 1, -1, -1):
-        part = changed[place]
-        if isinstance(part, str):
-            changed[place] = part.strip() + text
-            return changed
-    return [*changed, text]
+        tokenizer = self._processing.tokenizer
+        texts, shown = self._rendered(requests)
+        found: dict[int, tuple[int, float, bool]] = {}
+        for places in self._processing.alike(requests):
+            continuations = [
+                _continuations.continuation_tokens(tokenizer, texts[place], requests[place].continuation or "")
+                for place in places
+            ]
+            inputs = self._tokenise([texts[place] for place in places], [shown[place] for place in places])
+            packed = _continuations.pack(inputs, continuations, pad_token_id=tokenizer.pad_token_id)
+            with torch.inference_mode():
+                inputs = _generation.on_device(packed.inputs, self._model)
+                rows = _continuations.logprobs(self._model, packed, inputs)
+            for place, start, (logprob, is_greedy) in zip(places, packed.starts, rows, strict=True):
+                found[place] = (start, logprob, is_greedy)
+        return [found[place] for place in range(len(requests))]

@@ -57,10 +57,8 @@ class Option:
 
     def plain(self, value: Any) -> Any:
         """A value as JSON has it, in a form that a config file may give."""
-        if value is not None and self.parse is _max_errors:
-            number, is_percentage = value
-            return f"{number:g}{'%' * is_percentage}"
-        return _json(value)
+        as_text = _TEXTS.get(self.parse)
+        return _json(value) if as_text is None or value is None else as_text(value)
 
 
 def _text(text: str, where: str) -> str:
@@ -197,6 +195,11 @@ def _reasoning_tags(text: str, where: str) -> Tags:
 
 
 _FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    _shard: lambda value: "{}/{}".format(*value),
+}
+"""How values are written that JSON has no good form for."""
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 
@@ -224,9 +227,17 @@ OPTIONS: tuple[Option, ...] = (
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
+           kind="flag", in_plan=False),
     Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
+    Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
+           in_plan=False),
+    Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
+           " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
+    Option("cache", "folder of responses that runs share: what is found there is not asked again", _text, "DIR",
+           in_plan=False),
     Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
            "RUN", kind="optional", in_plan=False),
     Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
@@ -235,7 +246,19 @@ OPTIONS: tuple[Option, ...] = (
            "N|P%%", default=(0.0, False), in_plan=False),
     Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
            in_plan=False),
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
+           in_plan=False),
+    Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
+           _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
+           in_plan=False),
+    Option("video_backend", "library that decodes videos; auto is the quickest on this machine's kind",
+           _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
+    Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
+           in_plan=False),
+    Option("video_cache_mb", "sampled frames that each worker keeps in memory, in MB", _natural, "N", default=512,
            in_plan=False),
     Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
     Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
@@ -244,8 +267,8 @@ OPTIONS: tuple[Option, ...] = (
            in_plan=False),
     Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
            " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
-           _text, "RULES", kind="optional", const=DEFAULT, in_plan=False),
-    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _text,
+           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
            "METRIC=VALUE", in_plan=False),
     Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
@@ -273,13 +296,23 @@ class RunConfig:
     system_instruction: str | None = None
     repeats: int | None = None
     reasoning_tags: Tags = DEFAULT_TAGS
+    dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True
+    parquet: bool = False
+    log_to: str | None = None
+    cache: str | None = None
     resume: str | None = None
     retry_errors: str | None = None
     max_errors: tuple[float, bool] = (0.0, False)
     timeout: float | None = None
+    max_tokens: int | None = None
+    max_requests: int | None = None
+    time_limit: float | None = None
     replicas_per_device: int = 1
+    video_backend: str = "pyav"
+    video_cache: str | None = None
+    video_cache_mb: int = 512
     task_paths: str | None = None
     baseline: str | None = None
     save_baseline: str | None = None

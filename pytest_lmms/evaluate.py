@@ -11,14 +11,14 @@ import contextvars
 import copy
 import queue
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explain
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
-from pytest_lmms.records import Record, Request, Response
+from pytest_lmms.records import ANSWER_TRUNCATED, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.frames import task_frame
@@ -129,6 +129,12 @@ def _frozen(info: Any) -> Any:
         return repr(info)
 
 
+def _flags(response: Response) -> Iterator[str]:
+    yield from response.flags
+    if response.finish_reason == "length":
+        yield ANSWER_TRUNCATED
+
+
 def _score(
     document: Document,
     rendered: Rendered,
@@ -155,7 +161,7 @@ def _score(
         "token_counts": [r.tokens for r in responses],
         "timings": [r.timing for r in responses if r.timing is not None and not r.cached],
         "num_cached": sum(r.cached for r in responses),
-        "flags": tuple(dict.fromkeys(f for r in responses for f in r.flags)),
+        "flags": tuple(dict.fromkeys(f for r in responses for f in _flags(r))),
     }
     spoken = [c.spoken for c in conversations] or None
     try:

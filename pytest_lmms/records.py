@@ -16,6 +16,11 @@ Status = Literal["scored", "unparsed", "filtered", "error"]
 FinishReason = Literal["stop", "length", "filtered"]
 TimingSource = Literal["engine", "client", "hook", "wall"]
 
+ANSWER_TRUNCATED = "answer_truncated"
+"""Flag of a record: an answer ended at `max_new_tokens` or at the end of the context, not by itself."""
+PROMPT_TRUNCATED = "prompt_truncated"
+"""Flag of a response: its prompt does not fit into the model's context, and the model did not see all of it."""
+
 STATUSES: tuple[Status, ...] = ("scored", "unparsed", "filtered", "error")
 
 
@@ -30,11 +35,17 @@ class MediaRef:
     """The encoded file (PNG, JPEG, WAV, MP4, ...), byte for byte as the dataset stores it."""
     url: str | None = None
     """A web address; only adapters that take addresses can use it."""
+    remedy: str | None = field(default=None, compare=False)
+    """Of a `url`: how to have a file instead, for the error of adapters that take none."""
     content: Any = field(default=None, repr=False)
     """Something already decoded: a PIL image, a uint8 array (num_frames, height, width, 3), or
     ``{"array": float array (num_samples,), "sampling_rate": Hz}``."""
     mode: str | None = None
     """PIL mode that the task asked for with ``convert`` (``"RGB"``); None leaves the choice to the reader."""
+    start_seconds: float | None = None
+    """Where the part of a video that is looked at begins; None is its beginning."""
+    end_seconds: float | None = None
+    """Where that part ends, included; None is the video's end."""
 
 
 Part = str | MediaRef

@@ -121,6 +121,8 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
         return {k: _filled(k, v, where, environ) for k, v in arguments.items()}, as_written
     if option.kind == "flag" and isinstance(value, bool):
         return value, value
+    if option.kind == "optional" and value is True:
+        return option.const, value
     if option.form == "json" and (value is False or isinstance(value, list)):
         return option.parse(json.dumps(value) if value else "none", where), value
     if isinstance(value, list) and option.form == "list" and value:

@@ -35,7 +35,7 @@ def _power(name: str) -> Spelling:
 
 _POWER_FLAGS = ("effect_size", "alpha", "power", "correlation", "std_a", "std_b")
 _JUDGE = "start the judge's server yourself, and give its address to the judge"
-_LOGGER = "implement the hook pytest_lmms_run_finished, which is given all results"
+_LOGGER = "name it with --lmms-log-to: wandb:project=..., or hub:repo=owner/name"
 
 SPELLINGS: tuple[Spelling, ...] = (
     Spelling("config", ours="config"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -13,6 +14,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 
 _API = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)(?:/(?P<verb>revision|tree|paths-info)/(?P<rest>.*))?$")
+_WRITE = re.compile(r"/api/datasets/(?P<id>[^/]+/[^/]+)/(?P<verb>preupload|commit)/.*$")
 _FILE = re.compile(r"/datasets/(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.*)$")
 
 
@@ -71,8 +73,46 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self):
-        self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer()
+        length = int(self.headers.get("Content-Length") or 0)
+        chunked = "chunked" in (self.headers.get("Transfer-Encoding") or "")
+        self._body = self._chunks() if chunked else self.rfile.read(length)
+        path = urllib.parse.unquote(self.path.partition("?")[0])
+        if (written := _WRITE.match(path)) or path == "/api/repos/create":
+            self.hub.asked.append(("POST", path, None))
+            return self._create() if written is None else self._write(written["id"], written["verb"])
+        return self._answer()
+
+    def _chunks(self):
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _create(self):
+        """Make a repository; one that exists is fine with `exist_ok`."""
+        asked = json.loads(self._body)
+        name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+        if name in self.hub.datasets:
+            return self._refuse(409, "", "You already created this dataset repo")
+        self.hub.datasets[name] = {}
+        return self._json({"url": f"{self.hub.endpoint}/datasets/{name}", "name": name, "id": name})
+
+    def _write(self, name, verb):
+        """Take a commit whose files are in its body."""
+        if verb == "preupload":
+            files = json.loads(self._body)["files"]
+            return self._json(
+                {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
+            )
+        for line in self._body.splitlines():
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                self.hub.datasets[name][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+        commit = self.hub.commit(name)
+        url = f"{self.hub.endpoint}/datasets/{name}/commit/{commit}"
+        return self._json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
 
     def _answer(self):
         path = urllib.parse.unquote(self.path.partition("?")[0])
@@ -127,15 +167,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(503, "", "Service Unavailable")
         data, total = files[path], len(files[path])
         start = 0
-        if asked := re.match(r"bytes=(\d+)-", self.headers.get("Range") or ""):
+        if asked := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
             start = int(asked[1])
+            data = data[: int(asked[2]) + 1] if asked[2] else data
         self.send_response(206 if asked else 200)
-        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        self.send_header("ETag", f'"{hashlib.sha1(files[path]).hexdigest()}"')
         self.send_header("X-Repo-Commit", commit)
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(total - start))
+        self.send_header("Content-Length", str(len(data) - start))
         if asked:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{total}")
         self.end_headers()
         if self.command != "GET":
             return None

@@ -100,6 +100,11 @@ def test_null_in_the_file_is_the_default_whatever_the_ini_says(settings):
         ("reasoning_tags: none", "reasoning_tags", ()),
         ("reasoning_tags: false", "reasoning_tags", ()),
         ("reasoning_tags: [['<a>', '</a>']]", "reasoning_tags", (("<a>", "</a>"),)),
+        ("shard: 3/8", "shard", (3, 8)),
+        ("fail_under: [acc=0.5, other=1]", "fail_under", "acc=0.5,other=1"),
+        ("fail_on_regression: 2%", "fail_on_regression", "2%"),
+        ("fail_on_regression: true", "fail_on_regression", BY_NAME["fail_on_regression"].const),
+        ("resume: true", "resume", BY_NAME["resume"].const),
         ("include_path: mine", "task_paths", "mine"),
         ("num_samples: 3", "repeats", 3),
     ],
@@ -143,7 +148,9 @@ def test_unknown_keys_are_listed_with_their_lines_and_what_was_meant(complaint):
     assert "exp.yaml:1: 'modle', did you mean: model?" in message
     assert "exp.yaml:3: 'taks', did you mean: tasks?" in message
     assert "exp.yaml:4: 'zzz'\n" in message
-    assert "batch_size, data, env, fewshot_as_multiturn" in message
+    expected = message.partition("expected: keys among ")[2].split(", ")
+    assert {"batch_size", "env", "model", "tasks"} <= set(expected)
+    assert not {"config", "list"} & set(expected)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda s: s.name)
@@ -210,6 +217,7 @@ SAMPLES = {
     "batch_size": "4", "gen_kwargs": "temperature=0.5", "seed": "3", "num_fewshot": "1", "fewshot_as_multiturn": True,
     "system_instruction": "be: brief # not", "repeats": "2", "reasoning_tags": '[["<a>", "</a>"]]', "output_path": "o",
     "log_samples": False, "max_errors": "2.5%", "timeout": "1.5", "replicas_per_device": "2", "task_paths": "t,u",
+    "shard": "2/3", "subset": "5", "fail_under": "a=1",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def mmmu_pro_doc_to_visual(doc: Doc) -> list[Any]:
 def mmmu_pro_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return question, lettered options and instruction; where the image holds them, the instruction alone."""
     options = option_lines(_options(doc))
-    if kwargs.get("format") == "qwen3_vl":
+    if kwargs.get("format") == "options_headed":
         question = f"{kwargs['pre_prompt']}{doc['question']}" if "question" in doc else kwargs["vision_prompt"]
         return f"{question}\nOptions:\n{options}\n{kwargs['post_prompt']}"
     return f"{doc['question']}\n{options}\n\n{kwargs['post_prompt']}" if "question" in doc else kwargs["post_prompt"]
@@ -49,7 +49,7 @@ def mmmu_pro_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return round(sum(i["parsed_pred"] == i["answer"] for i in items) / len(items), 5)
+    return float(round(sum(i["parsed_pred"] == i["answer"] for i in items) / len(items), 5))
 
 
 def mmmu_pro_subject_scores(items: Sequence[Doc]) -> dict[str, float]:

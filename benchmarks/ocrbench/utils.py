@@ -59,7 +59,7 @@ def ocrbench_counts(items: Sequence[Doc]) -> dict[str, int]:
 @with_sub_scores(ocrbench_counts)
 def ocrbench_aggregate_accuracy(items: Sequence[Doc]) -> float:
     """Return the number of right answers over a thousand, whatever the number of documents."""
-    return sum(item["score"] for item in items) / NUM_QUESTIONS
+    return float(sum(item["score"] for item in items) / NUM_QUESTIONS)
 
 
 def ocrbench_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:

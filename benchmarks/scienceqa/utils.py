@@ -18,7 +18,7 @@ def sqa_doc_to_visual(doc: Doc) -> list[Any]:
 def sqa_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return context, question and lettered options."""
     question, options, context = doc["question"], option_lines(doc["choices"]), doc["hint"]
-    if kwargs["format"] == "qwen_vl":
+    if kwargs["format"] == "labelled":
         return f"Context: {context or 'N/A'}\nQuestion: {question}\nOptions: {options}\nAnswer:"
     context = f"Context: {context}\n" if context else ""
     return instructed(f"{context}{question}\n{options}", kwargs)

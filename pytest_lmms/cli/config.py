@@ -57,7 +57,7 @@ def exported(results: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def selection(results: Mapping[str, Any]) -> list[str]:
     """Arguments of pytest that chose the documents of a run, beside its settings."""
-    chosen = results["config"].get("selection", {})
+    chosen = results["config"].get("invocation", {})
     words = list(chosen.get("args", ()))
     for option, name in (("-k", "keyword"), ("-m", "markexpr")):
         if chosen.get(name):

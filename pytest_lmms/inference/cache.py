@@ -32,6 +32,15 @@ def digest_identity(identity: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+SAMPLED = "s"
+"""Ends the keys of responses that another run may draw anew."""
+
+
+def is_sampled(key: str) -> bool:
+    """Whether a key is that of a sampled response."""
+    return key.endswith(SAMPLED)
+
+
 class KeyMaker:
     """Computes store keys for one model. Safe on several threads."""
 
@@ -55,7 +64,7 @@ class KeyMaker:
                 h.update(b"\0c" + request.continuation.encode("utf-8", "surrogatepass"))
             if request.repeat:
                 h.update(b"\0r%d" % request.repeat)
-            keys.append(h.hexdigest())
+            keys.append(h.hexdigest() + SAMPLED * request.generation.samples)
         return keys
 
     def _generation(self, generation: Generation) -> bytes:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.errors import UnansweredError, UsageError, explain
 
 START = 32
 """Where a controller begins that was told no number."""
@@ -241,9 +241,20 @@ class Limiter:
         self.num_in_flight = 0
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let nothing more through: whoever waits, or comes, gets UnansweredError."""
+        self._is_closed = True
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(UnansweredError("not asked: the run was stopped"))
 
     async def enter(self, *, is_repeated: bool = False) -> None:
         """Wait until one more attempt may begin; `attempt` must follow at once."""
+        if self._is_closed:
+            raise UnansweredError("not asked: the run was stopped")
         if self.num_in_flight < self.controller.limit and not self._waiting:
             self.num_in_flight += 1
             return
@@ -252,7 +263,7 @@ class Limiter:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._leave()
             raise
 

@@ -46,6 +46,9 @@ class EngineSettings:
     """How long a stopped run waits for the batch in hand."""
     is_replaceable: bool = False
     """Another process will ask what a stuck adapter leaves: those requests stay unanswered, and are no errors."""
+    spend: Callable[[Sequence[Response]], bool] | None = None
+    """Called with responses that were really asked for, on the loop or on the model thread; once it returns False,
+    nothing more is sent."""
 
 
 class Entry(NamedTuple):
@@ -277,6 +280,8 @@ class Engine:
 
     def _stop(self) -> None:
         self._stopping = True
+        if self.is_async and hasattr(self.model, "give_up"):
+            self.model.give_up()
         self._feed_nothing()
 
     def _feed_nothing(self) -> None:
@@ -314,6 +319,7 @@ class Engine:
             response = replace(response, timing=replace(timing, finished=time.time()))
             if self.store is not None:
                 self.store.put([(entry.key, response)])
+            self._spend([response])
             if not entry.future.done():
                 entry.future.set_result(response)
         except asyncio.TimeoutError:
@@ -380,6 +386,7 @@ class Engine:
             outcomes = self._ask(batch, prepared)
         if self.store is not None:
             self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
+        self._spend([r for _, r in outcomes if isinstance(r, Response)])
         self._call(self._resolve, outcomes)
 
     def _ask_parts(
@@ -434,6 +441,11 @@ class Engine:
             replace(r, timing=timing if r.timing is None else replace(r.timing, finished=finished)) for r in responses
         ]
         return list(zip(batch, timed, strict=True))
+
+    def _spend(self, responses: Sequence[Response]) -> None:
+        if self.settings.spend is not None and responses and not self.settings.spend(responses):
+            self._stopping = True
+            self.stop()
 
     def _scores(self) -> Callable[..., Any]:
         """The adapter's `score`.

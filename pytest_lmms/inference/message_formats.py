@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.media.encode import data_uri, file_uri, fitting_data_uri
+from pytest_lmms.media.encode import data_uri, file_uri
 from pytest_lmms.records import MediaRef, Message
 
 
@@ -36,7 +36,7 @@ class MediaSettings:
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     max_bytes: int | None = None
-    """Images whose encoded file is larger are sent as smaller JPEG files."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
 
 
 MessageFormat = Callable[[Sequence[Message], MediaSettings], list[dict[str, Any]]]
@@ -98,11 +98,11 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
     if isinstance(part, str):
         yield _text(part)
     elif part.kind == "image":
-        yield _image(part.url or fitting_data_uri(part, media.max_bytes))
+        yield _image(part.url or data_uri(part, max_bytes=media.max_bytes))
     elif part.kind == "audio":
-        from pytest_lmms.media.audio import encode_audio_to_base64
+        from pytest_lmms.media.encode_audio import encode_audio_to_base64
 
-        data, name = encode_audio_to_base64(part)
+        name, data = encode_audio_to_base64(part)
         yield {"type": "input_audio", "input_audio": {"data": data, "format": name}}
     elif media.pass_video_url:
         yield {"type": "video_url", "video_url": {"url": part.url or file_uri(part)}}
@@ -121,7 +121,8 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
 
     from pytest_lmms.media.video import open_video
 
-    video = open_video(ref, num_frames=media.num_frames, fps=media.fps, max_frames=media.max_frames)
+    wanted = media.num_frames if media.fps is None else media.max_frames
+    video = open_video(ref, num_frames=min(wanted, media.max_frames), fps=media.fps)
     for array, seconds in zip(video.frames, video.timestamps_seconds, strict=True):
         frame = Image.fromarray(array)
         if media.max_pixels and frame.width * frame.height > media.max_pixels:

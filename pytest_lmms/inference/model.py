@@ -7,12 +7,16 @@ heavy libraries are imported inside `__init__`, never at the top of the module.
 Threads: a batch adapter is built, started, asked and stopped on one thread that belongs to it alone, the model
 thread; `prepare` alone runs elsewhere, on preparation threads. An async adapter is started, asked and stopped on
 the engine's event loop.
+
+Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter, `why_no_logprobs`, `draws`, and
+`is_remote`, True for one that asks a service with chat messages: tasks that give it `doc_to_visual` and
+`doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pytest_lmms.errors import explain
 from pytest_lmms.records import Generation, Request, Response
@@ -70,6 +74,34 @@ class ScoresContinuations(Protocol):
         ...
 
 
+class Measured(NamedTuple):
+    """How long a request is."""
+
+    input_tokens: int
+    """Of its prompt, media included."""
+    context_length: int | None
+    """Tokens that prompt and answer may have together; None where nobody says."""
+    num_frames: int = 0
+    """Frames that would be taken from its videos."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """Tells how long requests are, without weights and without answering: for `--lmms-dry-run`."""
+
+    @classmethod
+    def measure(cls, **model_args: Any) -> Callable[[Request], Measured]:
+        """Load what counting needs, a tokenizer for instance.
+
+        Args:
+            **model_args: As the constructor takes them.
+
+        Returns:
+            Measures one request.
+        """
+        ...
+
+
 @runtime_checkable
 class Identified(Protocol):
     """Says what its text depends on, so that stored responses can be used again by another run."""
@@ -100,7 +132,8 @@ def admitted_by(model: Any, *, most: bool = False) -> int:
     """How many requests an async adapter wants to have at once.
 
     Its optional attribute `num_concurrent` says so (32 without it); one that changes its mind has `admits`, read
-    before each request, and `admits_most`, the largest number that it will be.
+    before each request, and `admits_most`, the largest number that it will be. One that lets requests wait inside
+    itself has `give_up`, called on the loop when the run is stopped: they are to raise UnansweredError.
 
     Args:
         model: The adapter.

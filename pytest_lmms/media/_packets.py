@@ -5,7 +5,7 @@ Works on what PyAV opened and imports nothing of it: `_pyav` opens and decodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +60,11 @@ class IndexedPackets:
         container.seek(first + self._delay, stream=stream)
         return _packets_from(container.demux(stream), first, stop - start)
 
+    def scanned(self) -> ScannedPackets:
+        """The same packets, found by going through the file from its beginning."""
+        _rewind(self._container, self._stream)
+        return ScannedPackets(self._container, self._stream)
+
     @property
     def end_bytes(self) -> int:
         """Where the last packet ends in the file."""
@@ -78,14 +83,14 @@ class ScannedPackets:
         self.timed = True
         """Whether every packet says when its frame is shown."""
         keys: list[int] = []
-        self.presented: list[int | None] = []
+        self._presented: list[int | None] = []
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:
                 continue
             if packet.is_keyframe or not keys:
                 keys.append(len(stamps))
             stamps.append(packet.dts)
-            self.presented.append(packet.pts)
+            self._presented.append(packet.pts)
             self.timed = self.timed and packet.pts is not None
             size += packet.size
             if held is not None:
@@ -105,11 +110,34 @@ class ScannedPackets:
         """See `Packets`."""
         if self._held is not None:
             return self._held[start:stop]
-        first, shown = self._stamps[start], self.presented[start]
+        first, shown = self._stamps[start], self._presented[start]
         if first is None or shown is None:
             raise NotFound
         self._container.seek(shown, stream=self._stream)
-        return _packets_from(self._container.demux(self._stream), first, stop - start)
+        try:
+            return _packets_from(self._container.demux(self._stream), first, stop - start)
+        except NotFound:  # in a container without an index FFmpeg guesses where to go
+            return _packets_from(self.every(), first, stop - start)
+
+    def times_shown(self) -> list[int]:
+        """When each frame is shown, in ticks, ascending; empty where packets do not say it."""
+        return sorted(p for p in self._presented if p is not None) if self.timed else []
+
+    def every(self) -> Iterator[Any]:
+        """All packets from the beginning."""
+        if self._held is not None:
+            return iter(self._held)
+        _rewind(self._container, self._stream)
+        return iter(self._container.demux(self._stream))
+
+
+def _rewind(container: Any, stream: Any) -> None:
+    """Go to the beginning: a second before it, as FFmpeg lands behind what it searches for in some containers."""
+    start = stream.start_time or 0
+    try:
+        container.seek(start - int(1 / stream.time_base), stream=stream)
+    except (OSError, ValueError):  # this container takes no time before its first
+        container.seek(start, stream=stream)
 
 
 def _packets_from(packets: Any, first: int, count: int) -> list[Any]:

@@ -7,10 +7,12 @@ side by side, each by a decoder of its own. The pixels are those of a decoder th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -58,33 +60,45 @@ def read(
     Raises:
         MediaError: It cannot be opened, holds no video, ends early, or no frame of it can be decoded.
     """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, threads, shape).run(sampling)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a container says about its video."""
+
+    total: int
+    """Number of frames."""
+    fps: float | None
+    """Average frames per second."""
+    duration_seconds: float | None
+    """Seconds."""
+
+
+def outline(source: Source, where: str) -> Outline:
+    """Count a video's frames, decoding none of them.
+
+    Raises:
+        MediaError: As `read`.
+    """
+    with _reporting(where), _opened(source, where) as container:
+        return _Reading(container, source, where, 1, None).outline
+
+
+@contextlib.contextmanager
+def _reporting(where: str) -> Iterator[None]:
+    """Turn errors of PyAV into ours."""
     try:
-        with _opened(source, where) as container:
-            return _Reading(container, source, where, threads, shape).run(sampling)
+        yield
     except (av.error.FFmpegError, OSError, ValueError, EOFError) as e:
         raise MediaError(explain(f"cannot be read as a video: {_reason(e)}", where=where)) from e
 
 
 def _opened(source: Source, where: str) -> Any:
-    if isinstance(source, str):
-        _refuse_no_file(source)
-    if isinstance(source, (bytes, bytearray)) and not source:
-        raise MediaError(explain("cannot be read as a video: it is empty (0 bytes)", where=where))
     opened = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     return av.open(opened, metadata_errors="ignore", options=options)
-
-
-def _refuse_no_file(path: str) -> None:
-    if os.path.isdir(path):
-        reason = "this is a folder"
-    elif not os.path.exists(path):
-        reason = "no such file"
-    elif not os.stat(path).st_size:
-        reason = "the file is empty (0 bytes)"
-    else:
-        return
-    raise MediaError(explain(f"cannot be read as a video: {reason}", where=path))
 
 
 def _reason(error: Exception) -> str:
@@ -104,15 +118,20 @@ class _Reading:
             raise MediaError(explain("holds no video", where=where, expected=f"a video stream beside: {held}"))
         self._stream = videos[0]
         self._packets: IndexedPackets | ScannedPackets = self._find_packets(source)
-        if not self._packets.total:
+        total = self._packets.total
+        if not total:
             raise MediaError(explain("the video has no frames", where=where))
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        fps = float(rate) if rate else None
+        length = self._stream.duration
+        seconds = float(length * self._stream.time_base) if length else (container.duration or 0) / 1e6
+        self.outline = Outline(total, fps, seconds or (total / fps if fps else None))
 
     def run(self, sampling: Sampling) -> VideoFrames:
         """Choose frames and decode them."""
         stream = self._stream
-        rate = stream.average_rate or stream.guessed_rate
-        fps = float(rate) if rate else None
-        total = self._packets.total
+        outline = self.outline
+        fps, total = outline.fps, outline.total
         indices = frame_indices(total, fps, sampling)
         self._frames: list[Any] = [None] * len(indices)
         self._rotation = 0
@@ -124,16 +143,15 @@ class _Reading:
         start = stream.start_time or 0
         times = [float((t - start) * base) if t is not None else i / (fps or 1.0)
                  for t, i in zip(self._times, indices, strict=True)]  # fmt: skip
-        seconds = stream.duration * base if stream.duration else (self._container.duration or 0) / 1e6
         frames = np.stack(self._frames)
         if self._rotation:
             frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
         return VideoFrames(
             frames=frames,
-            timestamps=np.array(times),
+            timestamps_seconds=np.array(times),
             indices=indices,
             fps=fps,
-            duration=float(seconds) or (total / fps if fps else None),
+            duration_seconds=outline.duration_seconds,
             total=total,
             num_replaced=replaced,
         )
@@ -249,15 +267,18 @@ class _Reading:
     # Going through the file from its beginning
 
     def _replace_missing(self, indices: Any) -> int:
+        """Fill slots left empty, by decoding everything; return how many got another frame than wanted."""
         missing = [slot for slot, frame in enumerate(self._frames) if frame is None]
         if not missing:
             return 0
+        packets = self._packets
+        if isinstance(packets, IndexedPackets):
+            packets = packets.scanned()
+        shown = packets.times_shown()
+        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in reversed(missing)]
         before = None
-        shown = self._presentation_times()
-        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in missing]
-        waiting.reverse()
         exact = 0
-        for number, frame in enumerate(self._all_frames()):
+        for number, frame in enumerate(self._all_frames(packets)):
             now = frame.pts if shown else number
             while waiting and now is not None and now >= waiting[-1][0]:
                 due, slot = waiting.pop()
@@ -272,20 +293,13 @@ class _Reading:
             self._take(slot, before)
         return len(missing) - exact
 
-    def _presentation_times(self) -> list[int]:
-        """When each frame is shown, in ticks; empty where packets do not say it."""
-        packets = self._packets
-        if isinstance(packets, IndexedPackets):
-            self._container.seek(self._stream.start_time or 0, stream=self._stream)
-            packets = ScannedPackets(self._container, self._stream)
-        return sorted(p for p in packets.presented if p is not None) if packets.timed else []
-
-    def _all_frames(self) -> Iterator[Any]:
+    def _all_frames(self, packets: ScannedPackets) -> Iterator[Any]:
         """Every frame that can be decoded, in order, damaged packets left out."""
         context = self._stream.codec_context
-        self._container.seek(self._stream.start_time or 0, stream=self._stream)
-        for packet in self._container.demux(self._stream):
-            yield from _decoded(context, packet if packet.size else None)
+        for packet in packets.every():
+            if packet.size:
+                yield from _decoded(context, packet)
+        yield from _decoded(context, None)
 
 
 def _decoded(context: Any, packet: Any) -> Sequence[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media import wholeness
+from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
 from pytest_lmms.records import MediaRef
 
@@ -47,6 +48,7 @@ def open_audio(ref: MediaRef, rate: int | None = 16000) -> tuple[NDArray[np.floa
         MediaError: Missing, a folder, empty, truncated, no sound, of an impossible rate or length, with samples that
             are no numbers, or only a web address; the message names file and reason.
     """
+    ref = loaded(ref)
     if ref.content is not None:
         return _from_object(ref.content, rate)
     if ref.data is not None:
@@ -57,7 +59,7 @@ def open_audio(ref: MediaRef, rate: int | None = 16000) -> tuple[NDArray[np.floa
         explain(
             "this sound is only a web address",
             where=ref.url,
-            remedy="download it, or use a model that takes addresses",
+            remedy=ref.remedy or "download it, or use a model that takes addresses",
         )
     )
 

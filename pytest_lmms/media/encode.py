@@ -1,104 +1,140 @@
 """Images as text: base64 for providers that take images inside JSON.
 
-Knows no task, no model and no provider. Bytes that are already a PNG, JPEG or WEBP file are passed
-on as they are: encoding a 1080p image anew costs 20 to 400 ms and can only lose.
+Knows no task, no model and no provider. Bytes that are already a PNG, JPEG or WEBP file are passed on as they are:
+encoding a 1080p image anew costs 20 to 400 ms and can only lose. What had to be encoded is kept, by the content of
+the image.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import mimetypes
 import os
+from dataclasses import dataclass, field
 
 import PIL.Image
 
 from pytest_lmms.errors import MediaError, UsageError, explain
+from pytest_lmms.media import wholeness
 from pytest_lmms.media.image import LazyImage, open_image, reference
+from pytest_lmms.media.lance_blob import loaded
+from pytest_lmms.media.memo import Memo
+from pytest_lmms.media.notes import note
+from pytest_lmms.media.references import digest
 from pytest_lmms.records import MediaRef
 
 FORMAT_VARIABLE = "LMMS_IMAGE_ENCODE_FORMAT"
 QUALITY_VARIABLE = "LMMS_IMAGE_JPEG_QUALITY"
+CACHE_VARIABLE = "LMMS_IMAGE_PATH_CACHE_MAX_ITEMS"
 DEFAULT_QUALITY = 85
+DEFAULT_CACHED_IMAGES = 256
+_CACHE_BYTES = 256 << 20
 _MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _PLAIN_MODES = frozenset({"RGB", "L", "1"})
-"""Modes that look the same to every reader; others (palette, alpha, CMYK, 16-bit) are drawn out to
-RGB first.
-"""
+"""Modes that look the same to every reader; others (palette, alpha, CMYK, 16-bit) are drawn out to RGB first."""
+_SHRINK = 0.75
+"""At least so much smaller with each try to stay below a limit."""
+_SMALLEST_SIDE_PX = 64
+
+ImageLike = PIL.Image.Image | MediaRef | str | os.PathLike[str]
 
 
-def encode_image_to_base64(
-    image: PIL.Image.Image | MediaRef | str | os.PathLike[str],
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedImage:
+    """An image as it goes into a request."""
+
+    mime: str
+    """``image/png``, ``image/jpeg`` or ``image/webp``."""
+    text: str = field(repr=False)
+    """Base64 of the encoded file."""
+    flags: tuple[str, ...] = ()
+    """What the limit on size did to it, noted for the record: ``image_reencoded`` (as JPEG, all pixels there), or
+    ``image_reduced:WIDTHxHEIGHT->WIDTHxHEIGHT``."""
+
+    @property
+    def uri(self) -> str:
+        """``data:<mime>;base64,<text>``."""
+        return f"data:{self.mime};base64,{self.text}"
+
+
+def encode_image(
+    image: ImageLike,
     *,
     image_format: str | None = None,
     quality: int | None = None,
     default_format: str = "PNG",
-) -> tuple[str, str]:
+    max_bytes: int | None = None,
+) -> EncodedImage:
     """Encode an image for a JSON message.
 
     Args:
         image: A PIL image, a reference or a path.
-        image_format: ``PNG``, ``JPEG`` (or ``JPG``) or ``WEBP``, in any case. None: the
-            environment variable LMMS_IMAGE_ENCODE_FORMAT, read at each call, else the format that
-            the bytes already have, else `default_format`.
+        image_format: ``PNG``, ``JPEG`` (or ``JPG``) or ``WEBP``, in any case. None: the environment variable
+            LMMS_IMAGE_ENCODE_FORMAT, read at each call, else the format that the bytes already have, else
+            `default_format`.
         quality: 1 to 100, for JPEG and WEBP. None: LMMS_IMAGE_JPEG_QUALITY, else 85.
         default_format: For images that have no format yet, when nobody names one.
+        max_bytes: Of the encoded file, before base64 makes it a third larger. An image above it becomes a JPEG where
+            no format was asked for, then smaller until it fits; `flags` say so.
 
     Returns:
-        The mime type (``image/png``) and the base64 text of the encoded file. The file's own bytes
-        are used when they are in a format that will do, upright, and of a mode that needs no
-        conversion.
+        The file's own bytes when they are whole, upright, in a format and size that will do and of a mode that needs
+        no conversion; else what was encoded anew. That is kept, up to LMMS_IMAGE_PATH_CACHE_MAX_ITEMS (256) images
+        and 256 MiB, by content: equal images are encoded once, also when they are asked for at the same time.
 
     Raises:
-        MediaError: The image cannot be read.
-        UsageError: Unknown format, or a quality that is no number from 1 to 100.
+        MediaError: The image cannot be read, or does not fit with 64 pixels a side.
+        UsageError: Unknown format, or a quality or count that is no number in its range.
     """
     ref = _as_reference(image)
     wanted = _wanted_format(image_format)
     passed = _pass_through(ref, wanted)
-    if passed is not None:
-        mime, data = passed
-    else:
-        mime, data = _encode(open_image(ref), wanted or default_format, _wanted_quality(quality))
-    return mime, base64.b64encode(data).decode("ascii")
+    if passed is not None and (max_bytes is None or len(passed[1]) <= max_bytes):
+        return EncodedImage(mime=passed[0], text=base64.b64encode(passed[1]).decode("ascii"))
+    settings = (wanted, default_format, _wanted_quality(quality), max_bytes)
+    count = _number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
+    encoded = _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
+    for flag in encoded.flags:
+        note(flag)
+    return encoded
 
 
-def data_uri(
-    image: PIL.Image.Image | MediaRef | str | os.PathLike[str],
+def encode_image_to_base64(
+    image: ImageLike,
     *,
     image_format: str | None = None,
     quality: int | None = None,
     default_format: str = "PNG",
-) -> str:
-    """Encode an image as ``data:<mime>;base64,<text>``.
+    max_bytes: int | None = None,
+) -> tuple[str, str]:
+    """Encode an image for a JSON message.
 
-    Arguments and errors are those of `encode_image_to_base64`.
+    Arguments and errors are those of `encode_image`.
+
+    Returns:
+        The mime type (``image/png``) and the base64 text of the encoded file.
     """
-    mime, text = encode_image_to_base64(
-        image, image_format=image_format, quality=quality, default_format=default_format
+    encoded = encode_image(
+        image, image_format=image_format, quality=quality, default_format=default_format, max_bytes=max_bytes
     )
-    return f"data:{mime};base64,{text}"
+    return encoded.mime, encoded.text
 
 
-def fitting_data_uri(ref: MediaRef, max_bytes: int | None) -> str:
-    """As `data_uri`, for servers that take only files up to a size.
-
-    Args:
-        ref: An image.
-        max_bytes: Of the encoded file. A larger one is encoded as JPEG, at half the width and height until it fits.
-
-    Raises:
-        MediaError: The image cannot be read.
-    """
-    uri = data_uri(ref)
-    if max_bytes is None or _decoded_size(uri) <= max_bytes:
-        return uri
-    image = open_image(ref)
-    while True:
-        uri = data_uri(image, image_format="JPEG")
-        if _decoded_size(uri) <= max_bytes or min(image.size) < 2:
-            return uri
-        image = image.resize((image.width // 2, image.height // 2))
+def data_uri(
+    image: ImageLike,
+    *,
+    image_format: str | None = None,
+    quality: int | None = None,
+    default_format: str = "PNG",
+    max_bytes: int | None = None,
+) -> str:
+    """Encode an image as ``data:<mime>;base64,<text>``; arguments and errors are those of `encode_image`."""
+    encoded = encode_image(
+        image, image_format=image_format, quality=quality, default_format=default_format, max_bytes=max_bytes
+    )
+    return encoded.uri
 
 
 def file_uri(ref: MediaRef) -> str:
@@ -107,6 +143,7 @@ def file_uri(ref: MediaRef) -> str:
     Raises:
         MediaError: It cannot be read, or is no file but something decoded.
     """
+    ref = loaded(ref)
     data = ref.data
     if data is None and ref.path is not None:
         try:
@@ -120,15 +157,21 @@ def file_uri(ref: MediaRef) -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _decoded_size(uri: str) -> int:
-    """Bytes of the file inside a data URI."""
-    return (len(uri) - uri.index(",") - 1) * 3 // 4
+def forget() -> None:
+    """Drop what is kept."""
+    _encoded.clear()
 
 
-def _as_reference(image: PIL.Image.Image | MediaRef | str | os.PathLike[str]) -> MediaRef:
+_encoded: Memo[EncodedImage] = Memo(max_bytes=_CACHE_BYTES, size_of=lambda encoded: len(encoded.text))
+
+
+# --- what was asked for
+
+
+def _as_reference(image: ImageLike) -> MediaRef:
     if isinstance(image, MediaRef):
         content = image.content
-        return reference(content) if isinstance(content, LazyImage) else image
+        return reference(content) if isinstance(content, LazyImage) else loaded(image)
     if isinstance(image, PIL.Image.Image):
         return reference(image)
     return MediaRef(kind="image", path=os.fspath(image))
@@ -152,22 +195,24 @@ def _wanted_format(image_format: str | None) -> str | None:
 
 
 def _wanted_quality(quality: int | None) -> int:
-    said: int | str = quality if quality is not None else os.environ.get(QUALITY_VARIABLE, "")
-    if said == "":
-        return DEFAULT_QUALITY
+    if quality is not None:
+        return _number(quality, "quality", 1, 100)
+    return _number(os.environ.get(QUALITY_VARIABLE) or DEFAULT_QUALITY, QUALITY_VARIABLE, 1, 100)
+
+
+def _number(said: int | str, where: str, least: int, most: int) -> int:
     try:
         number = int(said)
     except ValueError:
-        number = 0
-    if not 1 <= number <= 100:
+        number = least - 1
+    if not least <= number <= most:
         raise UsageError(
-            explain(
-                f"an image quality of {said!r}",
-                where="quality" if quality is not None else QUALITY_VARIABLE,
-                expected="a whole number from 1 to 100",
-            )
+            explain(f"{said!r} cannot be used", where=where, expected=f"a whole number from {least} to {most}")
         )
     return number
+
+
+# --- passing on
 
 
 def _pass_through(ref: MediaRef, wanted: str | None) -> tuple[str, bytes] | None:
@@ -190,7 +235,8 @@ def _pass_through(ref: MediaRef, wanted: str | None) -> tuple[str, bytes] | None
         plain = image.mode in _PLAIN_MODES
     except MediaError:
         return None
-    return (_MIMES[name], data) if upright and plain else None
+    # What no local model could open is not sent either: drawing it anew says what is wrong with it.
+    return (_MIMES[name], data) if upright and plain and wholeness.is_whole_image(data) else None
 
 
 def _sniff(data: bytes) -> str | None:
@@ -204,10 +250,56 @@ def _sniff(data: bytes) -> str | None:
     return None
 
 
-def _encode(image: PIL.Image.Image, name: str, quality: int) -> tuple[str, bytes]:
+# --- encoding
+
+
+def _encode(
+    ref: MediaRef, wanted: str | None, default_format: str, quality: int, max_bytes: int | None
+) -> EncodedImage:
+    image = open_image(ref)
+    flags: tuple[str, ...] = ()
+    name = wanted or default_format
+    data = _save(image, name, quality)
+    if max_bytes is not None and len(data) > max_bytes:
+        name, data, flags = _reduce(image, wanted, quality, max_bytes, ref)
+    return EncodedImage(mime=_MIMES[name], text=base64.b64encode(data).decode("ascii"), flags=flags)
+
+
+def _reduce(
+    image: PIL.Image.Image, wanted: str | None, quality: int, max_bytes: int, ref: MediaRef
+) -> tuple[str, bytes, tuple[str, ...]]:
+    """Encode as JPEG unless a format is wanted, then smaller and smaller, until it fits."""
+    name = wanted or "JPEG"
+    width, height = image.size
+    data = _save(image, name, quality)
+    if len(data) <= max_bytes:
+        return name, data, ("image_reencoded",)
+    scale = 1.0
+    while min(width, height) * scale > _SMALLEST_SIDE_PX:
+        guess = math.sqrt(max_bytes / len(data))
+        scale *= min(_SHRINK, guess)
+        scale = max(scale, _SMALLEST_SIDE_PX / min(width, height))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        data = _save(image.resize(size, PIL.Image.Resampling.LANCZOS), name, quality)
+        if len(data) <= max_bytes:
+            return name, data, (f"image_reduced:{width}x{height}->{size[0]}x{size[1]}",)
+    raise MediaError(
+        explain(
+            f"an image of {width}x{height} pixels does not fit into {max_bytes:,} bytes",
+            where=ref.path,
+            remedy="raise the limit on the size of an image, or use JPEG with a lower quality",
+        )
+    )
+
+
+def _save(image: PIL.Image.Image, name: str, quality: int) -> bytes:
     buffer = io.BytesIO()
-    if name == "PNG":
-        image.save(buffer, "PNG")
-    else:
-        image.save(buffer, name, quality=quality)
-    return _MIMES[name], buffer.getvalue()
+    options = {} if name == "PNG" else {"quality": quality}
+    try:
+        image.save(buffer, name, **options)
+    except (OSError, ValueError) as error:  # a JPEG has at most 65,535 pixels a side, a WEBP 16,383
+        width, height = image.size
+        raise MediaError(
+            explain(f"an image of {width}x{height} pixels cannot be encoded as {name}: {error}", expected="PNG")
+        ) from error
+    return buffer.getvalue()

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media.audio import open_audio
+from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
 from pytest_lmms.records import MediaRef
 
@@ -37,6 +38,7 @@ def encode_audio_to_base64(
     """
     if audio_format not in (None, "wav", "mp3"):
         raise UsageError(explain(f"unknown format {audio_format!r}", where="audio_format", expected="wav or mp3"))
+    ref = loaded(ref)
     if rate is None:
         data = _stored(ref)
         stored = None if data is None else _sniff(data)

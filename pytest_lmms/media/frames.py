@@ -1,9 +1,12 @@
-"""What reading a video gives: frames, and when each of them is shown. Data and nothing else."""
+"""What reading a video gives: frames, and when each of them is shown; and how frames are made smaller."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,13 +15,13 @@ class VideoFrames:
 
     frames: Any
     """uint8 (num_frames, height, width, 3), RGB, upright."""
-    timestamps: Any
+    timestamps_seconds: Any
     """float64 (num_frames,): seconds from the video's first frame to each of these, ascending."""
     indices: Any
     """int64 (num_frames,): numbers of the frames in the video, from 0, ascending."""
     fps: float | None
     """The video's own average frames per second; None where the file does not say."""
-    duration: float | None
+    duration_seconds: float | None
     """Seconds of the whole video; None where the file does not say."""
     total: int
     """Frames that the whole video has."""
@@ -33,3 +36,27 @@ class VideoFrames:
     def nbytes(self) -> int:
         """Bytes of memory that the frames take."""
         return int(self.frames.nbytes)
+
+
+def shaped(frames: Any, shape: Callable[[Any], Any] | None) -> Any:
+    """Apply a function to each frame of (n, height, width, 3); None leaves them as they are."""
+    return frames if shape is None else np.stack([shape(f) for f in frames])
+
+
+def shrinker(max_side_px: int) -> Callable[[Any], Any]:
+    """Make a function that shrinks a frame (height, width, 3), in proportion, to a longer side of at most so many px.
+
+    Bicubic over the area that a pixel covers, by PIL: the same pixels whatever library decoded.
+    """
+
+    def shape(frame: Any) -> Any:
+        height, width = frame.shape[:2]
+        if max(height, width) <= max_side_px:
+            return frame
+        import PIL.Image
+
+        scale = max_side_px / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return np.asarray(PIL.Image.fromarray(frame).resize(size, PIL.Image.Resampling.BICUBIC))
+
+    return shape

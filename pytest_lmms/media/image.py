@@ -1,32 +1,22 @@
-"""Images: upright and RGB when a model opens them, undecoded until somebody needs their pixels.
+"""Images as models want them: upright and RGB.
 
-`open_image` is what adapters call. `LazyImage` is what task code gets in place of a decoded image
-column: it is a PIL image to everyone who asks, and costs a microsecond until someone needs its
-pixels. `reference` turns either into a `MediaRef`. Knows no task and no model.
+`open_image` is what adapters call; `LazyImage` is what task code gets in place of a decoded image column. Knows no
+task and no model.
 """
 
 from __future__ import annotations
 
-import io
-import os
 from typing import Any
 
 import PIL.Image
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media.decode_image import decode, unreadable
+from pytest_lmms.media.lance_blob import loaded
+from pytest_lmms.media.lazy_image import LazyImage, reference
 from pytest_lmms.records import MediaRef
 
-_ORIENTATION_TAG = 0x0112
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height."""
-
-_HEADER_IS_TRUE = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF"})
-"""Formats whose size and mode before loading are those after loading."""
-
-_STATE = ("_im", "_mode", "_size", "palette", "_readonly", "_exif", "im", "readonly", "pyaccess")
-"""Attributes in which a PIL image keeps its pixels (the last three: Pillow before 11)."""
-
-_PNG_LATE_CHUNKS = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
+__all__ = ["LazyImage", "open_image", "reference"]
 
 
 def open_image(ref: MediaRef) -> PIL.Image.Image:
@@ -38,306 +28,34 @@ def open_image(ref: MediaRef) -> PIL.Image.Image:
             of `datasets`).
 
     Returns:
-        A PIL image of mode RGB. Other modes are converted as PIL's plain ``convert`` does: alpha
-        is dropped, not composited, and palettes, CMYK and 16-bit greys become RGB. An EXIF
-        orientation is applied to encoded images and not to objects, which are taken as they are.
+        A PIL image of mode RGB. Other modes are converted as PIL's plain ``convert`` does (alpha is dropped, not
+        composited), but for greys of more than 8 bits, which PIL would cut off at 255: they keep their upper 8 bits.
+        An EXIF orientation is applied to encoded images and not to objects, which are taken as they are.
 
     Raises:
         MediaError: Missing, a folder, empty, truncated, not an image, too large, or only a web
             address; the message names the file and the reason.
     """
+    ref = loaded(ref)
     where = _where(ref)
     if ref.content is not None:
         image = _from_object(ref.content, where)
     else:
-        image = _decode(ref.data, ref.path, where)
+        image = decode(ref.data, ref.path, where)
     try:
+        image = _of_eight_bits(image)
         if ref.mode is not None and ref.mode != image.mode:
             image = image.convert(ref.mode)
         return image if image.mode == "RGB" else image.convert("RGB")
     except (OSError, ValueError) as error:
-        raise _unreadable(where, error) from error
-
-
-def reference(image: PIL.Image.Image) -> MediaRef:
-    """Turn an image into a reference.
-
-    Args:
-        image: Any PIL image.
-
-    Returns:
-        For a `LazyImage` that nobody has decoded: its bytes or path, with the mode noted by
-        ``convert``; nothing is decoded. For every other image, a decoded lazy one included: the
-        image itself as `content`, with whatever was painted on it.
-    """
-    if isinstance(image, LazyImage):
-        encoded = image.encoded_reference()
-        if encoded is not None:
-            return encoded
-    return MediaRef(kind="image", content=image)
-
-
-class LazyImage(PIL.Image.Image):
-    """A PIL image that decodes itself when somebody needs its pixels.
-
-    Until then ``size``, ``mode``, ``format`` and ``info`` read the header only, and
-    ``convert("RGB")`` returns another lazy image. Everything else decodes once and gives what the
-    decoded, upright image gives, as `datasets` would have handed it out.
-
-    It works by absence: PIL keeps an image's pixels in a few attributes, which a new lazy image
-    lacks. The first access to one of them arrives in `__getattr__`, which decodes and fills them
-    all; from then on PIL's own methods run as on any image.
-    """
-
-    _source: bytes | str | None = None
-    _wanted_mode: str | None = None
-    _decoded: PIL.Image.Image | None = None
-    _header: PIL.Image.Image | None = None
-    _orientation: int | None = None
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> LazyImage:
-        """Make a lazy image of an encoded file in memory; nothing is read."""
-        image = cls.__new__(cls)
-        image._source = data
-        return image
-
-    @classmethod
-    def from_path(cls, path: str | os.PathLike[str]) -> LazyImage:
-        """Make a lazy image of a file; nothing is opened."""
-        image = cls.__new__(cls)
-        image._source = os.fspath(path)
-        return image
-
-    def encoded_reference(self) -> MediaRef | None:
-        """Return where the encoded image lies; None once decoded, as it may have been changed."""
-        if self._source is None or self._decoded is not None:
-            return None
-        if isinstance(self._source, bytes):
-            return MediaRef(kind="image", data=self._source, mode=self._wanted_mode)
-        return MediaRef(kind="image", path=self._source, mode=self._wanted_mode)
-
-    # Looking without decoding
-
-    @property
-    def format(self) -> str | None:
-        """Name of the file format, None after a conversion or a turn, as on any PIL image."""
-        if "_format" in self.__dict__:
-            return self.__dict__["_format"]  # type: ignore[no-any-return]
-        if self._source is None or self._wanted_mode is not None:
-            return None
-        if self._decoded is not None:
-            return self._decoded.format
-        header = self._read_header()
-        return None if self._orientation is not None else header.format
-
-    @format.setter
-    def format(self, value: str | None) -> None:
-        self.__dict__["_format"] = value
-
-    @property
-    def format_description(self) -> str | None:  # type: ignore[override]
-        """The format in words; decodes."""
-        if self._source is None:
-            return None
-        return self._decode().format_description
-
-    def convert(self, mode: str | None = None, *args: Any, **kwargs: Any) -> PIL.Image.Image:
-        """Convert as PIL does; a plain ``convert("RGB")`` before decoding only notes the mode."""
-        undecoded = self._source is not None and self._decoded is None
-        if mode == "RGB" and undecoded and not args and not kwargs and "_format" not in self.__dict__:
-            image = LazyImage.__new__(LazyImage)
-            image._source = self._source
-            image._wanted_mode = "RGB"
-            return image
-        return super().convert(mode, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        """Supply what the instance lacks; PIL finds its state here the first time it looks."""
-        if self._source is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if name in ("_mode", "_size", "info"):
-            self._look(name)
-            return self.__dict__[name]
-        if name in _STATE:
-            self._decode()
-            if name in self.__dict__:
-                return self.__dict__[name]
-        elif not name.startswith("_"):
-            return getattr(self._decode(), name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _look(self, name: str) -> None:
-        """Fill `_mode`, `_size` or `info` from the header where it tells the truth, else decode."""
-        if self._decoded is not None:
-            self._decode()
-            return
-        header = self._read_header()
-        if header.format not in _HEADER_IS_TRUE or (header.format == "PNG" and self._has_late_chunks()):
-            self._decode()
-        elif name == "_size":
-            width, height = header.size
-            turned = self._orientation in _TURNED
-            self.__dict__["_size"] = (height, width) if turned else (width, height)
-        elif name == "_mode":
-            self.__dict__["_mode"] = self._wanted_mode or header.mode
-        elif self._orientation is None and self._wanted_mode is None and header.format != "WEBP":
-            self.__dict__["info"] = dict(header.info)
-        else:
-            self._decode()
-
-    def _read_header(self) -> PIL.Image.Image:
-        if self._header is None:
-            where = self._name()
-            try:
-                source = self._source
-                with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as header:
-                    if header.format in _HEADER_IS_TRUE:
-                        # The base method: a PNG's own decodes, to look for EXIF behind the pixels.
-                        exif = PIL.Image.Image.getexif(header)
-                        self._orientation = exif.get(_ORIENTATION_TAG)
-                    self._header = header
-            except Exception as error:
-                raise _unreadable(where, error, self._source) from error
-        return self._header
-
-    def _has_late_chunks(self) -> bool:
-        """Whether a PNG has text or EXIF behind its pixels, where PIL looks only when decoding."""
-        data = self._source if isinstance(self._source, bytes) else _read(str(self._source))
-        position, seen_pixels = 8, False
-        while position + 8 <= len(data):
-            kind = data[position + 4 : position + 8]
-            if seen_pixels and kind in _PNG_LATE_CHUNKS:
-                return True
-            seen_pixels = seen_pixels or kind == b"IDAT"
-            position += 12 + int.from_bytes(data[position : position + 4], "big")
-        return False
-
-    # Looking at the pixels
-
-    def _decode(self) -> PIL.Image.Image:
-        """Decode, once, and take over the decoded image's pixels.
-
-        Returns:
-            The decoded image; it shares its pixels with this one.
-
-        Raises:
-            MediaError: The image cannot be read.
-        """
-        decoded = self._decoded
-        if decoded is None:
-            source = self._source
-            data, path = (source, None) if isinstance(source, bytes) else (None, source)
-            decoded = _decode(data, path, self._name())
-            if self._wanted_mode is not None:
-                try:
-                    decoded = decoded.convert(self._wanted_mode)
-                except (OSError, ValueError) as error:
-                    raise _unreadable(self._name(), error) from error
-            self._take(decoded)
-        return decoded
-
-    def _take(self, decoded: PIL.Image.Image) -> None:
-        """Take over a decoded image in one step: other threads see all of it or nothing."""
-        state = {name: decoded.__dict__[name] for name in _STATE if name in decoded.__dict__}
-        state["info"] = self.__dict__.get("info", decoded.info)
-        state["_decoded"] = decoded
-        state["_header"] = None
-        self.__dict__.update(state)
-
-    def _name(self) -> str:
-        return "image in memory" if isinstance(self._source, bytes) else str(self._source)
-
-    # Frames, closing, copying
-
-    def seek(self, frame: int) -> None:
-        """Go to a frame of an animation, as the opened file would; decodes."""
-        if self._source is None:
-            super().seek(frame)
-            return
-        decoded = self._decode()
-        if frame == decoded.tell():
-            return
-        decoded.seek(frame)
-        decoded.load()
-        self.__dict__.pop("info", None)
-        self._take(decoded)
-
-    def tell(self) -> int:
-        """Number of the current frame."""
-        return 0 if self._decoded is None else self._decoded.tell()
-
-    def close(self) -> None:
-        """Drop the pixels. An image that was never decoded has nothing to drop."""
-        if self._decoded is not None:
-            self._decoded.close()
-            super().close()
-
-    def __reduce_ex__(self, _protocol: Any) -> Any:
-        """Pickle and copy: an undecoded image as its source, a decoded one as a plain image."""
-        if self.encoded_reference() is not None and "_format" not in self.__dict__:
-            return _rebuild, (self._source, self._wanted_mode)
-        return _itself, (PIL.Image.Image.copy(self),)
-
-
-def _rebuild(source: bytes | str, mode: str | None) -> LazyImage:
-    image = LazyImage.__new__(LazyImage)
-    image._source = source
-    if mode is not None:
-        image._wanted_mode = mode
-    return image
-
-
-def _itself(image: PIL.Image.Image) -> PIL.Image.Image:
-    return image
-
-
-def _decode(data: bytes | None, path: str | None, where: str) -> PIL.Image.Image:
-    """Decode and turn upright.
-
-    The steps are those of `datasets`, so that an image is the same pixels on either way.
-    """
-    from PIL import ImageOps
-
-    source = data
-    try:
-        if data is None:
-            if path is None:
-                raise MediaError(
-                    explain(
-                        "this image is only a web address",
-                        where=where,
-                        remedy="download it, or use a model that takes addresses",
-                    )
-                )
-            source = _read(path)
-        opened = PIL.Image.open(io.BytesIO(source or b""))
-        if path is not None:
-            opened.filename = path
-        opened.load()
-        image: PIL.Image.Image = opened
-        if image.getexif().get(_ORIENTATION_TAG) is not None:
-            image = ImageOps.exif_transpose(image)
-    except MediaError:
-        raise
-    except Exception as error:
-        raise _unreadable(where, error, source) from error
-    return image
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(where, error) from error
 
 
 def _from_object(content: Any, where: str) -> PIL.Image.Image:
     if isinstance(content, PIL.Image.Image):
         return content
     if isinstance(content, dict) and ("bytes" in content or "path" in content):
-        return _decode(content.get("bytes"), content.get("path"), where)
+        return decode(content.get("bytes"), content.get("path"), where)
     if hasattr(content, "__array_interface__"):
         try:
             return PIL.Image.fromarray(content)
@@ -367,19 +85,13 @@ def _where(ref: MediaRef) -> str:
     return "image in memory"
 
 
-def _unreadable(where: str, error: Exception, source: Any = None) -> MediaError:
-    """Say in words why an image cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        reason = "no such file"
-    elif isinstance(error, IsADirectoryError):
-        reason = "this is a folder, not an image"
-    elif isinstance(error, OSError) and error.errno is not None:
-        reason = error.strerror or str(error)
-    elif isinstance(source, bytes) and not source:
-        reason = "the file is empty (0 bytes)"
-    elif isinstance(error, PIL.UnidentifiedImageError):
-        size = f" ({len(source):,} bytes)" if isinstance(source, bytes) else ""
-        reason = f"not an image that PIL can read{size}"
-    else:
-        reason = f"the image is damaged or truncated: {error}"
-    return MediaError(explain(f"cannot open the image: {reason}", where=where))
+def _of_eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Scale greys of 16 bits down; every other image as it is."""
+    if not image.mode.startswith("I"):
+        return image
+    import numpy as np
+
+    values = np.asarray(image)
+    if image.mode == "I" and not 255 < values.max() <= 65535:
+        return image  # 8 bits in a wide mode, or no brightness at all
+    return PIL.Image.fromarray((values >> 8).astype(np.uint8))

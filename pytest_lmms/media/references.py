@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.records import MediaRef
 
 _CHUNK_BYTES = 1 << 20
@@ -29,15 +30,18 @@ def digest(ref: MediaRef) -> str:
 
     Returns:
         ``kind/mode:scheme:hash``: the kind of medium, the mode that the task asked for (empty when
-        none), then ``encoded`` (hash of the file's bytes), ``url`` (the address itself) or
-        ``object`` (hash of the decoded values with their type, shape and mode). Hashes are 32
-        hexadecimal digits of xxh3_128.
+        none; of a part of a video, its limits in seconds in brackets), then ``encoded`` (hash of
+        the file's bytes), ``url`` (the address itself), ``lance`` (the write that made the dataset,
+        column and row) or ``object`` (hash of the decoded values with their type, shape and mode).
+        Hashes are 32 hexadecimal digits of xxh3_128.
 
     Raises:
         MediaError: The file cannot be read, the reference is empty, or its object is of an unknown
             type.
     """
     prefix = f"{ref.kind}/{ref.mode or ''}"
+    if ref.start_seconds is not None or ref.end_seconds is not None:
+        prefix += f"[{ref.start_seconds},{ref.end_seconds}]"
     if ref.data is not None:
         return f"{prefix}:encoded:{_hash_bytes(ref.data)}"
     if ref.path is not None:
@@ -51,6 +55,8 @@ def digest(ref: MediaRef) -> str:
                 expected="exactly one of path, data, url and content",
             )
         )
+    if isinstance(ref.content, LanceBlob):
+        return f"{prefix}:lance:{ref.content.digest}"
     encoded = _still_encoded(ref.content)
     if encoded is not None:
         mode = encoded.mode if ref.mode is None else ref.mode

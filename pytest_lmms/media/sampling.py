@@ -30,6 +30,14 @@ class Sampling:
     end_seconds: float | None = None
     """Where it ends, included; None is the end."""
 
+    @property
+    def needs_rate(self) -> bool:
+        """Whether the choice depends on the video's frames per second.
+
+        Libraries have different notions of it where the rate varies: all readers use the container's average then.
+        """
+        return (self.fps, self.start_seconds, self.end_seconds) != (None, None, None)
+
     def __post_init__(self) -> None:
         """Refuse what can choose no frame."""
         if self.num_frames is not None and self.num_frames < 1:

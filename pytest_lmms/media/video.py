@@ -6,18 +6,44 @@ Which frames: `sampling`. How they are decoded: `_pyav` and its siblings, one a 
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
-from pytest_lmms.media.frames import VideoFrames
+from pytest_lmms.media.framecache import FrameCache
+from pytest_lmms.media.frames import VideoFrames, shaped, shrinker
+from pytest_lmms.media.lance_blob import LanceBlob
+from pytest_lmms.media.references import digest
 from pytest_lmms.media.sampling import Sampling, frame_indices
 from pytest_lmms.records import MediaRef
 
 BACKEND_VARIABLE = "LMMS_VIDEO_DECODE_BACKEND"
-BACKENDS = ("auto", "pyav")
+CACHE_MB_VARIABLE = "LMMS_VIDEO_CACHE_MB"
+CACHE_DIR_VARIABLE = "LMMS_VIDEO_CACHE_DIR"
+CACHE_DIR_MB_VARIABLE = "LMMS_VIDEO_CACHE_DIR_MB"
+DEFAULT_CACHE_MB = 512
+DEFAULT_CACHE_DIR_MB = 20_000
 MAX_THREADS = 8
+
+BACKENDS = ("pyav", "torchcodec", "decord", "dali")
+AUTO = "pyav"
+"""What `auto` means: no other backend was quicker on a CPU, at any number of frames (`make bench-media`)."""
+_THREADS = {
+    "pyav": ("LMMS_VIDEO_PYAV_THREADS", MAX_THREADS),
+    "torchcodec": ("LMMS_VIDEO_TORCHCODEC_THREADS", MAX_THREADS),
+    "decord": ("LMMS_VIDEO_DECORD_THREADS", 2),
+    "dali": ("LMMS_VIDEO_DALI_THREADS", 2),
+}
+"""By backend: the environment variable for its threads, and how many there are, cores permitting, without it."""
+_NEED_A_PATH = ("decord", "dali")
+_INSTALL = {
+    "torchcodec": "pip install 'pytest-lmms[torchcodec]', and FFmpeg's libraries (Debian: apt install ffmpeg)",
+    "decord": "pip install decord",
+    "dali": "pip install nvidia-dali-cuda120 (or another build for your CUDA)",
+}
 
 
 def open_video(
@@ -33,7 +59,7 @@ def open_video(
 
     Args:
         ref: A video by path, by encoded bytes, or as an object: a uint8 array (num_frames, height, width, 3), of which
-            frames are taken in the same way, or an open binary file.
+            frames are taken in the same way, an open binary file, or a `LanceBlob`.
         num_frames: How many frames, evenly from the first to the last; with `fps` the largest number. None: no limit.
         fps: Frames per second of video.
         max_side_px: Frames are made smaller, in proportion, until their longer side is at most this.
@@ -47,23 +73,35 @@ def open_video(
         MediaError: It cannot be read; the message names file and reason.
         UsageError: Unknown backend.
     """
-    sampling = Sampling(num_frames=num_frames, fps=fps, include_last=include_last)
-    shape = None if max_side_px is None else _shrinker(max_side_px)
-    if ref.content is not None and hasattr(ref.content, "shape"):
-        return _from_array(ref.content, sampling, shape)
-    source: Any = ref.data if ref.data is not None else ref.path if ref.path is not None else ref.content
-    if source is None:
+    sampling = Sampling(
+        num_frames=num_frames,
+        fps=fps,
+        include_last=include_last,
+        start_seconds=ref.start_seconds,
+        end_seconds=ref.end_seconds,
+    )
+    content = ref.content
+    if content is not None and hasattr(content, "shape"):
+        return _from_array(content, sampling, max_side_px)
+    name = _backend(backend)
+    if isinstance(content, LanceBlob):
+        key = repr((digest(ref), sampling, max_side_px, name))
+        return _cache().get(key, lambda: _read_blob(name, content, sampling, max_side_px))
+    if content is not None:
+        return _read(name, content, "video in memory", sampling, max_side_px)
+    if ref.data is None and ref.path is None:
         raise MediaError(
             explain(
                 "this video is only a web address",
                 where=ref.url,
-                remedy="download it, or use a model that takes addresses",
+                remedy=ref.remedy or "download it, or use a model that takes addresses",
             )
         )
     where = ref.path or "video in memory"
-    found = _reader(backend)(source, sampling, where=where, threads=num_threads(), shape=shape)
-    found.frames.setflags(write=False)
-    return found
+    source: Any = ref.path if ref.data is None else ref.data
+    _refuse_nothing(source, where)
+    key = repr((digest(ref), sampling, max_side_px, name))
+    return _cache().get(key, lambda: _read(name, source, where, sampling, max_side_px))
 
 
 def read_video(
@@ -104,45 +142,121 @@ read_video_pyav = read_video
 """The name that lmms-eval's function had before it had backends."""
 
 
-def num_threads() -> int:
-    """Threads that decode one video: the cores that this process may use, at most 8."""
-    return min(MAX_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def _reader(backend: str | None) -> Callable[..., VideoFrames]:
-    said = backend or os.environ.get(BACKEND_VARIABLE) or "pyav"
+def _backend(backend: str | None) -> str:
+    """The backend asked for, by argument or environment."""
+    said = backend or os.environ.get(BACKEND_VARIABLE) or AUTO
+    if said == "auto":
+        return AUTO
     if said not in BACKENDS:
         raise UsageError(
             explain(
                 f"unknown video backend {said!r}",
                 where="backend" if backend else BACKEND_VARIABLE,
-                expected="one of " + ", ".join(BACKENDS),
+                expected="one of " + ", ".join([*BACKENDS, "auto"]),
                 suggestion=did_you_mean(said, BACKENDS),
             )
         )
-    from pytest_lmms.media import _pyav
-
-    return _pyav.read
+    return said
 
 
-def _shrinker(max_side_px: int) -> Callable[[Any], Any]:
-    """What makes a frame's longer side at most so many pixels."""
+def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
+    """Have a backend read frames."""
+    try:
+        if name == "torchcodec":
+            from pytest_lmms.media._torchcodec import read
+        elif name == "decord":
+            from pytest_lmms.media._decord import read
+        elif name == "dali":
+            from pytest_lmms.media._dali import read
+        else:
+            from pytest_lmms.media._pyav import read
+    except (ImportError, RuntimeError, OSError) as e:  # torchcodec without FFmpeg's libraries: RuntimeError
+        reason = str(e).strip().split("\n")[0]
+        raise UsageError(
+            explain(f"the video backend {name} cannot be imported: {reason}", remedy=_INSTALL.get(name))
+        ) from e
+    shape = None if max_side_px is None else shrinker(max_side_px)
+    found = read(source, sampling, where=where, threads=num_threads(name), shape=shape)
+    found.frames.setflags(write=False)
+    return found
 
-    def shape(frame: Any) -> Any:
-        height, width = frame.shape[:2]
-        if max(height, width) <= max_side_px:
-            return frame
-        import numpy as np
-        import PIL.Image
 
-        scale = max_side_px / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return np.asarray(PIL.Image.fromarray(frame).resize(size, PIL.Image.Resampling.BICUBIC))
-
-    return shape
+def _read_blob(name: str, blob: LanceBlob, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
+    """Have a backend read out of a Lance dataset, through a file where it needs one."""
+    where = f"{blob.uri}: {blob.key}"
+    if name in _NEED_A_PATH:
+        return _read(name, blob.file(), where, sampling, max_side_px)
+    with blob.open() as file:
+        return _read(name, file, where, sampling, max_side_px)
 
 
-def _from_array(content: Any, sampling: Sampling, shape: Callable[[Any], Any] | None) -> VideoFrames:
+def num_threads(backend: str = AUTO) -> int:
+    """Threads with which a backend decodes one video.
+
+    Returns:
+        What its environment variable says (LMMS_VIDEO_PYAV_THREADS, LMMS_VIDEO_TORCHCODEC_THREADS,
+        LMMS_VIDEO_DECORD_THREADS, LMMS_VIDEO_DALI_THREADS), else 8 (PyAV, TorchCodec) or 2, at most the cores that this
+        process may use.
+
+    Raises:
+        UsageError: The variable holds no whole number.
+    """
+    variable, most = _THREADS[backend]
+    said = _natural(variable)
+    return said or min(most, _num_cores())
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _natural(variable: str) -> int | None:
+    """The whole number in an environment variable; None where it is not set."""
+    said = os.environ.get(variable) or None
+    if said is not None and not said.strip().isdecimal():
+        raise UsageError(explain(f"{said!r}", where=variable, expected="a whole number from 0"))
+    return None if said is None else int(said)
+
+
+def _cache() -> FrameCache:
+    """The cache that the environment asks for; one a process, until the environment says otherwise."""
+    kept, folder, in_folder = (
+        _natural(CACHE_MB_VARIABLE),
+        os.environ.get(CACHE_DIR_VARIABLE),
+        _natural(CACHE_DIR_MB_VARIABLE),
+    )
+    return _cache_of(
+        DEFAULT_CACHE_MB if kept is None else kept,
+        folder or None,
+        DEFAULT_CACHE_DIR_MB if in_folder is None else in_folder,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _cache_of(num_mb: int, folder: str | None, num_mb_in_folder: int) -> FrameCache:
+    return FrameCache(
+        num_mb * 1_000_000,
+        folder=Path(folder).expanduser() if folder else None,
+        max_folder_bytes=num_mb_in_folder * 1_000_000,
+    )
+
+
+def _refuse_nothing(source: str | bytes, where: str) -> None:
+    """Say what is wrong where there is no file to read."""
+    if isinstance(source, str):
+        if os.path.isdir(source):
+            reason = "this is a folder"
+        elif not os.path.exists(source):
+            reason = "no such file"
+        else:
+            reason = "" if os.stat(source).st_size else "the file is empty (0 bytes)"
+    else:
+        reason = "" if source else "it is empty (0 bytes)"
+    if reason:
+        raise MediaError(explain(f"cannot be read as a video: {reason}", where=where))
+
+
+def _from_array(content: Any, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
     """Sample frames that are already decoded."""
     import numpy as np
 
@@ -155,14 +269,13 @@ def _from_array(content: Any, sampling: Sampling, shape: Callable[[Any], Any] | 
             )
         )
     indices = frame_indices(len(array), None, sampling)
-    chosen = array[indices]
-    frames = chosen if shape is None else np.stack([shape(f) for f in chosen])
+    frames = shaped(array[indices], None if max_side_px is None else shrinker(max_side_px))
     frames.setflags(write=False)
     return VideoFrames(
         frames=frames,
-        timestamps=indices.astype(np.float64),
+        timestamps_seconds=indices.astype(np.float64),
         indices=indices,
         fps=None,
-        duration=None,
+        duration_seconds=None,
         total=len(array),
     )

@@ -1,11 +1,12 @@
-"""Whether a file of sound ends where its header says: decoders give what is there and say nothing.
+"""Whether a sound or an image ends where its own headers say: decoders give what is there and say nothing.
 
-Reads headers only; decodes nothing.
+Reads headers and checksums; decodes nothing.
 """
 
 from __future__ import annotations
 
 import io
+import zlib
 from typing import BinaryIO
 
 _UNKNOWN_SIZE = 0x7FFFFF00
@@ -60,3 +61,35 @@ def _of_ogg(file: BinaryIO, size: int) -> str | None:
     if page + 27 <= len(end) and len(table) == num_segments and whole <= len(end):
         return None
     return "it is truncated: its last page is incomplete"
+
+
+def is_whole_image(data: bytes) -> bool:
+    """Whether a PNG, JPEG or WEBP file has its end, and a PNG's checksums are right; False when that is not known."""
+    if data.startswith(b"\x89PNG"):
+        return _is_whole_png(data)
+    if data.startswith(b"\xff\xd8"):
+        return _is_whole_jpeg(data)
+    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 <= len(data)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end marker follows the first scan; before that, it may be of a thumbnail in the header."""
+    position = 2
+    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
+        if data[position + 1] == 0xDA:
+            return data.find(b"\xff\xd9", position) >= 0
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def _is_whole_png(data: bytes) -> bool:
+    view, position = memoryview(data), 8
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(view[position : position + 4], "big")
+        kind = bytes(view[position + 4 : position + 8])
+        if zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big") or end + 4 > len(data):
+            return False
+        if kind == b"IEND":
+            return True
+        position = end + 4
+    return False

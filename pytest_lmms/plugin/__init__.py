@@ -11,12 +11,16 @@ pytest_plugins = (
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
+    "pytest_lmms.plugin.videos",
     "pytest_lmms.plugin.loop",
     "pytest_lmms.plugin.recording",  # before whoever imports it: pytest 8 warns of plugins imported already
     "pytest_lmms.plugin.run_document",
     "pytest_lmms.plugin.worker",
+    "pytest_lmms.plugin.budget",
     "pytest_lmms.plugin.controller",
     "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",
     "pytest_lmms.plugin.gates",
+    "pytest_lmms.plugin.dryrun",
+    "pytest_lmms.plugin.loggers",
 )

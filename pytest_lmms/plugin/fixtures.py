@@ -41,6 +41,7 @@ def lmms_model(pytestconfig: pytest.Config) -> Iterator[Any]:
         raise UsageError(NO_MODEL)
     adapter = check_model(session)
     model = adapter(**_arguments(session, adapter))
+    _check_typed_settings(session, getattr(model, "honours", None))
     yield model
     close = getattr(model, "close", None)
     if callable(close):
@@ -58,23 +59,33 @@ def check_model(session: LmmsSession) -> Any:
     adapter = MODELS.load(settings.model)
     where = settings.sources.get("model_args", "--lmms-model-args")
     check_model_args(adapter, settings.model_args, model_name=settings.model, where=where)
-    honours = getattr(adapter, "honours", None)
-    if honours is not None:
-        from pytest_lmms.tasks.generation import build_generation
-
-        where = settings.sources.get("gen_kwargs", "--lmms-gen-kwargs")
-        typed = build_generation(settings.gen_kwargs, where=where)
-        names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]
-        for name in [*names, *typed.extra]:
-            if name not in honours:
-                raise UsageError(
-                    explain(
-                        f"the model {settings.model} would ignore {name}",
-                        where=where,
-                        expected="settings among " + ", ".join(sorted(honours)),
-                    )
-                )
+    _check_typed_settings(session, getattr(adapter, "honours", None))
     return adapter
+
+
+def _check_typed_settings(session: LmmsSession, honours: frozenset[str] | None) -> None:
+    """Refuse generation settings that the user typed and the adapter would ignore.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if honours is None:
+        return
+    from pytest_lmms.tasks.generation import build_generation
+
+    settings = session.settings
+    where = settings.sources.get("gen_kwargs", "--lmms-gen-kwargs")
+    typed = build_generation(settings.gen_kwargs, where=where)
+    names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]
+    for name in [*names, *typed.extra]:
+        if name not in honours:
+            raise UsageError(
+                explain(
+                    f"the model {settings.model} would ignore {name}",
+                    where=where,
+                    expected="settings among " + ", ".join(sorted(honours)),
+                )
+            )
 
 
 def check_ability(session: LmmsSession, task_file: Any) -> None:
@@ -126,6 +137,7 @@ def _arguments(session: LmmsSession, adapter: Any) -> dict[str, Any]:
     if "batch_size" in parameters and "batch_size" not in arguments and session.settings.batch_size != "auto":
         arguments["batch_size"] = session.settings.batch_size
     num_workers = int(session.ours.get("num_workers", 1))
+    _share_concurrency(arguments, parameters, num_workers)
     wants_device = "device" in parameters and not {"device", "device_map"} & arguments.keys()
     if num_workers > 1 and wants_device and (num_devices := _num_accelerators()):
         allowed = num_devices * session.settings.replicas_per_device
@@ -140,6 +152,15 @@ def _arguments(session: LmmsSession, adapter: Any) -> dict[str, Any]:
             )
         arguments["device"] = f"cuda:{int(session.ours['slot']) % num_devices}"
     return arguments
+
+
+def _share_concurrency(arguments: dict[str, Any], parameters: Any, num_workers: int) -> None:
+    """Give each worker its part of the requests in flight that the user allowed for all."""
+    if num_workers < 2:
+        return
+    for name in ("num_concurrent", "adaptive_max_concurrency"):
+        if name in parameters and isinstance(arguments.get(name), int):
+            arguments[name] = max(1, -(-arguments[name] // num_workers))
 
 
 def _num_accelerators() -> int:

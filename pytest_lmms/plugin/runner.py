@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError
+from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.evaluate import Document, Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.plugin import fastpath
+from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
@@ -44,6 +46,8 @@ class ModelLine:
     def __init__(self, model: Any, session: LmmsSession, recorder: Recorder) -> None:
         settings = session.settings
         store = ResponseStore(recorder.folder.responses, writer=session.writer, read=session.reads_store)
+        if settings.cache is not None:
+            store = _shared(store, settings.cache, model, session)
         self.engine = Engine(
             model,
             store=store,
@@ -52,6 +56,7 @@ class ModelLine:
                 timeout_seconds=settings.timeout,
                 shutdown_seconds=SHUTDOWN_SECONDS,
                 is_replaceable=session.is_replaceable,
+                spend=budget_of(session),
             ),
         )
         self.engine.start()
@@ -75,6 +80,18 @@ class ModelLine:
         self.engine.close()
         if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
             self.recorder.shard.note(fitting_batch_size=self.engine.fitting_batch_size)
+
+
+def _shared(own: ResponseStore, folder: str, model: Any, session: LmmsSession) -> ResponseStore:
+    """Put the store of `--lmms-cache` behind the run's own."""
+    from pytest_lmms.inference.shared import SharedStore
+
+    if getattr(model, "identity", None) is None:
+        text = f"{type(model).__name__} has no identity, so that nobody can know whose answers a cache holds"
+        remedy = "give it one (see pytest_lmms.inference.model.Identified), or leave the cache out"
+        raise UsageError(explain(text, where=session.settings.sources.get("cache", "--lmms-cache"), remedy=remedy))
+    path = Path(folder).expanduser()
+    return SharedStore(own, ResponseStore(path, writer=f"{own.folder.parent.name}-{session.writer}", read=True))
 
 
 class Runner:

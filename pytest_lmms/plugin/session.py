@@ -93,7 +93,7 @@ class LmmsSession:
         args = [a.replace(f"[{self.settings.run_label}-", "[") for a in self.config.args]
         return {"args": args, "keyword": option.keyword, "markexpr": option.markexpr}
 
-    def _said_selection(self) -> dict[str, Any]:
+    def _invocation(self) -> dict[str, Any]:
         """`selection`, without paths that come from an ini file or from the names of tasks."""
         is_said = self.config.args_source is self.config.ArgsSource.ARGS
         return self.selection | ({} if is_said else {"args": []})
@@ -182,7 +182,7 @@ class LmmsSession:
             "command": mask_command(["pytest", *self.config.invocation_params.args]),
             "cwd": str(self.config.invocation_params.dir),
             "config": self.settings.resolved(),
-            "selection": self._said_selection(),
+            "invocation": self._invocation(),
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,

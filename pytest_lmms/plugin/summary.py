@@ -20,6 +20,7 @@ from pytest_lmms.plugin.collection import bound, given_index, is_document, may_h
 from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
 from pytest_lmms.results.store import RunFolder
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Summary:
         self.cut_short: str | None = None
         """Why the loop was left early."""
         self.is_over = False
+        self.started = time.monotonic()
         self.finished: Any = None
         self.num_documents = 0
         self.skipped: set[str] = set()
@@ -289,13 +291,16 @@ class Summary:
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[Any]:
         """Run; then, however it ended, merge, aggregate and judge."""
         self.pytest_session = session
-        previous = _interrupt_on_sigterm() if self._may_have_documents(session) else None
+        previous = interrupt_on_sigterm() if self._may_have_documents(session) else None
+        limit = time_limit(self.session.settings.time_limit, self.started) if previous is not None else None
         try:
             return (yield)
         except BaseException as e:
             self.cut_short = _reason(e)
             raise
         finally:
+            if limit is not None:
+                limit.cancel()
             with _uninterrupted():
                 self.is_over = True
                 self.progress.clear()
@@ -347,6 +352,7 @@ class Summary:
         self._warn_of_flat_tasks(paths)
         self._judge_errors(session)
         self._judge_gates(session, paths)
+        self._write_parquet()
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
@@ -412,6 +418,17 @@ class Summary:
         if finished.complaints or (finished.lost and not self.cut_short):
             session.testsfailed += 1
 
+    def _write_parquet(self) -> None:
+        """Copy the records, where the user asks for it."""
+        if not self.session.settings.parquet:
+            return
+        from pytest_lmms.results.parquet import write_parquet
+
+        try:
+            write_parquet(self.session.run_path)
+        except (OSError, ValueError) as e:
+            self.session.notices.append(f"records could not be written as Parquet: {e}")
+
     def _judge_gates(self, session: pytest.Session, paths: dict[str, Path]) -> None:
         """Judge what the user demands, and write it into results.json."""
         gates: Any = self.config.pluginmanager.get_plugin("lmms-gates")
@@ -437,7 +454,7 @@ class Summary:
             terminalreporter.write_line(f"lmms: {notice}")
         if self.finished is None:
             return
-        from pytest_lmms.results.table import efficiency_line, results_table
+        from pytest_lmms.results.table import efficiency_line, flag_lines, results_table
 
         results = self.finished.results
         settings = self.session.settings
@@ -455,6 +472,8 @@ class Summary:
             terminalreporter.write_line(f"Errored documents: {self.errors.number:,}", red=True)
             for line in self.errors.lines():
                 terminalreporter.write_line(line)
+        for line in flag_lines(results):
+            terminalreporter.write_line(line, yellow=True)
         if (costs := efficiency_line(results)) is not None:
             terminalreporter.write_line(costs)
         path = self.session.run_path
@@ -468,18 +487,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):  # what xdist raises is one, too, and says why
         return str(error) or "Ctrl-C (SIGINT)"
     return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _interrupt_on_sigterm() -> Any:
-    """Treat SIGTERM (a preempted job) like Ctrl-C; returns what handled it before, None where it cannot be set."""
-
-    def interrupt(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    try:
-        return signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        return None
 
 
 @contextlib.contextmanager

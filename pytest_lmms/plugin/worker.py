@@ -34,11 +34,10 @@ class WorkerStop:
     is interrupted. The controller hears of an ordinary end, so that it starts no replacement.
     """
 
-    REASON = "stopped by a signal"
-
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
         self.is_asked = False
+        self.reason = "stopped by a signal"
         # SIGINT reaches every process of a terminal's group; the controller decides what it means.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
@@ -46,10 +45,15 @@ class WorkerStop:
     def _handle(self, number: int, _frame: Any) -> None:
         if self.is_asked and number == signal.SIGINT:
             return
-        self.is_asked = True
-        self.session.shouldstop = self.REASON
+        self.stop(self.reason)
         if not self._stop_engines():
             raise KeyboardInterrupt
+
+    def stop(self, reason: str) -> None:
+        """Begin nothing more. From any thread."""
+        self.is_asked = True
+        self.reason = reason
+        self.session.shouldstop = reason
 
     def _stop_engines(self) -> bool:
         """Let running engines send nothing more; False when there are none."""
@@ -72,7 +76,7 @@ class WorkerStop:
         if self.is_asked:
             output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
             output["exitstatus"] = int(pytest.ExitCode.TESTS_FAILED)
-            output["shouldstop"] = self.REASON
+            output["shouldstop"] = self.reason
 
 
 @pytest.hookimpl(trylast=True)

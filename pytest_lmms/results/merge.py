@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmms.config import BY_NAME, OPTIONS, RunConfig
+from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.results.groups import GroupTree
 from pytest_lmms.results.report import Expected, Finished, finish_run
 from pytest_lmms.results.store import RunFolder
+from pytest_lmms.settings import settings_of
 from pytest_lmms.tasks.render import Task
 
 _MAY_DIFFER = {"shard"}
+_NOT_KEPT = {"shard", "config", "model_args", "resume", "retry_errors"}
+"""Settings of one shard alone, and those whose variables and secrets are not needed any more."""
 
 
 def merge_runs(
@@ -96,7 +100,7 @@ def _in_order(folders: Sequence[Path]) -> list[RunFolder]:
             raise UsageError(explain("this run did not end", where=str(path), remedy="end it with --lmms-resume"))
         if not any(run.shards.glob("*.jsonl")):
             raise UsageError(explain("the records of this shard are gone", where=str(run.shards)))
-        k, n = shard
+        k, n = map(int, str(shard).split("/"))
         if first is None:
             first, num_shards = info, n
         for name in (o.name for o in OPTIONS if o.in_plan and o.name not in _MAY_DIFFER):
@@ -122,10 +126,6 @@ def _in_order(folders: Sequence[Path]) -> list[RunFolder]:
 
 def _settings(values: Mapping[str, Any]) -> RunConfig:
     """The settings of the whole run, from run.json."""
-    said = {o: values[o.name] for o in OPTIONS if values.get(o.name) is not None}
-    known = {o.name: o.parse(v, f"run.json: {o.name}") if isinstance(v, str) else _tuples(v) for o, v in said.items()}
-    return RunConfig(**known | {"shard": None})
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+    kept = {k: v for k, v in values.items() if k in BY_NAME and k not in _NOT_KEPT and v is not None}
+    found = settings_of(Entry(Path("run.json"), kept), {}).values
+    return RunConfig(**{**found, "model_args": values.get("model_args") or {}})

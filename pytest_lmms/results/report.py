@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +75,14 @@ def finish_run(
     by_task: dict[str, Efficiency] = {name: Efficiency() for name in tasks}
     overall = Efficiency()
     errors: list[dict[str, Any]] = []
+    flags: dict[str, Counter[str]] = {}
 
     def each(task: str, record: dict[str, Any]) -> None:
         if task not in aggregates:
             return
         aggregates[task].add(record)
+        if record.get("flags"):
+            flags.setdefault(task, Counter()).update(record["flags"])
         if record["status"] == "error" and len(errors) < MAX_ERRORS_LISTED:
             message = (record.get("error") or "").strip().partition("\n")[0]
             errors.append({"task": task, "doc_id": record["doc_id"], "error": message[:MAX_ERROR_CHARS]})
@@ -134,7 +138,7 @@ def finish_run(
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
             "setting_sources": dict(settings.sources),
-            "selection": folder.info().get("selection", {}),
+            "invocation": folder.info().get("invocation", {}),
         },
         "status": status,
         "complete": status == "complete" and reason is None,
@@ -146,6 +150,7 @@ def finish_run(
         },
         "throughput": overall.throughput(),
         "node_ids": dict(expected.node_ids),
+        "flags": flags,
         "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},

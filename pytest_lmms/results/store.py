@@ -54,6 +54,8 @@ def encode_record(record: Record) -> bytes:
         ]
     if record.num_cached:
         value["num_cached"] = record.num_cached
+    if record.flags:
+        value["flags"] = record.flags
     if record.error is not None:
         value["error"] = record.error
     return b"\t".join([dumps(value), *(dumps(row) for row in sample_rows(record))]) + b"\n"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
+
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
 
@@ -119,6 +121,23 @@ def _layout(rows: Sequence[Sequence[str]], *, left: set[int]) -> list[str]:
         for r in rows
     ]
     return [lines[0].rstrip(), "-" * len(lines[0].rstrip()), *(line.rstrip() for line in lines[1:])]
+
+
+FLAG_TEXTS = {
+    ANSWER_TRUNCATED: "answers ended at max_new_tokens or the end of the context",
+    PROMPT_TRUNCATED: "prompts do not fit into the model's context",
+}
+"""Flags that change what a score means, and are told on the terminal."""
+
+
+def flag_lines(results: Mapping[str, Any]) -> list[str]:
+    """One line for each task and flag that changes what its score means; the records say which documents."""
+    return [
+        f"{task}: {number:,} {FLAG_TEXTS[flag]} (flag {flag} in samples_{task}.jsonl)"
+        for task, flags in results.get("flags", {}).items()
+        for flag, number in flags.items()
+        if flag in FLAG_TEXTS
+    ]
 
 
 def efficiency_line(results: Mapping[str, Any]) -> str | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 Tokens = list[str]
 Corpus = Sequence[tuple[Tokens, Sequence[Tokens]]]
@@ -101,3 +102,25 @@ def _cosine(own: dict[tuple[str, ...], float], other: dict[tuple[str, ...], floa
     product = sum(min(weight, other[gram]) * other[gram] for gram, weight in own.items() if gram in other)
     norms = math.hypot(*own.values()) * math.hypot(*other.values())
     return product / norms if norms else product
+
+
+def _over_items(score: Callable[[Corpus], float]) -> Callable[[Sequence[Mapping[str, Any]]], float]:
+    """Return an aggregation over items with a caption ``pred`` and its references ``answer``."""
+
+    def aggregation(items: Sequence[Mapping[str, Any]]) -> float:
+        return score([(tokenize(item["pred"]), [tokenize(text) for text in item["answer"]]) for item in items])
+
+    return aggregation
+
+
+CAPTION_METRICS: dict[str, Callable[[Sequence[Mapping[str, Any]]], float]] = {
+    "Bleu_4": _over_items(lambda corpus: bleu(corpus)[3]),
+    "Bleu_3": _over_items(lambda corpus: bleu(corpus)[2]),
+    "Bleu_2": _over_items(lambda corpus: bleu(corpus)[1]),
+    "Bleu_1": _over_items(lambda corpus: bleu(corpus)[0]),
+    "ROUGE_L": _over_items(rouge_l),
+    "CIDEr": _over_items(cider),
+}
+"""Metrics over all documents, by the names that COCO's evaluation gives them."""
+CAPTION_ITEMS = (*CAPTION_METRICS, "METEOR")
+"""What caption tasks keep items for. METEOR's are for those who run its program on them; nothing here computes it."""

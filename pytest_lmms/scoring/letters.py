@@ -48,6 +48,30 @@ def leading_letter(text: str) -> str | None:
     return found.group(1) if found else None
 
 
+DECORATIONS = ("{}.", "{},", "{}:", "{})", "{}).", "({})", "({}).", ":{}", ":{},", ":{}.", ":{})", ":{}).")
+"""How a letter may be written as a word of its own, in the order in which `lone_letter` looks for them."""
+MAX_WORDS_WITH_ARTICLE = 3
+
+
+def lone_letter(text: str, letters: str) -> str | None:
+    """Return the letter that is the only one of its kind among the words of a text: the rule of MMBench.
+
+    First bare letters count, then each of `DECORATIONS`. A bare letter in a text of more than three words that has a
+    word "A" is no letter, since "A" may be the article.
+
+    Args:
+        text: The response.
+        letters: The capitals that count, for example ``"ABCDE"``.
+    """
+    words = text.split()
+    for form in ("{}", *DECORATIONS):
+        found = [letter for letter in letters if form.format(letter) in words]
+        may_be_article = form == "{}" and "A" in words and len(words) > MAX_WORDS_WITH_ARTICLE
+        if len(found) == 1 and not may_be_article:
+            return found[0]
+    return None
+
+
 ANNOUNCED = (
     r"answer is\s*([a-d])",
     r"answer:\s*([a-d])",

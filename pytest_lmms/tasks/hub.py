@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_lmms.errors import DatasetError, explain
+from pytest_lmms.media.resolve import hf_home
 from pytest_lmms.tasks import causes
 from pytest_lmms.tasks.spec import TaskSpec
 
@@ -113,8 +114,7 @@ class Choice:
 
 def below_home(folder: str) -> Path:
     """A `cache_dir`: absolute, or below HF_HOME; `~` and `$NAME` are filled in."""
-    home = os.getenv("HF_HOME") or os.path.join(os.getenv("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expanduser(home), os.path.expanduser(os.path.expandvars(folder)))
+    return Path(hf_home(), os.path.expanduser(os.path.expandvars(folder)))
 
 
 def load(choice: Choice) -> Any:

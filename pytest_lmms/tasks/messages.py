@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import PurePosixPath
 from typing import Any, get_args
@@ -18,12 +19,14 @@ from pytest_lmms.media.image import reference
 from pytest_lmms.media.kinds import kind_of_bytes
 from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
-IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tiff", "webp"])
+IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"])
 AUDIO_EXTENSIONS = frozenset(["wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"])
 ROLES = get_args(Role)
 KINDS = get_args(MediaKind)
 _MIN_DIMENSIONS, _FRAMES = 2, 4
 """Of an array: a grey picture's height and width; frames, height, width, channels."""
+_LIMITS = (("video_start", "start_time"), ("video_end", "end_time"))
+"""Keys that say, in seconds, which part of a video is meant: where it begins and where it ends, included."""
 
 
 def kind_of_path(path: str) -> MediaKind:
@@ -40,7 +43,8 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
 
     Args:
         value: PIL image, path, address, `data:` URL, bytes, mapping with `array` and `sampling_rate`, with `bytes` and
-            `path`, or with `type` and `url`; array of frames; or a `MediaRef`.
+            `path`, or with `type` and `url`; array of frames; or a `MediaRef`. A mapping of a video may also have
+            `video_start` and `video_end`, in seconds.
         kind: What the task said it is; None to tell from the value.
 
     Raises:
@@ -54,10 +58,10 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
         return _located(value, kind)
     if hasattr(value, "__fspath__"):
         return MediaRef(kind=kind or kind_of_path(str(value)), path=str(value))
-    if isinstance(value, bytes) and (kind := kind or kind_of_bytes(value)):
-        return MediaRef(kind=kind, data=value)
+    if isinstance(value, (bytes, bytearray, memoryview)) and (kind := kind or kind_of_bytes(bytes(value))):
+        return MediaRef(kind=kind, data=bytes(value))
     if isinstance(value, Mapping) and (found := _from_mapping(value, kind)) is not None:
-        return found
+        return _part_of(found, value)
     if hasattr(value, "shape") and len(value.shape) >= _MIN_DIMENSIONS:
         return MediaRef(kind=kind or ("video" if len(value.shape) == _FRAMES else "image"), content=value)
     raise DocumentError(
@@ -99,11 +103,6 @@ def _from_mapping(value: Mapping[str, Any], kind: MediaKind | None) -> MediaRef 
     """What a dataset stores of a medium, samples, or a part that names its kind; None for anything else."""
     if "array" in value or hasattr(value, "__missing__"):  # samples, perhaps not decoded yet
         return MediaRef(kind=kind or "audio", content=value)
-    cut = [k for k in ("video_start", "video_end") if value.get(k) is not None]
-    if cut:
-        raise DocumentError(
-            explain(f"a part of a video ({', '.join(cut)})", expected="a whole video, or its frames as an array")
-        )
     named = value.get("type")
     kind = kind or (named if named in KINDS else None)
     path = next((value[k] for k in ("url", "path", *KINDS) if isinstance(value.get(k), (str, PathLike))), None)
@@ -121,6 +120,33 @@ def _from_mapping(value: Mapping[str, Any], kind: MediaKind | None) -> MediaRef 
     return None
 
 
+def _part_of(ref: MediaRef, value: Mapping[str, Any]) -> MediaRef:
+    """The part of a video between the seconds that a mapping names; the whole where it names none."""
+    limits = [_seconds(value, names) for names in _LIMITS]
+    if limits == [None, None]:
+        return ref
+    if ref.kind != "video":
+        raise DocumentError(explain(f"a part of an {ref.kind}", expected="a part of a video"))
+    start, end = limits
+    if end is not None and end < (start or 0.0):
+        raise DocumentError(explain(f"a part of a video from {start or 0.0} s to {end} s", expected="an end after it"))
+    return replace(ref, start_seconds=start, end_seconds=end)
+
+
+def _seconds(value: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    """The first of some keys that is there, in seconds."""
+    name = next((n for n in names if value.get(n) is not None), None)
+    if name is None:
+        return None
+    try:
+        seconds = float(value[name])
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise DocumentError(explain(f"{value[name]!r}", where=name, expected="seconds from a video's beginning"))
+    return seconds
+
+
 def auto_messages(visuals: Sequence[Any], text: str) -> tuple[Message, ...]:
     """One user turn: all media in order, then the text."""
     parts: list[Part] = [media_ref(v) for v in visuals if v is not None]
@@ -133,7 +159,8 @@ def to_messages(value: Any) -> tuple[Message, ...]:
 
     Args:
         value: A list of ``{"role", "content"}``; content is a string or a list of ``{"type": "text", "text"}`` and
-            ``{"type": "image"|"video"|"audio", "url"}``. Objects with these attributes do as well.
+            ``{"type": "image"|"video"|"audio", "url"}``; a video's `start_time` and `end_time` (or `video_start` and
+            `video_end`), in seconds, say which part of it is meant. Objects with these attributes do as well.
 
     Raises:
         DocumentError: Another shape; the message says where.
@@ -174,7 +201,7 @@ def _part(part: Mapping[str, Any], where: str) -> Part:
         kind in KINDS
         and (located := next((part[k] for k in ("url", "path") if part.get(k) is not None), None)) is not None
     ):
-        return media_ref(located, kind)
+        return _part_of(media_ref(located, kind), part)
     raise DocumentError(
         explain(
             f"part {dict(part)!r:.80} is neither text nor a medium",

@@ -98,7 +98,10 @@ def as_datasets_decodes(data):
 @files
 def test_every_kind_of_file_opens_as_upright_rgb(name, tmp_path):
     data = FILES[name]()
-    expected = np.asarray(as_datasets_decodes(data).convert("RGB"))
+    decoded = as_datasets_decodes(data)
+    expected = np.asarray(decoded.convert("RGB"))
+    if name == "png 16 bit":
+        expected = np.stack([np.asarray(decoded) >> 8] * 3, axis=-1)
     (tmp_path / "image").write_bytes(data)
     for ref in (
         MediaRef(kind="image", data=data),
@@ -299,6 +302,24 @@ def test_arrays_open_as_images():
     np.testing.assert_array_equal(np.asarray(image), array)
     with pytest.raises(MediaError, match="float64"):
         open_image(MediaRef(kind="image", content=np.zeros((2, 2, 2, 2))))
+
+
+def test_wide_greys_keep_their_upper_eight_bits_and_small_ones_their_value():
+    shades = np.array([[0, 256, 65535]])
+    for array, expected in ((shades.astype(np.uint16), [0, 1, 255]), (shades.astype(np.int32), [0, 1, 255]),
+                            (np.array([[0, 7, 255]], np.int32), [0, 7, 255])):  # fmt: skip
+        image = open_image(MediaRef(kind="image", content=PIL.Image.fromarray(array)))
+        assert [image.getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in expected]
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(monkeypatch):
+    data = encoded(PIL.Image.new("1", (400, 300)))
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 60_001)
+    assert open_image(MediaRef(kind="image", data=data)).size == (400, 300)
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 59_999)
+    with pytest.raises(MediaError, match=r"too large(.|\n)*119,998 pixels(.|\n)*MAX_IMAGE_PIXELS"):
+        open_image(MediaRef(kind="image", data=data))
 
 
 BROKEN = {

@@ -50,10 +50,12 @@ def reference(model, request):
     """The plain way: the processor's prompt, the continuation's tokens behind it, all logits, no padding."""
     import torch
 
-    conversation, pictures = model._conversation(request)
-    text = model._render(conversation)
-    inputs = dict(model._processor(text=[text], images=[pictures] if pictures else None, return_tensors="pt"))
-    tail = model._tokenizer(request.continuation, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    text, shown = model._prompt(request)
+    pictures = shown.images
+    inputs = dict(
+        model._processing.processor(text=[text], images=[pictures] if pictures else None, return_tensors="pt")
+    )
+    tail = model._processing.tokenizer(request.continuation, add_special_tokens=False, return_tensors="pt")["input_ids"]
     length = inputs["input_ids"].shape[1]
     inputs["input_ids"] = torch.cat([inputs["input_ids"], tail], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -84,7 +86,7 @@ def likeliest(model, seed):
     """The first token that the model would generate about a picture."""
     import torch
 
-    inputs = model.prepare([ask(picture(seed), "is it red?")]).inputs
+    inputs = model.prepare([ask(picture(seed), "is it red?")]).parts[0].inputs
     with torch.inference_mode():
         output = model._model.generate(**inputs, max_new_tokens=1, do_sample=False)
     return int(output[0, -1])
@@ -93,8 +95,8 @@ def likeliest(model, seed):
 def test_only_what_the_model_would_say_is_greedy(model):
     texts = {}
     for token in range(7, 340):
-        text = model._tokenizer.decode([token])
-        if model._tokenizer(text, add_special_tokens=False)["input_ids"] == [token]:
+        text = model._processing.tokenizer.decode([token])
+        if model._processing.tokenizer(text, add_special_tokens=False)["input_ids"] == [token]:
             texts[token] = text
     seed, likely = next((seed, token) for seed in range(50) if (token := likeliest(model, seed)) in texts)
     found = {

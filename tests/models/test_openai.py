@@ -19,6 +19,7 @@ from pytest_lmms.inference.model import AsyncModel, Identified, Starts, admitted
 from pytest_lmms.records import Generation, MediaRef, Message, Request
 from pytest_lmms.registry import MODELS, check_model_args
 from tests.chat_server import Server
+from tests.media.sounds import encoded, sine
 
 KEY = "sk-very-secret-key"
 
@@ -157,6 +158,26 @@ def test_images_travel_as_data_uris_in_their_place(server, tmp_path):
     assert base64.b64decode(urls[1].partition(",")[2]) == png((3, 3))
     assert urls[2] == "http://127.0.0.1/b.png"
     assert urls[3].startswith("data:image/png;base64,")
+
+
+def test_an_image_above_the_servers_limit_is_sent_smaller_and_the_response_says_so(server):
+    large = MediaRef(kind="image", content=PIL.Image.effect_noise((400, 300), 100))
+    model = make(server, max_size_in_mb=0.02)
+    with_image, without = answer(model, ask("Is it?", large), ask("Is it?"))
+    said = [m["content"] for _, _, body in server.requests for m in body["messages"]]
+    url = next(part["image_url"]["url"] for content in said for part in content if "image_url" in part)
+    data = base64.b64decode(url.partition(",")[2])
+    size = PIL.Image.open(io.BytesIO(data)).size
+    assert len(data) <= 20_000
+    assert with_image.flags == (f"image_reduced:400x300->{size[0]}x{size[1]}",)
+    assert without.flags == ()
+
+
+def test_sounds_travel_in_their_own_format(server):
+    data = encoded(sine(0.2))
+    answer(make(server), ask(MediaRef(kind="audio", data=data)))
+    part = server.requests[0][2]["messages"][0]["content"][0]
+    assert part == {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"}}
 
 
 def test_what_cannot_be_sent_is_named(server, tmp_path):

@@ -173,7 +173,7 @@ def test_settings_reach_generate(model, monkeypatch):
     assert forced["do_sample"] is False
     assert "image_aspect_ratio" not in forced
     assert special["max_new_tokens"] == 4096
-    assert model._tokenizer.convert_tokens_to_ids("<|vision_end|>") in special["eos_token_id"]
+    assert model._processing.tokenizer.convert_tokens_to_ids("<|vision_end|>") in special["eos_token_id"]
 
 
 def test_a_seed_makes_sampling_repeatable_and_repeats_differ(model):
@@ -197,15 +197,28 @@ def test_beams_generate(model):
 
 def test_timing_is_the_wall_time_of_the_batch(model):
     responses = model.generate([ask("a"), ask("b")])
-    assert responses[0].timing == responses[1].timing
+    assert responses[0].timing.seconds == responses[1].timing.seconds > 0
     assert responses[0].timing.batch_size == 2
-    assert responses[0].timing.source == "wall"
-    assert responses[0].timing.seconds > 0
+
+
+def test_the_first_token_comes_before_the_last(model):
+    long, short = model.generate([ask(picture(n), "is it red?", max_new_tokens=20, until=("x",)) for n in (0, 1)])
+    for response in (long, short):
+        timing = response.timing
+        assert timing.source == "hook"
+        assert 0 < timing.first_token_seconds < timing.seconds
+        steps = response.tokens.output_tokens - 1
+        assert 0 < timing.first_token_seconds + steps * timing.seconds_per_token <= timing.seconds
+    one = model.generate([ask("a", max_new_tokens=1)])[0].timing
+    assert one.first_token_seconds > 0
+    assert one.seconds_per_token is None
+    beams = model.generate([ask("a", num_beams=2)])[0].timing
+    assert (beams.source, beams.first_token_seconds, beams.seconds_per_token) == ("wall", None, None)
 
 
 def rendered(model, request):
-    conversation, images = model._conversation(request)
-    return model._render(conversation), images
+    text, shown = model._prompt(request)
+    return text, shown.images
 
 
 def test_the_system_prompt_is_said_unless_the_request_has_its_own(checkpoint):
@@ -284,7 +297,9 @@ def test_other_errors_stay_what_they_are(model, monkeypatch):
 
 
 def test_what_cannot_be_shown_is_named(model, tmp_path):
-    with pytest.raises(ModelError, match="cannot show video"):
+    with pytest.raises(ModelError, match="cannot be shown audio"):
+        model.generate([ask(MediaRef(kind="audio", path="a.wav"), "what?")])
+    with pytest.raises(MediaError, match=r"a\.mp4"):
         model.generate([ask(MediaRef(kind="video", path="a.mp4"), "what?")])
     with pytest.raises(MediaError, match=r"none\.png"):
         model.generate([ask(MediaRef(kind="image", path=str(tmp_path / "none.png")), "what?")])
@@ -300,7 +315,7 @@ def test_identity_follows_weights_arguments_and_template(checkpoint, tmp_path):
     assert load(checkpoint, dtype="bfloat16").identity != first
     template = moved / "chat_template.jinja"
     template.write_text(template.read_text() + "\n")
-    assert load(moved).identity["chat_template"] != first["chat_template"]
+    assert load(moved).identity["processing"]["chat_template"] != first["processing"]["chat_template"]
 
 
 def test_large_checkpoints_are_told_apart_by_size_and_time(checkpoint, monkeypatch):

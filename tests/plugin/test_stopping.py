@@ -164,3 +164,17 @@ def test_a_session_without_documents_keeps_its_own_sigterm(lab):  # noqa: F811
     )
     process = lab.start("-p", "no:cacheprovider", "--rootdir=.", "bench", "test_plain.py", "-k", "test_it")
     assert lab.finish(process).code == 0
+
+
+@BOTH
+def test_a_run_ends_when_its_time_is_up_and_goes_on_without_asking_twice(lab, workers):  # noqa: F811
+    lab.task(400)
+    lab.plan(seconds=0.05)
+    run = lab.run("--lmms-time-limit", "4", *workers)
+    assert run.code == 2, run
+    assert "--lmms-time-limit of 4 seconds" in lab.results["incomplete_because"]
+    assert 0 < lab.results["counts"]["n_scored"] < 400
+    lab.plan(seconds=0)
+    run = lab.run("--lmms-resume", *workers)
+    assert run.code == 0, run
+    assert set(lab.asked().values()) == {1}

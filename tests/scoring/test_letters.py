@@ -1,4 +1,4 @@
-from pytest_lmms.scoring.letters import first_capital, leading_letter, whole_word_letter
+from pytest_lmms.scoring.letters import first_capital, leading_letter, lone_letter, whole_word_letter
 
 
 def test_the_first_capital_counts_once_announcements_are_gone():
@@ -16,3 +16,11 @@ def test_a_letter_inside_a_word_is_no_whole_word():
 def test_a_leading_letter_has_a_full_stop():
     assert leading_letter(" C. joyful") == "C"
     assert leading_letter("C joyful") is None
+
+
+def test_a_lone_letter_is_the_only_one_and_no_article():
+    assert lone_letter("Option B", "ABCD") == "B"
+    assert lone_letter("A cat A", "ABCD") == "A"
+    assert lone_letter("I see A cat here", "ABCD") is None
+    assert lone_letter("A cat or so: (B)", "ABCD") == "B"
+    assert lone_letter("B or C", "ABCD") is None

@@ -18,9 +18,9 @@ from pytest_lmms.tasks.messages import auto_messages, kind_of_path, media_ref, t
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("a.jpg", "image"), ("a.JPEG", "image"), ("dir.mp3/a.png", "image"), ("a.gif", "image"), ("a.webp", "image"),
+        ("a.jpg", "image"), ("a.JPEG", "image"), ("dir.mp3/a.png", "image"), ("a.gif", "image"), ("a.TIF", "image"),
         ("a.wav", "audio"), ("a.MP3", "audio"), ("a.opus", "audio"), ("a.m4a", "audio"),
-        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"),
+        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"), ("a.webp", "image"),
         ("https://h.org/a.png?x=b.mp4", "image"), ("https://h.org/a.wav#t=1.5", "audio"),
         ("https://h.org/a.mp4?as=c.png", "video"), ("file:///x/a.Png", "image"),
         ("/data/what?.png", "image"), ("/data/100%#1.png", "image"),
@@ -59,6 +59,8 @@ PNG, WAV, MP4, MKV = (
     ("value", "expected"),
     [
         (PNG, MediaRef(kind="image", data=PNG)),
+        (bytearray(PNG), MediaRef(kind="image", data=PNG)),
+        (memoryview(WAV), MediaRef(kind="audio", data=WAV)),
         ({"bytes": PNG, "path": "x.mp4"}, MediaRef(kind="image", data=PNG)),
         ({"bytes": MP4, "path": None}, MediaRef(kind="video", data=MP4)),
         ({"bytes": WAV, "path": None}, MediaRef(kind="audio", data=WAV)),
@@ -67,6 +69,11 @@ PNG, WAV, MP4, MKV = (
         ({"type": "audio", "url": "a.webm"}, MediaRef(kind="audio", path="a.webm")),
         ({"type": "video", "path": "a.gif"}, MediaRef(kind="video", path="a.gif")),
         ({"type": "video", "url": "https://h.org/a"}, MediaRef(kind="video", url="https://h.org/a")),
+        (
+            {"type": "video", "url": "a.mp4", "video_start": 3, "video_end": 4.5},
+            MediaRef(kind="video", path="a.mp4", start_seconds=3.0, end_seconds=4.5),
+        ),
+        ({"type": "video", "video": "a.mp4", "end_time": 2}, MediaRef(kind="video", path="a.mp4", end_seconds=2.0)),
         ({"type": "image", "image": "a.png"}, MediaRef(kind="image", path="a.png")),
         ("data:image/png;base64,iVBORw==", MediaRef(kind="image", data=b"\x89PNG")),
         ("data:audio/x,a%20b", MediaRef(kind="audio", data=b"a b")),
@@ -84,7 +91,10 @@ def test_what_a_value_says_of_itself_wins_over_its_name(value, expected):
 @pytest.mark.parametrize(
     "value",
     [
-        {"type": "video", "url": "a.mp4", "video_start": 3.0},
+        {"type": "video", "url": "a.mp4", "video_start": 3.0, "video_end": 2.0},
+        {"type": "video", "url": "a.mp4", "video_start": -1},
+        {"type": "video", "url": "a.mp4", "video_end": "soon"},
+        {"type": "image", "url": "a.png", "video_end": 2},
         {"type": "image"},
         {"bytes": b"?", "path": None},
         {"bytes": b"?", "path": "noextension"},
@@ -149,3 +159,9 @@ def test_objects_with_the_same_attributes_do_as_well():
 def test_other_shapes_are_errors_that_say_where(value, expected):
     with pytest.raises(DocumentError, match=expected):
         to_messages(value)
+
+
+def test_a_message_may_show_a_part_of_a_video():
+    part = {"type": "video", "url": "a.mp4", "start_time": 1, "end_time": 2}
+    (message,) = to_messages([{"role": "user", "content": [part]}])
+    assert message.content == (MediaRef(kind="video", path="a.mp4", start_seconds=1.0, end_seconds=2.0),)

@@ -33,7 +33,7 @@ def saved(folder, resolved, *, sources=None, selection=None):
     config = {
         "resolved_cli_args": resolved,
         "setting_sources": dict.fromkeys(sources or [k for k in resolved if k != "env"], "--x"),
-        "selection": selection or {},
+        "invocation": selection or {},
     }
     (folder / "results.json").write_text(json.dumps({"config": config}))
 

@@ -1,0 +1,95 @@
+"""MMBench: multiple-choice questions, each asked again with its options rotated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.letters import lone_letter
+from pytest_lmms.scoring.submission import write_submission
+from pytest_lmms.scoring.subscores import grouped, with_sub_scores
+
+Doc = Mapping[str, Any]
+LETTERS = "ABCDE"
+HEADER = "There are several options:"
+FIRST_COPY = 1_000_000
+"""Rows with this index and above are rotated copies; modulo this they name the question they copy."""
+NO_API_ANSWER = "Failed to obtain answer via API"
+
+
+def mmbench_doc_to_visual(doc: Doc) -> list[Any]:
+    """Return the image."""
+    return [doc["image"].convert("RGB")]
+
+
+def _is_given(value: Any) -> bool:
+    return bool(value) and value != "nan" and value == value  # noqa: PLR0124 (a missing number is not itself)
+
+
+def question_text(doc: Doc, header: str, **shown: Any) -> str:
+    """Return hint, question, header and lettered options; the row's hint is shown when it is one, `hint` always."""
+    hint = shown["hint"] if shown else doc["hint"] if "hint" in doc and _is_given(doc["hint"]) else None
+    options = [f"{letter}. {doc[letter]}" for letter in LETTERS if letter in doc and _is_given(doc[letter])]
+    return "\n".join([f"{'' if hint is None else f'{hint} '}{doc['question']} {header}", *options])
+
+
+def mmbench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
+    """Return hint, question, lettered options, and after a blank line the instruction."""
+    return f"{question_text(doc, HEADER)}\n{kwargs['post_prompt']}"
+
+
+def mmbench_cn_doc_to_text(doc: Doc, kwargs: Doc) -> str:
+    """Return the same for Chinese rows, where any hint is shown that is not null."""
+    return f"{question_text(doc, HEADER, hint={**doc}.get('hint'))}\n{kwargs['post_prompt']}"
+
+
+def infer_letter(doc: Doc, response: str) -> str | None:
+    """Read a letter: the only one among the words, or that of the only option whose text the response holds."""
+    if NO_API_ANSWER not in response and (letter := lone_letter(response, LETTERS)):
+        return letter
+    texts = {letter: str(doc[letter]).lower() for letter in LETTERS[:4] if doc.get(letter) is not None}
+    found = [letter for letter, text in texts.items() if text in response.lower()]
+    return found[0] if len(found) == 1 else None
+
+
+def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Keep the response with its question; whether it is right depends on the question's copies."""
+    columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
+    item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
+    item["prediction"] = results[0].strip()
+    scores = {"gpt_eval_score": item, "submission": item}
+    return scores if infer_letter(item, item["prediction"]) else Unparsed(scores)
+
+
+def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
+    """Score each question: 1 when it and all its copies are answered right."""
+    rows = sorted(items, key=lambda item: int(item["index"]))
+    copies: dict[int, list[Doc]] = {}
+    for row in rows:
+        copies.setdefault(int(row["index"]) % FIRST_COPY, []).append(row)
+    questions = [row for row in rows if int(row["index"]) < FIRST_COPY]
+    return [
+        {**q, "hit": all(infer_letter(c, c["prediction"]) == c["answer"] for c in copies[int(q["index"])])}
+        for q in questions
+    ]
+
+
+def mmbench_category_scores(items: Sequence[Doc]) -> dict[str, float]:
+    """Return the share of questions answered right, 0 to 100, by finer and by broader category."""
+    hits = _hits(items)
+    groups = {**grouped(hits, "category"), **{f"L2-{n}": own for n, own in grouped(hits, "L2-category").items()}}
+    return {name: 100 * fmean(q["hit"] for q in own) for name, own in groups.items()}
+
+
+@with_sub_scores(mmbench_category_scores)
+def mmbench_aggregate(items: Sequence[Doc]) -> float | None:
+    """Return the share of questions answered right with all their copies, 0 to 100; None without a question."""
+    hits = _hits(items)
+    return 100 * fmean(q["hit"] for q in hits) if hits else None
+
+
+def mmbench_submission(items: Sequence[Doc], args: Any = None) -> None:
+    """Write all rows with their responses."""
+    write_submission("mmbench_results.json", list(items), args)

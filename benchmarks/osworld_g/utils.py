@@ -1,0 +1,120 @@
+"""OSWorld-G: where to click for an instruction, on screenshots of a desktop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.geometry import Point, box_centre, is_in_box, is_in_polygon
+from pytest_lmms.scoring.subscores import grouped
+from pytest_lmms.tasks.prompts import one_turn
+
+Doc = Mapping[str, Any]
+INSTRUCTION = (
+    "Identify the UI target for the instruction and output exactly one click point as [x, y]. You may use either"
+    " normalized coordinates in [0, 1] or absolute pixel coordinates. If the target does not exist, output [-1, -1]."
+    "\nInstruction: "
+)
+METRICS = ("osworld_g_acc", "osworld_g_bbox_acc", "osworld_g_polygon_acc", "osworld_g_refusal_acc")
+NUMBER = r"-?\d+(?:\.\d+)?%?"
+TAGGED = re.compile(r"<bbox[^>]*>(.*?)</bbox>", re.IGNORECASE | re.DOTALL)
+PAIR = re.compile(rf"[\[(]\s*({NUMBER})(?:\s*,\s*|\s+)({NUMBER})\s*[\])]")
+NAMED = re.compile(
+    rf"[\"']?x[\"']?\s*[:=]\s*[\"']?({NUMBER}).*?[\"']?y[\"']?\s*[:=]\s*[\"']?({NUMBER})", re.IGNORECASE | re.DOTALL
+)
+NUM_SIDES = 4
+MIN_CORNERS = 3
+
+
+def osworld_g_doc_to_visual(doc: Doc) -> list[Any]:
+    """Return the screenshot."""
+    return [doc["image"].convert("RGB")]
+
+
+def osworld_g_doc_to_text(doc: Doc) -> str:
+    """Return what to point at, and how to write it."""
+    return INSTRUCTION + str(doc["instruction"])
+
+
+def osworld_g_doc_to_messages(doc: Doc) -> list[dict[str, Any]]:
+    """Return one user turn, the screenshot before the text."""
+    return one_turn(osworld_g_doc_to_visual(doc), osworld_g_doc_to_text(doc))
+
+
+def _numbers(texts: Sequence[str]) -> list[float]:
+    return [float(text[:-1]) / 100 if text.endswith("%") else float(text) for text in texts]
+
+
+def read_click(text: str) -> Point | None:
+    """Read a point: the centre of a ``<bbox>``, a pair in brackets, named coordinates, or the first two numbers.
+
+    Four numbers beside a word such as "box" or "rectangle" are a box, whose centre counts.
+    """
+    tagged = TAGGED.search(text)
+    if tagged and len(sides := _numbers(re.findall(NUMBER, tagged.group(1)))) >= NUM_SIDES:
+        return box_centre(sides)
+    if found := PAIR.search(text) or NAMED.search(text):
+        return _numbers(found.groups())
+    numbers = _numbers(re.findall(NUMBER, text))
+    if len(numbers) >= NUM_SIDES and re.search("bbox|box|rect", text, re.IGNORECASE):
+        return box_centre(numbers)
+    return numbers[:2] if len(numbers) > 1 else None
+
+
+def is_hit(point: Point, kind: str, target: Sequence[float], size: Sequence[float]) -> bool:
+    """Tell whether a click is right.
+
+    Args:
+        point: In pixels, or as fractions when both numbers are in 0 to 1.
+        kind: ``bbox``: in the box x, y, width, height. ``polygon``: in the polygon, or in the box of two corners.
+            ``refusal``: both numbers negative, since there is no target.
+        target: Pixels.
+        size: Width and height of the screenshot in pixels.
+    """
+    x, y = (point[0] * size[0], point[1] * size[1]) if all(0 <= c <= 1 for c in point) else (point[0], point[1])
+    if kind == "refusal":
+        return x < 0 and y < 0
+    if kind == "bbox":
+        left, top, width, height = target
+        return is_in_box((x, y), (left, top, left + width, top + height))
+    xs, ys = target[::2], target[1::2]
+    if len(target) == NUM_SIDES:
+        return is_in_box((x, y), (min(xs), min(ys), max(xs), max(ys)))
+    if len(xs) != len(ys) or len(xs) < MIN_CORNERS:
+        return False
+    return is_in_polygon((x, y), list(zip(xs, ys, strict=True)))
+
+
+def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score one click; each metric's aggregation picks the documents of its kind."""
+    point, kind = read_click(results[0]), doc["box_type"]
+    hit = point is not None and is_hit(point, kind, doc["box_coordinates"], doc["image_size"])
+    item = {"correct": hit, "box_type": kind}
+    scores = dict.fromkeys(METRICS, item)
+    return Unparsed(scores) if point is None else scores
+
+
+def _share(items: Sequence[Doc]) -> float:
+    return sum(item["correct"] for item in items) / len(items) if items else 0.0
+
+
+def osworld_g_acc(items: Sequence[Doc]) -> float:
+    """Return the share of right clicks, 0 to 1."""
+    return _share(items)
+
+
+def osworld_g_bbox_acc(items: Sequence[Doc]) -> float:
+    """Return the share of right clicks on boxes, 0 without any."""
+    return _share(grouped(items, "box_type").get("bbox", []))
+
+
+def osworld_g_polygon_acc(items: Sequence[Doc]) -> float:
+    """Return the share of right clicks on polygons, 0 without any."""
+    return _share(grouped(items, "box_type").get("polygon", []))
+
+
+def osworld_g_refusal_acc(items: Sequence[Doc]) -> float:
+    """Return the share of refusals where there is no target, 0 without any."""
+    return _share(grouped(items, "box_type").get("refusal", []))

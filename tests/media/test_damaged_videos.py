@@ -1,0 +1,116 @@
+"""What cannot be read says so, with path and reason; what can be read in part is, and says how much was replaced."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pytest_lmms.errors import MediaError
+from pytest_lmms.media.video import open_video
+from pytest_lmms.records import MediaRef
+from tests.made_videos import decoded, make_video
+
+
+@pytest.fixture(autouse=True)
+def _decode_anew(monkeypatch):
+    monkeypatch.setenv("LMMS_VIDEO_CACHE_MB", "0")
+
+
+def at(path: str | Path) -> MediaRef:
+    return MediaRef(kind="video", path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.mp4", b"", r"the file is empty \(0 bytes\)"),
+        ("text.mp4", b"Two cats on a sofa.\n" * 50, "Invalid data"),
+        ("text.txt", b"Two cats on a sofa.\n" * 50, "cannot be read as a video"),
+        ("noise.mkv", random.Random(0).randbytes(5000), "cannot be read as a video"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "cannot be read as a video"),
+        ("list.ffconcat", b"ffconcat version 1.0\nfile /etc/passwd\n", "cannot be read as a video"),
+    ],
+)
+def test_what_is_no_video_is_an_error_with_path_and_reason(tmp_path, name, content, reason):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=reason) as caught:
+        open_video(at(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_a_folder_and_an_address_are_errors(tmp_path):
+    with pytest.raises(MediaError, match="no such file"):
+        open_video(at(tmp_path / "a.mp4"))
+    with pytest.raises(MediaError, match="this is a folder"):
+        open_video(at(tmp_path))
+    with pytest.raises(MediaError, match="only a web address"):
+        open_video(MediaRef(kind="video", url="http://localhost/a.mp4"))
+    with pytest.raises(MediaError, match="empty"):
+        open_video(MediaRef(kind="video", data=b""))
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    path = str(tmp_path / "a.mp4")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(MediaError, match=r"holds no video(.|\n)*audio"):
+        open_video(at(path))
+
+
+def test_a_video_without_frames_is_an_error(tmp_path):
+    whole = Path(make_video(tmp_path / "a.mkv", num_frames=2)).read_bytes()
+    path = tmp_path / "b.mkv"
+    path.write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75")])  # before its first cluster
+    with pytest.raises(MediaError, match=r"no frames|cannot be read"):
+        open_video(at(path))
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_file_that_was_cut_is_an_error_whether_its_index_was_lost_or_not(tmp_path, kept):
+    for name, options in (("end.mp4", {}), ("start.mp4", {"movflags": "faststart"})):
+        path = Path(make_video(tmp_path / name, container_options=options))
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+        with pytest.raises(MediaError, match=r"the file was cut|cannot be read as a video|no frames"):
+            open_video(at(path))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_a_decode_that_fails_in_the_middle_goes_on_and_still_samples(tmp_path, name):
+    path = Path(make_video(tmp_path / name, num_frames=120))
+    whole = decoded(str(path))
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    start, stop = packets[40][0] + 16, packets[70][0] + packets[70][1]
+    data[start:stop] = b"\xff" * (stop - start) if name != "a.ts" else bytes(stop - start)
+    path.write_bytes(data)
+    found = open_video(at(path), num_frames=12)
+    assert len(found) == 12
+    assert found.frames.shape[1:] == whole.shape[1:]
+    assert found.timestamps_seconds[-1] == pytest.approx(119 / 25, abs=0.1)
+    intact = [slot for slot, i in enumerate(found.indices) if i < 30]
+    assert (found.frames[intact] == whole[found.indices[intact]]).all()
+
+
+def test_frames_that_cannot_be_decoded_are_replaced_and_counted(tmp_path):
+    path = Path(make_video(tmp_path / "a.avi", num_frames=50, codec="mpeg4", group=10))
+    whole = decoded(str(path))
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for position, size in packets[-20:]:
+        data[position + 8 : position + 8 + size] = bytes(size)
+    path.write_bytes(data)
+    found = open_video(at(path), num_frames=10)
+    assert len(found) == 10
+    assert found.num_replaced > 0
+    assert (found.frames[0] == whole[0]).all()
