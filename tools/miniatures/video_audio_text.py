@@ -592,6 +592,47 @@ def shipped(name: str) -> list[Row]:
     return [json.loads(line) for line in (BENCHMARKS / name).read_text("utf-8").splitlines()]
 
 
+def ovobench() -> dict[str, list[Row]]:
+    """Four questions about the past, four about the present; four that wait, with two clips each."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "id": number,
+            "task": "STU",
+            "video": f"made/{scene.stem}.mp4",
+            "question": question,
+            "options": options,
+            "answer": options[right],
+            "gt": right,
+        }
+
+    present = video_rows(row)
+    past = [row | {"task": task} for row, task in zip(present, ("EPM", "ASI", "HLD", "EPM"), strict=True)]
+    waiting = [
+        {
+            "id": 10 + number,
+            "task": ("REC", "SSR", "CRR", "SSR")[number],
+            "video": f"made/{scene.stem}.mp4",
+            "activity": "cross the picture",
+            "question": "Has the square come to the end of its way?",
+            "test_info": [
+                {"step": f"The square moves {scene.direction}.", "count": i, "type": i, "realtime": i + 1}
+                for i in range(2)
+            ],
+        }
+        for number, scene in enumerate(SCENES)
+    ]
+    return {"ovo_backward": past, "ovo_realtime": present, "ovo_forward": waiting}
+
+
+def numbered_clips(folder: Path) -> None:
+    """Put the clips of `ovobench` into a folder, two of each scene for the questions that wait."""
+    for number, scene in enumerate(SCENES):
+        write_clip(folder / f"{number}.mp4", scene)
+        for part in range(2):
+            write_clip(folder / f"{10 + number}_{part}.mp4", scene)
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
     "mvbench": (mvbench, clips),
@@ -620,6 +661,7 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
+    "ovobench": (ovobench, numbered_clips),
     "vending_bench2": (vending_bench2, None),
     "tau2_bench_telecom": (tau2_bench_telecom, None),
 }
