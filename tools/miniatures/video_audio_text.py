@@ -633,6 +633,33 @@ def numbered_clips(folder: Path) -> None:
             write_clip(folder / f"{10 + number}_{part}.mp4", scene)
 
 
+def ifeval() -> dict[str, list[Row]]:
+    """Four prompts with one or two instructions each."""
+    asked_for = [
+        ("Write about apples in one sentence and use no comma.", {"punctuation:no_comma": {}}),
+        (
+            "Describe a square in at least 5 words. Mention the word corner.",
+            {
+                "length_constraints:number_words": {"num_words": 5, "relation": "at least"},
+                "keywords:existence": {"keywords": ["corner"]},
+            },
+        ),
+        ("Give the sum of 2 and 3 as JSON.", {"detectable_format:json_format": {}}),
+        ("List two fruits as two bullet points.", {"detectable_format:number_bullet_lists": {"num_bullets": 2}}),
+    ]
+    keys = sorted({key for _, wanted in asked_for for settings in wanted.values() for key in settings})
+    rows = [
+        {
+            "key": 1000 + number,
+            "prompt": prompt,
+            "instruction_id_list": list(wanted),
+            "kwargs": [dict.fromkeys(keys) | settings for settings in wanted.values()],
+        }
+        for number, (prompt, wanted) in enumerate(asked_for)
+    ]
+    return {"ifeval": rows}
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, clips),
     "mvbench": (mvbench, clips),
@@ -661,6 +688,7 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
+    "ifeval": (ifeval, None),
     "ovobench": (ovobench, numbered_clips),
     "vending_bench2": (vending_bench2, None),
     "tau2_bench_telecom": (tau2_bench_telecom, None),
