@@ -21,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-media fuzz-media simulate-gates compat-venv compat build clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 
 fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
+
+fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
+	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
+
+bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
+	$(BIN)/python tools/bench/lance_access.py
 
 COMPAT_VENV := .compat-venv
 
