@@ -199,6 +199,11 @@ for _name, _target, _aliases in (
     ("scripted", "models/scripted:Scripted", ()),
     ("from_log", "models/from_log:FromLog", ()),
     ("openai", "models/openai:OpenAIChat", ("openai_compatible", "openai_compatible_chat")),
+    ("azure_openai", "models/azure_openai:AzureOpenAIChat", ()),
+    ("openai_batch", "models/openai_batch:OpenAIBatch", ()),
+    ("anthropic", "models/anthropic:AnthropicChat", ("claude",)),
+    ("gemini", "models/gemini:GeminiChat", ("gemini_api",)),
+    ("litellm", "models/litellm:LiteLLMChat", ("litellm_chat", "litellm_compatible")),
     ("async_openai", "models/openai:AsyncOpenAIChat", ("async_openai_compatible", "async_openai_compatible_chat")),
 ):
     MODELS.register(_name, _target, aliases=_aliases)
