@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import ModelError, UsageError, did_you_mean, explain
@@ -26,7 +26,7 @@ QUANTISATIONS: dict[str, dict[str, Any]] = {
 def load_weights(
     pretrained: str,
     *,
-    classes: Sequence[str] = AUTO_CLASSES,
+    find_class: Callable[[Mapping[str, Any]], Any],
     device: str | None,
     device_map: str | None,
     dtype: str,
@@ -39,8 +39,7 @@ def load_weights(
 
     Args:
         pretrained: Folder or hub name.
-        classes: Names of transformers' classes; an auto class is taken if it knows the checkpoint's family, another
-            is taken at once.
+        find_class: Given `options`, returns the class to load with.
         device: As for `_loading.resolve_device`.
         device_map: Hands placement to accelerate.
         dtype: As for `_loading.resolve_dtype`.
@@ -70,14 +69,24 @@ def load_weights(
         device_map = name  # quantised weights are made on the device, and do not move afterwards
     if device_map:
         arguments["device_map"] = device_map
-    model = _find_class(pretrained, classes, options).from_pretrained(pretrained, **arguments)
+    model = find_class(options).from_pretrained(pretrained, **arguments)
     if peft:
         model = with_adapter(model, peft, merge=not quantization)
     model = model.eval()
     return model if device_map else model.to(torch.device(name))
 
 
-def _find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+def find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+    """Return the first of transformers' classes that knows a checkpoint's family.
+
+    Args:
+        pretrained: Folder or hub name.
+        classes: Names; an auto class is taken if it knows the family, another is taken at once.
+        options: For ``from_pretrained``.
+
+    Raises:
+        ModelError: None of them knows it.
+    """
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(pretrained, **options)
