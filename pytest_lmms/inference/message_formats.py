@@ -36,7 +36,7 @@ class MediaSettings:
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     max_bytes: int | None = None
-    """Images whose text is longer are sent as smaller JPEG files, and the record says so."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
     flags: list[str] = field(default_factory=list)
     """Formats note here what a response should tell, e.g. that an image was made smaller."""
 
