@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, image_uri, video_frames
-from pytest_lmms.media.encode import file_uri
 from pytest_lmms.records import FinishReason, MediaRef, Request, Response, TokenCounts
 
 from ._remote import Clock, RemoteChat
@@ -143,6 +142,8 @@ def _parts(part: str | MediaRef, media: MediaSettings) -> Iterator[dict[str, Any
         name, data = encode_audio_to_base64(part)
         yield {"inlineData": {"mimeType": f"audio/{name}", "data": base64.b64decode(data)}}
     elif media.pass_video_url and part.content is None:
+        from pytest_lmms.media.encode import file_uri
+
         yield _inline(file_uri(part))
     else:
         yield from (_inline(frame) for frame, _ in video_frames(part, media))
