@@ -8,13 +8,13 @@ defaults, or overrides a step.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import UsageError, explain
-from pytest_lmms.inference.model import HONOURS_ALL
-from pytest_lmms.records import Request, Response, Timing, TokenCounts
+from pytest_lmms.inference.model import HONOURS_ALL, Measured
+from pytest_lmms.records import PROMPT_TRUNCATED, Request, Response, Timing, TokenCounts
 
 from . import _continuations, _conversation, _generation, _loading, _processing, _weights
 
@@ -200,6 +200,21 @@ class TransformersChat:
         """Return the class that the weights are loaded with."""
         return _weights.find_class(self.pretrained, self.weight_classes, options)
 
+    @classmethod
+    def measure(cls, **model_args: Any) -> Callable[[Request], Measured]:
+        """Measure requests without weights; see `pytest_lmms.inference.model.Measures`."""
+        with _weights.left_out():
+            model = cls(**model_args)
+        return model.measured
+
+    def measured(self, request: Request) -> Measured:
+        """Say how long a request is."""
+        text, shown = self._prompt(request)
+        num_tokens = int(self._tokenise([text], [shown])["attention_mask"].sum())
+        as_images = len(shown.images) - sum(ref.kind == "image" for ref in request.media)
+        num_frames = as_images + sum(len(clip.frames) for clip in shown.videos)
+        return Measured(num_tokens, _weights.context_length(self._model), num_frames)
+
     @property
     def identity(self) -> Mapping[str, Any]:
         """What the text of responses depends on; JSON values."""
@@ -254,9 +269,16 @@ class TransformersChat:
             found.update(zip(part.places, zip(part.input_tokens, rows, strict=True), strict=True))
         seconds = time.perf_counter() - started
         return [
-            row.response(num_input, seconds=seconds, batch_size=len(requests))
+            self._flagged(row.response(num_input, seconds=seconds, batch_size=len(requests)))
             for num_input, row in (found[place] for place in range(len(requests)))
         ]
+
+    def _flagged(self, response: Response) -> Response:
+        """Say so where the prompt is longer than the context."""
+        length = _weights.context_length(self._model)
+        if length is None or (response.tokens.input_tokens or 0) <= length:
+            return response
+        return replace(response, flags=(*response.flags, PROMPT_TRUNCATED))
 
     def score(self, requests: Sequence[Request]) -> list[Response]:
         """Give the log-probability of each request's continuation after its rendered prompt.
