@@ -181,6 +181,35 @@ def test_a_device_joins_the_arguments_of_the_model_that_win(settings):
     assert settings("device: cpu\nmodel_args: 'device=cuda'\n").model_args == {"device": "cuda"}
 
 
+def test_gates_are_spelled_as_in_a_task(settings):
+    text = """gates:
+- {metric: acc, fail_under: 0.8}
+- {task: mme, metric: score, filter: none, fail_under: 900, fail_on_regression: 1pt and p<0.05}
+- fail_on_regression: 2%
+"""
+    found = settings(text)
+    assert found.fail_under == "acc=0.8,mme/score@none=900"
+    assert found.fail_on_regression == "mme/score@none:1pt and p<0.05,2%"
+    assert settings("gates: {metric: acc, fail_under: 1}\n").fail_under == "acc=1"
+    assert settings("gates: null\n").fail_under is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gates: [acc]", "'acc' is no gate"),
+        ("gates: {metric: acc}", "is no gate"),
+        ("gates: {fail_under: 1}", "is no gate"),
+        ("gates: {metric: acc, fail_over: 1}", "is no gate"),
+        ("gates: {metric: acc, fail_under: 1}\nfail_under: x=1", "gates and fail_under are both given"),
+    ],
+)
+def test_a_wrong_gate_is_told_with_its_line(complaint, text, said):
+    message = complaint("model: x\n" + text)
+    assert said in message
+    assert "exp.yaml:2:" in message
+
+
 # --- variables and secrets ----------------------------------------------------------------------------------------
 
 
