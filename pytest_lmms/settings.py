@@ -81,6 +81,10 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
             option = BY_NAME[key if key in BY_NAME else str(spelling and spelling.ours)]
             if option.name in values:
                 raise UsageError(explain(f"{key} says the same as {option.name}: keep one", where=where))
+            if spelling and spelling.prefix and key != option.name:
+                if not value:
+                    continue
+                value = spelling.prefix + _as_arguments(option, value, where)
             values[option.name], as_written = _from_file(option, value, where, environ)
             sources[option.name] = where
             if isinstance(as_written, str) or next(variables_in(value), None):
@@ -167,6 +171,11 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
     else:
         texts = [_scalar(option, value, where)]
     return option.parse(",".join(fill(t, environ, where=where) for t in texts), where), value
+
+
+def _as_arguments(option: Option, value: Any, where: str) -> str:
+    """`key=value,key=value`, from that or a mapping."""
+    return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else _scalar(option, value, where)
 
 
 def _filled(name: str, value: Any, where: str, environ: Mapping[str, str]) -> Any:

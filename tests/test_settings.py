@@ -105,6 +105,9 @@ def test_null_in_the_file_is_the_default_whatever_the_ini_says(settings):
         ("fail_on_regression: 2%", "fail_on_regression", "2%"),
         ("fail_on_regression: true", "fail_on_regression", BY_NAME["fail_on_regression"].const),
         ("resume: true", "resume", BY_NAME["resume"].const),
+        ("wandb_args: project=a,name=b", "log_to", "wandb:project=a,name=b"),
+        ("wandb_args: {project: a, name: b}", "log_to", "wandb:project=a,name=b"),
+        ("wandb_args: ''", "log_to", None),
         ("include_path: mine", "task_paths", "mine"),
         ("num_samples: 3", "repeats", 3),
     ],
@@ -166,7 +169,7 @@ def test_every_key_of_lmms_eval_is_taken_ignored_or_refused_by_name(settings, co
     elif spelling.ours not in BY_NAME or spelling.ours == "config":
         assert f"'{spelling.name}'" in complaint(f"{spelling.name}: x\n")
     else:
-        assert spelling.ours in settings(f"{spelling.name}: null\n").sources
+        assert spelling.prefix or spelling.ours in settings(f"{spelling.name}: null\n").sources
 
 
 @pytest.mark.parametrize("name", ["cache_requests", "predict_only", "launcher_args", "agentic_trace_mode"])
