@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import ModelError, UsageError, did_you_mean, explain
@@ -28,7 +28,7 @@ QUANTISATIONS: dict[str, dict[str, Any]] = {
 def load_weights(
     pretrained: str,
     *,
-    classes: Sequence[str] = AUTO_CLASSES,
+    find_class: Callable[[Mapping[str, Any]], Any],
     device: str | None,
     device_map: str | None,
     dtype: str,
@@ -41,8 +41,7 @@ def load_weights(
 
     Args:
         pretrained: Folder or hub name.
-        classes: Names of transformers' classes; an auto class is taken if it knows the checkpoint's family, another
-            is taken at once.
+        find_class: Given `options`, returns the class to load with.
         device: As for `_loading.resolve_device`.
         device_map: Hands placement to accelerate.
         dtype: As for `_loading.resolve_dtype`.
@@ -72,7 +71,7 @@ def load_weights(
         device_map = name  # quantised weights are made on the device, and do not move afterwards
     if device_map:
         arguments["device_map"] = device_map
-    found = _find_class(pretrained, classes, options)
+    found = find_class(options)
     if _LEFT_OUT.get():
         return _empty(found, pretrained, options)
     model = found.from_pretrained(pretrained, **arguments)
@@ -113,7 +112,17 @@ def context_length(model: Any) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+def find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+    """Return the first of transformers' classes that knows a checkpoint's family.
+
+    Args:
+        pretrained: Folder or hub name.
+        classes: Names; an auto class is taken if it knows the family, another is taken at once.
+        options: For ``from_pretrained``.
+
+    Raises:
+        ModelError: None of them knows it.
+    """
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(pretrained, **options)

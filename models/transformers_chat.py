@@ -116,7 +116,7 @@ class TransformersChat:
             max_num_frames: Frames taken from a video at most.
             max_frames: The same as `max_num_frames`; wins over it.
             fps: Frames taken per second of video; None takes `max_num_frames` evenly.
-            max_image_size: Images are shrunk, before anything else, until their longer side is
+            max_image_size: Images and frames are shrunk, before anything else, until their longer side is
                 this many pixels.
             chat_template: Jinja text, or a file with it; None takes the checkpoint's own.
             system_prompt: Said first, unless the request has a system message of its own.
@@ -143,7 +143,7 @@ class TransformersChat:
         self.max_batch = batch_size
         self._use_cache = use_cache
         self._max_new_tokens = max_new_tokens
-        self._limits = {"max_size": max_image_size, "max_frames": max_frames or max_num_frames, "fps": fps}
+        self._limits = {"max_side_px": max_image_size, "max_frames": max_frames or max_num_frames, "fps": fps}
         self._wording = _conversation.Wording(
             system_prompt=system_prompt,
             interleave_visuals=interleave_visuals,
@@ -153,11 +153,7 @@ class TransformersChat:
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels, **(image_settings or {})}
         with _loading.naming(self.pretrained):
             self._processing = _processing.Processing(
-                _loading.load_processor(
-                    self.pretrained,
-                    options=options,
-                    pixels={name: value for name, value in pixels.items() if value is not None},
-                ),
+                self._open_processor(options, {name: value for name, value in pixels.items() if value is not None}),
                 where=f"pretrained={self.pretrained}",
                 template=chat_template,
                 fallback_template=self.fallback_template,
@@ -166,7 +162,7 @@ class TransformersChat:
             )
             self._model: Any = _weights.load_weights(
                 self.pretrained,
-                classes=self.weight_classes,
+                find_class=self._find_class,
                 device=device,
                 device_map=device_map,
                 dtype=dtype,
@@ -195,6 +191,14 @@ class TransformersChat:
             "max_new_tokens": max_new_tokens,
             "processing": self._processing.describe(),
         }
+
+    def _open_processor(self, options: Mapping[str, Any], pixels: Mapping[str, Any]) -> Any:
+        """Return the checkpoint's processor; a family that transformers does not know overrides this."""
+        return _loading.load_processor(self.pretrained, options=options, pixels=pixels)
+
+    def _find_class(self, options: Mapping[str, Any]) -> Any:
+        """Return the class that the weights are loaded with."""
+        return _weights.find_class(self.pretrained, self.weight_classes, options)
 
     @classmethod
     def measure(cls, **model_args: Any) -> Callable[[Request], Measured]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_lmms.configfile import ENV, MASK, is_secret, mask
+from pytest_lmms.configfile import ENV, MASK, is_secret, mask, mask_addresses
 from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
@@ -393,7 +393,10 @@ def environment() -> dict[str, str]:
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
     secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+    return {
+        k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else mask_addresses(v)
+        for k, v in chosen.items()
+    }
 
 
 SHORTEST_SECRET = 6

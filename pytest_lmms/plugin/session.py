@@ -232,12 +232,12 @@ def mask_command(words: list[str]) -> str:
     import re
     import shlex
 
-    from pytest_lmms.configfile import MASK, is_secret
+    from pytest_lmms.configfile import MASK, is_secret, mask_addresses
 
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]
 
-    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, w) for w in words)
+    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, mask_addresses(w)) for w in words)
 
 
 def is_verbose(config: pytest.Config) -> bool:
