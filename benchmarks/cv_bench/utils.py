@@ -38,7 +38,7 @@ def cv_bench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return sum(item["is_correct"] for item in items) / len(items)
+    return float(sum(item["is_correct"] for item in items) / len(items))
 
 
 @with_sub_scores(over("type", "task", "source", aggregation=_accuracy))

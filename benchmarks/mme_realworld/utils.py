@@ -69,7 +69,7 @@ def mme_realworld_process_results(doc: Doc, results: Sequence[str]) -> dict[str,
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return sum(item["pred_answer"].lower() == item["answer"].lower() for item in items) / len(items)
+    return float(sum(item["pred_answer"].lower() == item["answer"].lower() for item in items) / len(items))
 
 
 def mme_realworld_sub_scores(items: Sequence[Doc]) -> dict[str, float]:

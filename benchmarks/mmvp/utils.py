@@ -39,7 +39,7 @@ def mmvp_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 def mmvp_doc_to_target(doc: Doc) -> str:
     """Return the right letter, corrected where the dataset is wrong."""
-    return CORRECTED.get(int(doc["Index"]) - 1, doc["Correct Answer"].strip("() ").upper())
+    return CORRECTED.get(int(doc["Index"]) - 1, str(doc["Correct Answer"]).strip("() ").upper())
 
 
 def read_a_or_b(text: str) -> str | None:
