@@ -14,28 +14,12 @@ from pytest_lmms.tasks.prompts import one_turn
 
 Doc = Mapping[str, Any]
 NUM_QUESTIONS = 4
-IN_GENERAL = 4
-"""Kind of reasoning question whose answer is a number that is not written in the chart."""
-FORMS = {
-    1: "{}\n    * Your final answer must be grounded to some text that is explicitly written and relevant to the question"
-    " in the chart.\n    * If you need to answer multiple terms, separate them with commas.\n    * Unless specified in the"
-    " question (such as answering with a letter), you are required to answer the full names of subplots and/or labels by"
-    " default.\n    ",
-    2: "{}\n    * If there are options in the question, your final answer must conform to one of the options.\n    * If"
-    " there are additional instructions in the question, follow them accordingly.\n    * If there are neither options nor"
-    " additional instructions, you are allowed to respond with a short phrase only.\n    ",
-    3: "{}\n    * Your final answer must be grounded to a number that is exlicitly written and relevant to the question in"
-    " the chart, even if it's an approximate value.\n    * You are allowed to extract numbers within some text when"
-    " needed.\n    ",
-    IN_GENERAL: "{}\n    {}\n    ",
-}
-"""Kind of reasoning question -> how it is put."""
 
 
 @functools.cache
-def descriptive_forms() -> dict[int, str]:
-    """Return the 19 descriptive questions by their numbers."""
-    stored = json.loads(Path(__file__).with_name("descriptive_questions.json").read_text(encoding="utf-8"))
+def forms(name: str) -> dict[int, str]:
+    """Return the 19 descriptive questions, or the four forms of a reasoning question, by their numbers."""
+    stored = json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
     return {int(number): form for number, form in stored.items()}
 
 
@@ -49,7 +33,7 @@ def charxiv_reasoning_text(doc: Doc) -> str:
     kind, question = doc["reasoning_q_source"], doc["reasoning_q"]
     _, point, decimals = str(doc["reasoning_a"]).partition(".")
     number = f"a number with {len(decimals)} decimal places" if point else "an exact integer"
-    return FORMS[kind].format(question, f"* Your final answer must be {number}.")
+    return forms("reasoning_forms.json")[kind].format(question, f"* Your final answer must be {number}.")
 
 
 def charxiv_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:
@@ -70,7 +54,7 @@ def charxiv_descriptive_text(doc: Doc) -> str:
     place = doc["subplot_loc"] or [doc["subplot_row"], doc["subplot_col"]]
     where = f"For {place}, " if isinstance(place, str) else f"For the subplot at row {place[0]} and column {place[1]}, "
     is_whole = not isinstance(place, str) and not place[0]
-    form = descriptive_forms()[doc[f"descriptive_q{doc['which']}"]]
+    form = forms("descriptive_questions.json")[doc[f"descriptive_q{doc['which']}"]]
     return form.format("For the current plot, " if is_whole else where)
 
 
