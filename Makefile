@@ -21,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench simulate-gates compat-venv compat build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-media fuzz-media simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ format: setup-dev  ## Format the code and apply safe fixes
 
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
+
+bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
+	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
 
 COMPAT_VENV := .compat-venv
 

@@ -362,12 +362,17 @@ def is_secret(name: str) -> bool:
 
 
 def mask(value: Any) -> Any:
-    """A copy in which every text under a secret's name is replaced, unless it only names a variable."""
+    """A copy without secrets: texts under a secret's name, unless they only name a variable; passwords in addresses."""
     if isinstance(value, Mapping):
         return {k: MASK if is_secret(str(k)) and _says(v) else mask(v) for k, v in value.items()}
     if isinstance(value, list):
         return [mask(v) for v in value]
-    return value
+    return mask_addresses(value) if isinstance(value, str) else value
+
+
+def mask_addresses(text: str) -> str:
+    """A text without the names and passwords of `https://name:password@host`."""
+    return re.sub(r"(?<=://)[^/@\s:]*:[^/@\s]+(?=@)", MASK, text)
 
 
 def _says(value: Any) -> bool:
@@ -378,6 +383,8 @@ def _says(value: Any) -> bool:
 def shown(written: Mapping[str, str], filled: Mapping[str, str]) -> dict[str, str]:
     """Variables for the eyes: filled in, secrets and what was made of secrets masked."""
     return {
-        name: MASK if value and (is_secret(name) or any(map(is_secret, variables_in(written[name])))) else value
+        name: MASK
+        if value and (is_secret(name) or any(map(is_secret, variables_in(written[name]))))
+        else mask_addresses(value)
         for name, value in filled.items()
     }

@@ -124,7 +124,7 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
     if option.kind == "optional" and value is True:
         return option.const, value
     if option.form == "json" and (value is False or isinstance(value, list)):
-        return option.parse(json.dumps(value) if value else "none", where), value
+        return option.parse(json.dumps(value, default=str) if value else "none", where), value
     if isinstance(value, list) and option.form == "list" and value:
         texts = [_scalar(option, v, where) for v in value]
     else:

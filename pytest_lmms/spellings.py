@@ -88,6 +88,10 @@ SHORT = {"-b": "batch_size"}
 """Of lmms-eval's short flags, those that mean nothing to pytest: `-n`, `-c`, `-x` and `-w` are left to it."""
 
 
+LISTS = {"list": "--lmms-list=tasks", "list_groups": "--lmms-list=groups", "list_tags": "--lmms-list=tags"}
+"""Values of `--tasks` that only print."""
+
+
 def refusal(spelling: Spelling, where: str) -> UsageError:
     """The error that a refused flag is."""
     text = f"lmms-eval's {spelling.name} does not exist here"
@@ -115,7 +119,9 @@ def translate(words: Sequence[str], *, options: frozenset[str]) -> tuple[list[st
             found.append(flag)
             continue
         spelling = BY_SPELLING[name]
-        if spelling.ignored:
+        if name == "tasks" and value in LISTS:
+            found.append(LISTS[value])
+        elif spelling.ignored:
             notices.append(f"{flag}: {spelling.ignored}")
         elif spelling.model_argument:
             arguments.append(f"{spelling.model_argument}={value}")

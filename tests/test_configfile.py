@@ -7,7 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pytest_lmms.config import BY_NAME
 from pytest_lmms.configfile import (
     MASK,
     Applied,
@@ -21,6 +25,8 @@ from pytest_lmms.configfile import (
     to_yaml,
 )
 from pytest_lmms.errors import UsageError
+from pytest_lmms.settings import settings_of
+from pytest_lmms.spellings import BY_SPELLING
 
 
 @pytest.fixture
@@ -205,6 +211,12 @@ def test_a_secret_is_masked_and_a_bare_variable_is_not():
     }  # fmt: skip
 
 
+def test_passwords_in_addresses_are_masked():
+    assert mask({"base_url": "https://me:pw@host:80/v1", "b": "http://host:80/@x"}) == {
+        "base_url": f"https://{MASK}@host:80/v1", "b": "http://host:80/@x"
+    }  # fmt: skip
+
+
 def test_what_is_made_of_a_secret_is_not_shown():
     written = {"A": "Bearer ${HF_TOKEN}", "B": "${HF_HOME}", "C_KEY": "x", "D_KEY": ""}
     filled = {"A": "Bearer hf_1", "B": "/data", "C_KEY": "x", "D_KEY": ""}
@@ -231,6 +243,33 @@ def test_a_results_file_is_read_as_the_run_that_made_it(read):
     (entry,) = read(json.dumps(results()), "results.json")
     assert entry.values["model"] == "openai"
     assert entry.env["B"] == "${B:-1}"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), c, max_size=3),
+    max_leaves=6,
+)
+FILES = st.one_of(
+    st.text(alphabet="abe:-[]{}&*!<#'\"\n\t $~%@|>0.", max_size=60),
+    st.binary(max_size=40).map(lambda b: b.decode("latin-1")),
+    st.dictionaries(st.sampled_from(["env", *BY_NAME, *BY_SPELLING]), VALUES, max_size=3).map(yaml.safe_dump),
+    st.lists(VALUES, max_size=3).map(yaml.safe_dump),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(FILES)
+def test_whatever_a_file_holds_it_is_read_or_refused_by_name(tmp_path, text):
+    path = tmp_path / "exp.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    said = "exp.yaml"
+    try:
+        for entry in read_entries(path):
+            settings_of(entry, entry.environment({}))
+    except UsageError as e:
+        said = str(e)
+    assert "exp.yaml" in said
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "", '{"config": {"resolved_cli_args": {}}}'])

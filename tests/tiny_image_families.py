@@ -44,10 +44,21 @@ def llava(folder: Path) -> None:
         image_token_index=tok.convert_tokens_to_ids("<image>"),
     )
     save(
-        folder, "LlavaForConditionalGeneration", config, tok, "LlavaProcessor", chat=IMAGE,
-        parts={"image_processor": pil("clip.CLIPImageProcessorPil", size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})},
-        patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
-    )  # fmt: skip
+        folder,
+        "LlavaForConditionalGeneration",
+        config,
+        tok,
+        "LlavaProcessor",
+        chat=IMAGE,
+        parts={
+            "image_processor": pil(
+                "clip.CLIPImageProcessorPil", size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+            )
+        },
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
 
 
 @family("llava_hf", id="llava_hf-next")
@@ -70,10 +81,17 @@ def llava_next(folder: Path) -> None:
         image_grid_pinpoints=grid,
     )
     save(
-        folder, "LlavaNextForConditionalGeneration", config, tok, "LlavaNextProcessor", chat=IMAGE,
+        folder,
+        "LlavaNextForConditionalGeneration",
+        config,
+        tok,
+        "LlavaNextProcessor",
+        chat=IMAGE,
         parts={"image_processor": image},
-        patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
-    )  # fmt: skip
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
 
 
 @family("llava_onevision")
@@ -96,10 +114,16 @@ def llava_onevision(folder: Path) -> None:
     )
     video = video_settings("LlavaOnevisionVideoProcessor", size={"height": SIDE, "width": SIDE})
     save(
-        folder, "LlavaOnevisionForConditionalGeneration", config, tok, "LlavaOnevisionProcessor", chat=IMAGE,
+        folder,
+        "LlavaOnevisionForConditionalGeneration",
+        config,
+        tok,
+        "LlavaOnevisionProcessor",
+        chat=IMAGE,
         parts={"image_processor": image, "video_processor": video},
-        num_image_tokens=4, vision_feature_select_strategy="full",
-    )  # fmt: skip
+        num_image_tokens=4,
+        vision_feature_select_strategy="full",
+    )
 
 
 @family("internvl_hf")
@@ -121,9 +145,15 @@ def internvl(folder: Path) -> None:
     )
     video = video_settings("InternVLVideoProcessor", size={"height": SIDE, "width": SIDE})
     save(
-        folder, "InternVLForConditionalGeneration", config, tok, "InternVLProcessor", chat=template("<IMG_CONTEXT>\n", "<video>\n"),
-        parts={"image_processor": image, "video_processor": video}, image_seq_length=4,
-    )  # fmt: skip
+        folder,
+        "InternVLForConditionalGeneration",
+        config,
+        tok,
+        "InternVLProcessor",
+        chat=template("<IMG_CONTEXT>\n", "<video>\n"),
+        parts={"image_processor": image, "video_processor": video},
+        image_seq_length=4,
+    )
 
 
 @family("gemma3")
@@ -148,9 +178,15 @@ def gemma3(folder: Path) -> None:
     )
     image = pil("gemma3.Gemma3ImageProcessorPil", size={"height": SIDE, "width": SIDE})
     save(
-        folder, "Gemma3ForConditionalGeneration", config, tok, "Gemma3Processor", chat="{{ bos_token }}" + template("<start_of_image>"),
-        parts={"image_processor": image}, image_seq_length=4,
-    )  # fmt: skip
+        folder,
+        "Gemma3ForConditionalGeneration",
+        config,
+        tok,
+        "Gemma3Processor",
+        chat="{{ bos_token }}" + template("<start_of_image>"),
+        parts={"image_processor": image},
+        image_seq_length=4,
+    )
 
 
 @family("idefics2")
@@ -177,9 +213,15 @@ def idefics2(folder: Path) -> None:
         do_image_splitting=False,
     )
     save(
-        folder, "Idefics2ForConditionalGeneration", config, tok, "Idefics2Processor", chat=template("<image>"),
-        parts={"image_processor": image}, image_seq_len=4,
-    )  # fmt: skip
+        folder,
+        "Idefics2ForConditionalGeneration",
+        config,
+        tok,
+        "Idefics2Processor",
+        chat=template("<image>"),
+        parts={"image_processor": image},
+        image_seq_len=4,
+    )
 
 
 def _idefics3(folder: Path, kind: str) -> None:
@@ -199,9 +241,18 @@ def _idefics3(folder: Path, kind: str) -> None:
         max_image_size={"longest_edge": SIDE},
     )
     save(
-        folder, f"{kind}ForConditionalGeneration", config, tok, f"{kind}Processor", chat=template("<image>"),
-        parts={"image_processor": image, **({} if kind == "Idefics3" else {"video_processor": video_settings("SmolVLMVideoProcessor")})}, image_seq_len=1,
-    )  # fmt: skip
+        folder,
+        f"{kind}ForConditionalGeneration",
+        config,
+        tok,
+        f"{kind}Processor",
+        chat=template("<image>"),
+        parts={
+            "image_processor": image,
+            **({} if kind == "Idefics3" else {"video_processor": video_settings("SmolVLMVideoProcessor")}),
+        },
+        image_seq_len=1,
+    )
 
 
 @family("idefics3")
@@ -227,9 +278,14 @@ def paligemma(folder: Path) -> None:
     )
     image = pil("siglip.SiglipImageProcessorPil", size={"height": SIDE, "width": SIDE}, image_seq_length=4)
     save(
-        folder, "PaliGemmaForConditionalGeneration", config, tok, "PaliGemmaProcessor", chat=None,
+        folder,
+        "PaliGemmaForConditionalGeneration",
+        config,
+        tok,
+        "PaliGemmaProcessor",
+        chat=None,
         parts={"image_processor": image},
-    )  # fmt: skip
+    )
 
 
 @family("glm4v")
@@ -276,10 +332,14 @@ def glm4v(folder: Path) -> None:
         "Glm4vVideoProcessor", size={"shortest_edge": 784, "longest_edge": 784 * 36}, patch_size=14, merge_size=2
     )
     save(
-        folder, "Glm4vForConditionalGeneration", config, tok, "Glm4vProcessor",
+        folder,
+        "Glm4vForConditionalGeneration",
+        config,
+        tok,
+        "Glm4vProcessor",
         chat=template("<|begin_of_image|><|image|><|end_of_image|>", "<|begin_of_video|><|video|><|end_of_video|>"),
         parts={"image_processor": image, "video_processor": video},
-    )  # fmt: skip
+    )
 
 
 MROPE = {"rope_type": "default", "rope_theta": 10000.0}
@@ -297,9 +357,15 @@ def aria(folder: Path) -> None:
         image_token_index=tok.convert_tokens_to_ids("<|img|>"),
     )
     save(
-        folder, "AriaForConditionalGeneration", config, tok, "AriaProcessor", chat=template("<|img|>"),
-        parts={"image_processor": pil("aria.AriaImageProcessorPil", max_image_size=490)}, size_conversion={490: 4, 980: 8},
-    )  # fmt: skip
+        folder,
+        "AriaForConditionalGeneration",
+        config,
+        tok,
+        "AriaProcessor",
+        chat=template("<|img|>"),
+        parts={"image_processor": pil("aria.AriaImageProcessorPil", max_image_size=490)},
+        size_conversion={490: 4, 980: 8},
+    )
 
 
 @family("llama_vision")
@@ -329,9 +395,14 @@ def mllama(folder: Path) -> None:
     )
     image = pil("mllama.MllamaImageProcessorPil", size={"height": SIDE, "width": SIDE}, max_image_tiles=2)
     save(
-        folder, "MllamaForConditionalGeneration", config, tok, "MllamaProcessor", chat=template("<|image|>"),
+        folder,
+        "MllamaForConditionalGeneration",
+        config,
+        tok,
+        "MllamaProcessor",
+        chat=template("<|image|>"),
         parts={"image_processor": image},
-    )  # fmt: skip
+    )
 
 
 @family("llama4_scout", needs=("torchvision",))
@@ -366,9 +437,15 @@ def llama4(folder: Path) -> None:
         "resize_to_max_canvas": False,
     }
     save(
-        folder, "Llama4ForConditionalGeneration", config, tok, "Llama4Processor", chat=template("<|image|>"),
-        parts={"image_processor": image}, patch_size=7,
-    )  # fmt: skip
+        folder,
+        "Llama4ForConditionalGeneration",
+        config,
+        tok,
+        "Llama4Processor",
+        chat=template("<|image|>"),
+        parts={"image_processor": image},
+        patch_size=7,
+    )
 
 
 @family("mistral3", needs=("torchvision",))
@@ -385,9 +462,16 @@ def mistral3(folder: Path) -> None:
         "pixtral.PixtralImageProcessorPil", size={"longest_edge": 2 * SIDE}, patch_size={"height": 28, "width": 28}
     )
     save(
-        folder, "Mistral3ForConditionalGeneration", config, tok, "PixtralProcessor", chat=template("[IMG]"),
-        parts={"image_processor": image}, patch_size=14, spatial_merge_size=2,
-    )  # fmt: skip
+        folder,
+        "Mistral3ForConditionalGeneration",
+        config,
+        tok,
+        "PixtralProcessor",
+        chat=template("[IMG]"),
+        parts={"image_processor": image},
+        patch_size=14,
+        spatial_merge_size=2,
+    )
 
 
 @family("aya_vision")
@@ -414,9 +498,17 @@ def aya_vision(folder: Path) -> None:
         "got_ocr2.GotOcr2ImageProcessorPil", size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=2
     )
     save(
-        folder, "AyaVisionForConditionalGeneration", config, tok, "AyaVisionProcessor", chat=template("<image>"),
-        parts={"image_processor": image}, patch_size=14, img_size=SIDE, downsample_factor=2,
-    )  # fmt: skip
+        folder,
+        "AyaVisionForConditionalGeneration",
+        config,
+        tok,
+        "AyaVisionProcessor",
+        chat=template("<image>"),
+        parts={"image_processor": image},
+        patch_size=14,
+        img_size=SIDE,
+        downsample_factor=2,
+    )
 
 
 @family("kosmos2_5", kinds=("image",), takes_text=False, is_monotonous=True)
@@ -446,9 +538,15 @@ def kosmos2_5(folder: Path) -> None:
     )
     image = pil("kosmos2_5.Kosmos2_5ImageProcessorPil", patch_size={"height": 4, "width": 4})
     save(
-        folder, "Kosmos2_5ForConditionalGeneration", config, tok, "Kosmos2_5Processor", chat=None,
-        parts={"image_processor": image}, num_image_tokens=4,
-    )  # fmt: skip
+        folder,
+        "Kosmos2_5ForConditionalGeneration",
+        config,
+        tok,
+        "Kosmos2_5Processor",
+        chat=None,
+        parts={"image_processor": image},
+        num_image_tokens=4,
+    )
 
 
 @family("video_llava")
@@ -467,10 +565,17 @@ def video_llava(folder: Path) -> None:
     size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     image = {"image_processor_type": "VideoLlavaImageProcessor", **size}
     save(
-        folder, "VideoLlavaForConditionalGeneration", config, tok, "VideoLlavaProcessor", chat=None,
+        folder,
+        "VideoLlavaForConditionalGeneration",
+        config,
+        tok,
+        "VideoLlavaProcessor",
+        chat=None,
         parts={"image_processor": image, "video_processor": video_settings("VideoLlavaVideoProcessor", **size)},
-        patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
-    )  # fmt: skip
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
 
 
 @family("ovis2")
@@ -489,9 +594,15 @@ def ovis2(folder: Path) -> None:
     )
     image = pil("ovis2.Ovis2ImageProcessorPil", size={"height": SIDE, "width": SIDE})
     save(
-        folder, "Ovis2ForConditionalGeneration", config, tok, "Ovis2Processor", chat=template("<image>"),
-        parts={"image_processor": image}, image_seq_length=4,
-    )  # fmt: skip
+        folder,
+        "Ovis2ForConditionalGeneration",
+        config,
+        tok,
+        "Ovis2Processor",
+        chat=template("<image>"),
+        parts={"image_processor": image},
+        image_seq_length=4,
+    )
 
 
 @family("instructblip", kinds=("image",), takes_text=False)
@@ -509,14 +620,23 @@ def instructblip(folder: Path) -> None:
         "max_position_embeddings": 256,
     }
     config = transformers.InstructBlipConfig(
-        text_config=llama(tok), vision_config=VISION, qformer_config=qformer, num_query_tokens=4,
+        text_config=llama(tok),
+        vision_config=VISION,
+        qformer_config=qformer,
+        num_query_tokens=4,
         image_token_index=tok.convert_tokens_to_ids("<image>"),
-    )  # fmt: skip
+    )
     image = pil("blip.BlipImageProcessorPil", size={"height": SIDE, "width": SIDE})
     save(
-        folder, "InstructBlipForConditionalGeneration", config, tok, "InstructBlipProcessor", chat=None,
-        parts={"image_processor": image}, num_query_tokens=4,
-    )  # fmt: skip
+        folder,
+        "InstructBlipForConditionalGeneration",
+        config,
+        tok,
+        "InstructBlipProcessor",
+        chat=None,
+        parts={"image_processor": image},
+        num_query_tokens=4,
+    )
     tok.save_pretrained(folder / "qformer_tokenizer")
 
 
@@ -525,10 +645,15 @@ def minicpm_v(folder: Path) -> None:
     import transformers
 
     named = {
-        "image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
-        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
-        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
-    }  # fmt: skip
+        "image_token": "<|image_pad|>",
+        "video_token": "<|video_pad|>",
+        "image_start_token": "<image>",
+        "image_end_token": "</image>",
+        "slice_start_token": "<slice>",
+        "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>",
+        "image_id_end_token": "</image_id>",
+    }
     tok = tokenizer(named=named)
     config = transformers.MiniCPMV4_6Config(
         text_config=llama(tok, "qwen3"),
@@ -540,6 +665,11 @@ def minicpm_v(folder: Path) -> None:
     image = pil("minicpmv4_6.MiniCPMV4_6ImageProcessorPil", scale_resolution=112, max_slice_nums=2)
     video = video_settings("MiniCPMV4_6VideoProcessor", scale_resolution=112, max_slice_nums=1)
     save(
-        folder, "MiniCPMV4_6ForConditionalGeneration", config, tok, "MiniCPMV4_6Processor",
-        chat=template("<|image_pad|>", "<|video_pad|>"), parts={"image_processor": image, "video_processor": video},
-    )  # fmt: skip
+        folder,
+        "MiniCPMV4_6ForConditionalGeneration",
+        config,
+        tok,
+        "MiniCPMV4_6Processor",
+        chat=template("<|image_pad|>", "<|video_pad|>"),
+        parts={"image_processor": image, "video_processor": video},
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Unparsed
@@ -41,7 +42,7 @@ def neptune_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options in use and instruction."""
     kwargs = kwargs or {}
     lines = [doc["question"], *(f"{letter}. {option}" for letter, option in _options(doc).items())]
-    return kwargs.get("pre_prompt", "") + "\n".join(lines) + kwargs.get("post_prompt", "")
+    return "".join([kwargs.get("pre_prompt", ""), "\n".join(lines), kwargs.get("post_prompt", "")])
 
 
 def neptune_doc_to_target(doc: Doc) -> str:
@@ -78,7 +79,7 @@ def neptune_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return sum(item["is_correct"] for item in items) / len(items)
+    return fmean(item["is_correct"] for item in items)
 
 
 def neptune_aggregate_results(items: Sequence[Doc]) -> float | None:

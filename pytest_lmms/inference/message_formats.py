@@ -13,11 +13,11 @@ Formats run on preparation threads: they open, decode and encode media. They kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.media.encode import data_uri, file_uri
+from pytest_lmms.media.encode import data_uri, encode_image, file_uri
 from pytest_lmms.records import MediaRef, Message
 
 
@@ -36,7 +36,9 @@ class MediaSettings:
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     max_bytes: int | None = None
-    """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
+    """Images whose text is longer are sent as smaller JPEG files, and the record says so."""
+    flags: list[str] = field(default_factory=list)
+    """Formats note here what a response should tell, e.g. that an image was made smaller."""
 
 
 MessageFormat = Callable[[Sequence[Message], MediaSettings], list[dict[str, Any]]]
@@ -98,7 +100,7 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
     if isinstance(part, str):
         yield _text(part)
     elif part.kind == "image":
-        yield _image(part.url or data_uri(part, max_bytes=media.max_bytes))
+        yield _image(part.url or image_uri(part, media))
     elif part.kind == "audio":
         from pytest_lmms.media.encode_audio import encode_audio_to_base64
 
@@ -111,8 +113,22 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
             yield from write_frame(frame, seconds)
 
 
+def image_uri(ref: MediaRef, media: MediaSettings) -> str:
+    """An image inside a data URI.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    encoded = encode_image(ref, max_bytes=media.max_bytes)
+    media.flags.extend(encoded.flags)
+    return encoded.uri
+
+
 def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, float]]:
-    """The chosen frames of a video, as data URIs of JPEG files, with their seconds from its start.
+    """The chosen frames of a video, as data URIs, with their seconds from its start.
+
+    They are JPEG files unless LMMS_IMAGE_ENCODE_FORMAT says otherwise: they were compressed before, and 64 of them as
+    PNG are more than many servers take.
 
     Raises:
         MediaError: It cannot be read.

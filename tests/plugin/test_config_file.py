@@ -6,7 +6,9 @@ import json
 import os
 import re
 import signal
+import sys
 import time
+import types
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -292,3 +294,20 @@ def test_ending_the_parent_ends_the_run_in_hand_and_starts_no_other(lab):  # noq
     assert run.code == 2, run
     assert "run_2: not run" in run.output
     assert lab.status == "interrupted"
+
+
+def test_a_task_may_be_named_by_its_file(pytester, config, results_of):
+    result = plain(pytester, config("model: dummy\ndata: mini\ntasks: [bench/toy.yaml, mme]\nlimit: 1\n"))
+    assert result.ret == 0
+    assert set(results_of()["results"]) == {"toy", "mme"}
+    result = plain(pytester, "--lmms-model=dummy", "--lmms-tasks=bench/nothing.yaml")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--lmms-tasks: no such file", "*bench/nothing.yaml"])
+
+
+def test_variables_that_come_too_late_are_told(pytester, config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    result = plain(pytester, config(BASE + "model: dummy\nenv: {CUDA_VISIBLE_DEVICES: '0'}\n"))
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*torch was imported before CUDA_VISIBLE_DEVICES could be set*"])
