@@ -200,7 +200,8 @@ def test_anthropic_says_why_it_ended(wire, reason, finish):
 
 def test_anthropic_answers_in_one_piece_too(wire):
     wire.whole = {"id": "1", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
-                  "content": [{"type": "text", "text": "Yes"}], "usage": {"input_tokens": 7, "output_tokens": 2}}  # fmt: skip
+                  "content": [{"type": "text", "text": "Yes"}],
+                  "usage": {"input_tokens": 7, "output_tokens": 2}}  # fmt: skip
     (response,) = answer(make_anthropic(wire, stream=False), request())
     assert (response.text, response.tokens.output_tokens, response.timing.first_token_seconds) == ("Yes", 2, None)
     assert wire.requests[0][2]["temperature"] == 0
