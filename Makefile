@@ -24,6 +24,7 @@ SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 .PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-remote bench-media fuzz-media simulate-gates compat-venv compat build clean
+.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-media bench-lance fuzz-media fuzz-images simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +92,12 @@ fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=
 
 bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
 	$(BIN)/python tools/bench/lance_access.py
+
+bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
+	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
 
 COMPAT_VENV := .compat-venv
 
