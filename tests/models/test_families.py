@@ -20,7 +20,6 @@ from pytest_lmms.errors import ModelError
 from pytest_lmms.records import Generation, MediaRef, Message, Request
 from pytest_lmms.registry import MODELS
 
-
 # transformers turns token lists into numpy arrays in a way that numpy will not have for ever.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 DOCS = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")

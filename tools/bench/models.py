@@ -3,15 +3,16 @@
     python tools/bench/models.py              # 512 documents of the tiny model in batches of 16; about 5 minutes
     python tools/bench/models.py --quick      # 64 documents, one repeat
 
-Both sides load the same checkpoint through the same adapter, and take batches that were prepared beforehand, so that what is
-compared is generating alone: bare calls `generate_prepared` in a loop, the harness has its engine plan, feed, time and store the
-same batches. Wanted: at least 0.95 of the bare rate. Never fails because of a figure.
+Both sides load the same checkpoint through the same adapter, and take batches that were prepared beforehand, so that
+what is compared is generating alone: bare calls `generate_prepared` in a loop, the harness has its engine plan, feed,
+time and store the same batches. Wanted: at least 0.95 of the bare rate. Never fails because of a figure.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -61,13 +62,16 @@ class Ready:
         self.identity = model.identity
 
     def prepare(self, batch: Sequence[Request]) -> Any:
+        """Look the batch up."""
         return self._prepared[batch[0].doc_id]
 
     def generate_prepared(self, prepared: Any, batch: Sequence[Request]) -> list[Response]:
+        """Ask the model."""
         responses: list[Response] = self._model.generate_prepared(prepared, batch)
         return responses
 
     def generate(self, batch: Sequence[Request]) -> list[Response]:
+        """Ask the model what is prepared."""
         return self.generate_prepared(self.prepare(batch), batch)
 
 
@@ -113,8 +117,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--max-new-tokens", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch; more make it wait on a machine with other work"
+    )
     parser.add_argument("--quick", action="store_true")
     told = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(told.threads)  # read when torch is imported
     count, repeats = (64, 1) if told.quick else (told.documents, told.repeats)
     model = MODELS.load(told.model)(**({"pretrained": told.pretrained} if told.pretrained else {}))
     asked = requests(count, told.max_new_tokens)
@@ -133,7 +141,8 @@ def main() -> None:
     for name, values in times.items():
         middle = statistics.median(values)
         print(
-            f"  {name:8} {count / middle:8.1f} documents/s  (median {middle:.2f} s, {min(values):.2f} to {max(values):.2f} s)"
+            f"  {name:8} {count / middle:8.1f} documents/s  "
+            f"(median {middle:.2f} s, {min(values):.2f} to {max(values):.2f} s)"
         )
     ratio = statistics.median(b / h for b, h in zip(times["bare"], times["harness"], strict=True))
     print(f"  harness/bare {ratio:.3f} (median of {repeats} pairs; wanted: at least {WANTED})")
