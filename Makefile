@@ -23,8 +23,6 @@ SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-remote bench-media fuzz-media simulate-gates compat-venv compat build clean
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-media bench-lance fuzz-media fuzz-images simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +61,21 @@ $(PYTEST8_VENV)/.installed: $(SETUP_INPUTS)
 
 test-pytest8: $(PYTEST8_VENV)/.installed  ## Run the plugin's tests with the oldest pytest that is supported
 	$(PYTEST8_VENV)/bin/pytest $(PYTEST8_ARGS) -n $(NUM_WORKERS) -p no:cacheprovider
+
+# A CPU build of torch has no torchvision of its own; the tests of models use the Python parts of another's.
+TORCHVISION := .torchvision
+
+$(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
+	@echo "Installing torchvision into $(TORCHVISION) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target $(TORCHVISION) \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) torchvision num2words
+	@touch $@
+
+test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words too
+	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
+
+bench-models: setup-dev  ## Measure a bare generate loop against the harness, on the same prepared batches
+	$(BIN)/python tools/bench/models.py
 
 lint: setup-dev  ## Check style and formatting
 	$(BIN)/ruff check .
