@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import MediaRef, Unparsed
@@ -80,7 +81,7 @@ def minerva_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
 
 
 def _percentage(items: Sequence[Doc]) -> float:
-    return 100 * sum(item["score"] for item in items) / len(items)
+    return 100 * fmean(item["score"] for item in items)
 
 
 def minerva_aggregate_results(items: Sequence[Doc]) -> float | None:

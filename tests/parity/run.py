@@ -38,11 +38,12 @@ from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.mediafiles import MissingMediaError
 from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.rounds import AGENTIC, out_of_steps
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
-NEED_MORE_THAN_RULES = ("judge_needed", "final_response")
-"""Marks of responses that are scored by a judge or after a tool loop."""
+NEED_A_JUDGE = "judge_needed"
+"""Mark of responses that no rule decides."""
 MOST_FILES_OF_A_ROW = 16
 Doc = Mapping[str, Any]
 Items = dict[tuple[str, str], list[Any]]
@@ -141,6 +142,26 @@ def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
     return bool(theirs == ours)
 
 
+def replay(task: Task, doc: Doc, replies: Sequence[str]) -> tuple[list[str], Any]:
+    """Go through the rounds of a document with recorded replies.
+
+    Returns:
+        The prompt of each round; and what is scored: an agent's final payload, else all outputs.
+    """
+    prompts, outputs, info = [task.render_text(doc)], [], None
+    is_agentic = task.spec.output_type == AGENTIC
+    for round_index, reply in enumerate(replies, start=1):
+        outputs = [*outputs, reply]
+        request, turn = task.next_request(doc, 0, outputs=outputs, round_index=round_index, info=info)
+        outputs, info = turn.outputs, turn.info
+        if request is None:
+            is_final = turn.is_terminal or info is None
+            return prompts, (outputs[-1] if is_final else out_of_steps(outputs, info)) if is_agentic else tuple(outputs)
+        if round_index < len(replies):
+            prompts.append(request.text)
+    return prompts, out_of_steps(outputs, info) if is_agentic else tuple(outputs)
+
+
 class _Comparison:
     """One recording against one task."""
 
@@ -215,15 +236,17 @@ class _Comparison:
     def _check_response(self, doc: Doc, recorded: Mapping[str, Any], where: str) -> Outcome | None:
         """Score one response; None when it adds nothing to an aggregate."""
         text = recorded.get("response")
-        marks = [mark for mark in NEED_MORE_THAN_RULES if mark in recorded]
-        if marks or not isinstance(text, str):
-            self.report.not_compared[marks[0] if marks else "several steps"] += 1
+        if NEED_A_JUDGE in recorded or not isinstance(text, (str, list)):
+            self.report.not_compared[NEED_A_JUDGE if NEED_A_JUDGE in recorded else "no text"] += 1
+            return None
+        if isinstance(text, list) and text and recorded.get("final_response") == text[-1]:
+            self.report.not_compared["a payload that the model itself wrote"] += 1
             return None
         if "judge_reply" in recorded and self.judged is None:
             self.report.not_compared["judge_reply"] += 1
             return None
         try:
-            outcome = self._score(self.scorer, doc, text, recorded)
+            outcome = self._score(self.scorer, doc, text, recorded, where)
         except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
             if not ("error" in recorded and isinstance(e, LmmsError)):
                 self._report(where, "scoring", recorded.get("scores"), e)
@@ -239,17 +262,24 @@ class _Comparison:
         if theirs is not None and self.task.spec.reasoning_tags is not None:
             self.report.not_compared["scores without thoughts"] += 1
         elif theirs is not None:
-            stripped = self._score(self.scorer_without_thoughts, doc, text, recorded)
+            stripped = self._score(self.scorer_without_thoughts, doc, text, recorded, where)
             self._check_scores(where, "scores without thoughts", theirs, stripped)
         for alone in ("aggregate_alone", "metric_alone"):
             self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
         return outcome
 
-    def _score(self, scorer: Scorer, doc: Doc, text: str, recorded: Mapping[str, Any]) -> Outcome:
-        """Score by rules, or from what a judge replied."""
+    def _score(
+        self, scorer: Scorer, doc: Doc, said: str | list[str], recorded: Mapping[str, Any], where: str
+    ) -> Outcome:
+        """Score by rules, after all rounds, or from what a judge replied."""
+        if isinstance(said, list):
+            prompts, spoken = replay(self.task, doc, said)
+            if "prompts" in recorded:
+                self._check(where, "prompts", recorded["prompts"], lambda: prompts)
+            return score(scorer, doc, [Response(text=t) for t in said], spoken=[spoken])
         if "judge_reply" in recorded and self.judged is not None:
             scorer = replace(scorer, process_results=functools.partial(self.judged, reply=recorded["judge_reply"]))
-        return score(scorer, doc, [Response(text=text)])
+        return score(scorer, doc, [Response(text=said)])
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
@@ -349,6 +379,8 @@ def _parts(task: Task, doc: Doc) -> list[dict[str, Any]]:
 
 
 def _setting(task: Task, key: str) -> Any:
+    if key == "max_agentic_steps":
+        return task.max_rounds
     generation = task.generation
     return getattr(generation, key) if hasattr(generation, key) else generation.extra.get(key)
 

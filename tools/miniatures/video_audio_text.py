@@ -162,6 +162,32 @@ def mvbench() -> dict[str, list[Row]]:
     return dict.fromkeys(members("mvbench"), video_rows(row))
 
 
+def subtitled_clips(folder: Path) -> None:
+    """Put clips into a folder, and subtitles of two of them as Video-MME has them."""
+    clips(folder)
+    for scene in SCENES[:2]:
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        blocks = [
+            f'{i + 1}\n00:00:0{i},000 --> 00:00:0{i},900\n<font color="white" size=".72c">{text}</font>\n'
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}.srt").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def clips_with_json_subtitles(folder: Path) -> None:
+    """Put clips into a folder, and subtitles as LongVideoBench has them, in both of its forms."""
+    clips(folder)
+    for number, scene in enumerate(SCENES):
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        subtitles = [
+            {"start": f"00:00:0{i}.0", "end": f"00:00:0{i}.9", "line": text}
+            if number % 2
+            else {"timestamp": [float(i), i + 0.9], "text": text}
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}_en.json").write_text(json.dumps(subtitles), encoding="utf-8")
+
+
 def members(benchmark: str) -> list[str]:
     """The tasks of a benchmark, by their files."""
     paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
@@ -567,10 +593,103 @@ def safety_redteam() -> dict[str, list[Row]]:
     return dict.fromkeys(members("safety_redteam"), rows)
 
 
+def vending_bench2() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two with other amounts of cash."""
+    rows = shipped("vending_bench2/data/vending_bench2.jsonl")
+    for number, (row, cash) in enumerate(
+        zip(shipped("vending_bench2/data/vending_bench2.jsonl"), (90, 150), strict=True)
+    ):
+        state = row["initial_state"] | {"cash": float(cash)}
+        rows.append(row | {"id": f"vending_made_{number + 1:04}", "initial_state": state})
+    return {"vending_bench2": rows}
+
+
+def tau2_bench_telecom() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two of a line that only has to leave airplane mode."""
+    rows = shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")
+    for number, row in enumerate(shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")):
+        state = row["initial_state"] | {"airplane_mode": True, "roaming_enabled": True}
+        rows.append(row | {"id": f"tau2_made_telecom_{number + 1:04}", "initial_state": state})
+    return {"tau2_bench_telecom": rows}
+
+
+def shipped(name: str) -> list[Row]:
+    """Rows that are part of a benchmark."""
+    return [json.loads(line) for line in (BENCHMARKS / name).read_text("utf-8").splitlines()]
+
+
+def ovobench() -> dict[str, list[Row]]:
+    """Four questions about the past, four about the present; four that wait, with two clips each."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "id": number,
+            "task": "STU",
+            "video": f"made/{scene.stem}.mp4",
+            "question": question,
+            "options": options,
+            "answer": options[right],
+            "gt": right,
+        }
+
+    present = video_rows(row)
+    past = [row | {"task": task} for row, task in zip(present, ("EPM", "ASI", "HLD", "EPM"), strict=True)]
+    waiting = [
+        {
+            "id": 10 + number,
+            "task": ("REC", "SSR", "CRR", "SSR")[number],
+            "video": f"made/{scene.stem}.mp4",
+            "activity": "cross the picture",
+            "question": "Has the square come to the end of its way?",
+            "test_info": [
+                {"step": f"The square moves {scene.direction}.", "count": i, "type": i, "realtime": i + 1}
+                for i in range(2)
+            ],
+        }
+        for number, scene in enumerate(SCENES)
+    ]
+    return {"ovo_backward": past, "ovo_realtime": present, "ovo_forward": waiting}
+
+
+def numbered_clips(folder: Path) -> None:
+    """Put the clips of `ovobench` into a folder, two of each scene for the questions that wait."""
+    for number, scene in enumerate(SCENES):
+        write_clip(folder / f"{number}.mp4", scene)
+        for part in range(2):
+            write_clip(folder / f"{10 + number}_{part}.mp4", scene)
+
+
+def ifeval() -> dict[str, list[Row]]:
+    """Four prompts with one or two instructions each."""
+    asked_for = [
+        ("Write about apples in one sentence and use no comma.", {"punctuation:no_comma": {}}),
+        (
+            "Describe a square in at least 5 words. Mention the word corner.",
+            {
+                "length_constraints:number_words": {"num_words": 5, "relation": "at least"},
+                "keywords:existence": {"keywords": ["corner"]},
+            },
+        ),
+        ("Give the sum of 2 and 3 as JSON.", {"detectable_format:json_format": {}}),
+        ("List two fruits as two bullet points.", {"detectable_format:number_bullet_lists": {"num_bullets": 2}}),
+    ]
+    keys = sorted({key for _, wanted in asked_for for settings in wanted.values() for key in settings})
+    rows = [
+        {
+            "key": 1000 + number,
+            "prompt": prompt,
+            "instruction_id_list": list(wanted),
+            "kwargs": [dict.fromkeys(keys) | settings for settings in wanted.values()],
+        }
+        for number, (prompt, wanted) in enumerate(asked_for)
+    ]
+    return {"ifeval": rows}
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
-    "videomme": (videomme, clips),
+    "videomme": (videomme, subtitled_clips),
     "mvbench": (mvbench, clips),
-    "longvideobench": (longvideobench, clips),
+    "longvideobench": (longvideobench, clips_with_json_subtitles),
     "egoschema": (egoschema, clips),
     "nextqa": (nextqa, clips),
     "perceptiontest": (perceptiontest, clips),
@@ -595,6 +714,10 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
+    "ifeval": (ifeval, None),
+    "ovobench": (ovobench, numbered_clips),
+    "vending_bench2": (vending_bench2, None),
+    "tau2_bench_telecom": (tau2_bench_telecom, None),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 
