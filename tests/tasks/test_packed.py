@@ -15,6 +15,7 @@ from pytest_lmms.media.video import open_video
 from pytest_lmms.tasks.inputs import task_inputs
 from pytest_lmms.tasks.load import load_one
 from pytest_lmms.tasks.rows import digest_row
+from tests.hub_server import Hub, running
 from tests.media.sounds import encoded, sine
 
 _lance = pytest.importorskip("pytest_lmms.media._lance", exc_type=ImportError)
@@ -95,6 +96,18 @@ def test_documents_and_what_they_ask_are_equal(task, stored, tmp_path):
     assert [digest_row(after.storage(i)) for i in range(5)] == [digest_row(before.storage(i)) for i in range(5)]
     assert after.columns == before.columns
     assert after.column("weight") == before.column("weight")
+
+
+def test_a_pack_on_the_hub_is_read_where_it_lies(task, stored, tmp_path, monkeypatch):
+    plain = task(**stored)
+    packing.write_pack(plain, str(tmp_path / "t.lance"), limit=2)
+    paths = [path for path in (tmp_path / "t.lance").rglob("*") if path.is_file()]
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in paths}
+    with running(Hub(datasets={"org/packs": files})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        kwargs = {"lance": "hf://datasets/org/packs/t.lance"}
+        packed = task("packed", doc_to_visual=stored["doc_to_visual"], dataset_kwargs=kwargs)
+        assert task_inputs(packed) == task_inputs(plain, limit=2)
 
 
 def test_opening_documents_reads_no_media(task, stored, tmp_path):

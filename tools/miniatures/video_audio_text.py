@@ -162,6 +162,32 @@ def mvbench() -> dict[str, list[Row]]:
     return dict.fromkeys(members("mvbench"), video_rows(row))
 
 
+def subtitled_clips(folder: Path) -> None:
+    """Put clips into a folder, and subtitles of two of them as Video-MME has them."""
+    clips(folder)
+    for scene in SCENES[:2]:
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        blocks = [
+            f'{i + 1}\n00:00:0{i},000 --> 00:00:0{i},900\n<font color="white" size=".72c">{text}</font>\n'
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}.srt").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def clips_with_json_subtitles(folder: Path) -> None:
+    """Put clips into a folder, and subtitles as LongVideoBench has them, in both of its forms."""
+    clips(folder)
+    for number, scene in enumerate(SCENES):
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        subtitles = [
+            {"start": f"00:00:0{i}.0", "end": f"00:00:0{i}.9", "line": text}
+            if number % 2
+            else {"timestamp": [float(i), i + 0.9], "text": text}
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}_en.json").write_text(json.dumps(subtitles), encoding="utf-8")
+
+
 def members(benchmark: str) -> list[str]:
     """The tasks of a benchmark, by their files."""
     paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
@@ -661,9 +687,9 @@ def ifeval() -> dict[str, list[Row]]:
 
 
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
-    "videomme": (videomme, clips),
+    "videomme": (videomme, subtitled_clips),
     "mvbench": (mvbench, clips),
-    "longvideobench": (longvideobench, clips),
+    "longvideobench": (longvideobench, clips_with_json_subtitles),
     "egoschema": (egoschema, clips),
     "nextqa": (nextqa, clips),
     "perceptiontest": (perceptiontest, clips),
