@@ -17,12 +17,23 @@ from urllib.parse import urlsplit, urlunsplit
 from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.inference.concurrency import Limiter, make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
-from pytest_lmms.inference.retry import Deadline, Failure, RetryPolicy, ask_until_answered
+from pytest_lmms.inference.retry import (
+    OVERLOAD_STATUSES,
+    Deadline,
+    Failure,
+    RetryPolicy,
+    ask_until_answered,
+    retry_after_seconds,
+    worth_retrying,
+)
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response, Timing, TokenCounts
 
 AHEAD = 8
 """Requests prepared while others are in flight, so that none waits for its pictures when its turn comes."""
+
+_CLIENTS = frozenset({"openai", "anthropic", "litellm", "google", "httpx", "httpx2", "httpcore", "aiohttp"})
+"""Packages whose errors without an HTTP status mean that the connection failed."""
 
 
 class Secret:
@@ -340,9 +351,40 @@ class RemoteChat(ABC):
     async def _attempt(self, prepared: Any, clock: Clock) -> tuple[Response, Any]:
         """Ask once; a refusal by a content filter is a response. Beside it, what the subclass wants to keep."""
 
-    @abstractmethod
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
-        """Say what an error of `_attempt` means."""
+        """Say what an error of `_attempt` means: a status of HTTP, a time-out, a broken connection, or a bug."""
+        status = _status(error)
+        if status is not None:
+            key = f"api_key or {self.key_variables[0]}" if self.key_variables else "api_key"
+            remedies = {
+                401: f"check the key: {key}",
+                403: f"check what the key may do: {key}",
+                404: "check base_url and model",
+            }
+            is_spent = getattr(error, "code", None) == "insufficient_quota"
+            headers = getattr(getattr(error, "response", None), "headers", None)
+            return Failure(
+                message=self._explain(f"HTTP {status}: {str(error)[:500]}", num_attempts, remedies.get(status)),
+                may_pass=worth_retrying(status) and not is_spent,
+                is_overload=status in OVERLOAD_STATUSES and not is_spent,
+                retry_after_seconds=retry_after_seconds(headers),
+            )
+        is_network = type(error).__module__.partition(".")[0] in _CLIENTS or isinstance(error, OSError)
+        is_late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
+        cause = f" ({error.__cause__})" if error.__cause__ is not None and str(error.__cause__) else ""
+        what = f"{'time-out' if is_late else type(error).__name__}: {error}{cause}"
+        remedy = "check base_url: is it up?" if is_network and type(error) is not TimeoutError else None
+        message = self._explain(what, num_attempts, remedy)
+        return Failure(message=message, may_pass=is_network or is_late, is_overload=is_network or is_late)
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of a client's error; google's calls it `code`."""
+    for name in ("status_code", "code"):
+        status = getattr(error, name, None)
+        if isinstance(status, int) and 100 <= status < 600:
+            return status
+    return None
 
 
 def one_name(said: Mapping[str, str | None]) -> str:

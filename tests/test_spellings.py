@@ -73,6 +73,9 @@ def test_an_ignored_flag_is_told(spelling):
         ("--device cpu --model_args pretrained=x", "--lmms-model-args=pretrained=x,device=cpu"),
         ("--model_args device=cpu --device cuda", "--lmms-model-args=device=cpu"),
         ("--agentic_trace_mode basic", ""),
+        ("--wandb_args project=a,name=b", "--lmms-log-to=wandb:project=a,name=b"),
+        ("--tasks list", "--lmms-list=tasks"),
+        ("--tasks list_groups", "--lmms-list=groups"),
         ("--verbosity=2 --lmms-data mini bench", "--verbosity=2 --lmms-data mini bench"),
     ],
 )

@@ -8,8 +8,10 @@ side by side, each by a decoder of its own. The pixels are those of a decoder th
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media._packets import INDEXED_FORMATS, IndexedPackets, NotFound, ScannedPackets
@@ -34,6 +37,8 @@ SKIPPABLE = frozenset({"h264", "hevc", "vp9", "av1"})
 """Codecs of which pictures that no other refers to can be left out without changing any other."""
 STANDALONE = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video"})
 """Codecs whose decoder needs no more of the container than `extradata`."""
+MAX_PIXELS = 1 << 27
+"""Of one frame; 16K has 1.3e8. A damaged header may claim any size."""
 MAX_BATCH_BYTES = 64 << 20
 """Packets read ahead of the decoders."""
 
@@ -91,7 +96,7 @@ def _reporting(where: str) -> Iterator[None]:
     """Turn errors of PyAV into ours."""
     try:
         yield
-    except (av.error.FFmpegError, OSError, ValueError, EOFError) as e:
+    except (av.error.FFmpegError, OSError, ValueError, EOFError, IndexError) as e:  # IndexError: a stream went away
         raise MediaError(explain(f"cannot be read as a video: {_reason(e)}", where=where)) from e
 
 
@@ -117,6 +122,13 @@ class _Reading:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise MediaError(explain("holds no video", where=where, expected=f"a video stream beside: {held}"))
         self._stream = videos[0]
+        if self._stream.codec_context is None:
+            raise MediaError(explain("a video in a format that FFmpeg does not know", where=where))
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._lock = threading.Lock()
+        self._frames: Any = None
+        self._size: tuple[int, int] | None = None
+        self._is_mixed = False
         self._packets: IndexedPackets | ScannedPackets = self._find_packets(source)
         total = self._packets.total
         if not total:
@@ -133,17 +145,20 @@ class _Reading:
         outline = self.outline
         fps, total = outline.fps, outline.total
         indices = frame_indices(total, fps, sampling)
-        self._frames: list[Any] = [None] * len(indices)
+        self._filled = [False] * len(indices)
         self._rotation = 0
         self._times: list[int | None] = [None] * len(indices)
         self._slots = {int(position): slot for slot, position in enumerate(indices)}
         self._decode_planned()
+        if self._is_mixed:  # which came first depends on the threads
+            self._frames = self._size = None
+            self._filled = [False] * len(indices)
         replaced = self._replace_missing(indices)
         base = stream.time_base
         start = stream.start_time or 0
         times = [float((t - start) * base) if t is not None else i / (fps or 1.0)
                  for t, i in zip(self._times, indices, strict=True)]  # fmt: skip
-        frames = np.stack(self._frames)
+        frames = self._frames
         if self._rotation:
             frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
         return VideoFrames(
@@ -205,6 +220,7 @@ class _Reading:
         if number:
             context = av.CodecContext.create(own.codec, "r")
             context.extradata = own.extradata
+            context.options = own.options
             for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
                 setattr(context, name, getattr(own, name))
         context.thread_count = max(1, self._threads // workers)
@@ -243,54 +259,73 @@ class _Reading:
         """Decode packets from a key frame on until all targets have come out."""
         skips = context.codec.canonical_name in SKIPPABLE
         left = dict(targets)
+        reformatter = VideoReformatter()
         for packet in [*packets, None]:
             if skips and packet is not None:
                 context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
             for frame in _decoded(context, packet):
                 slot = left.pop(frame.pts, None)
                 if slot is not None:
-                    self._take(slot, frame)
+                    self._take(slot, frame, reformatter)
             if not left:
                 break
         context.skip_frame = "DEFAULT"
         context.flush_buffers()
 
-    def _take(self, slot: int, frame: Any) -> None:
-        size = (self._stream.codec_context.width, self._stream.codec_context.height)
-        if (frame.width, frame.height) != size:  # the size changes in mid-stream
-            frame = frame.reformat(width=size[0], height=size[1], format="rgb24")
-        pixels = frame.to_ndarray(format="rgb24")
-        self._rotation = frame.rotation % 360 or self._rotation
-        self._frames[slot] = pixels if self._shape is None else self._shape(pixels)
+    def _take(self, slot: int, frame: Any, reformatter: VideoReformatter) -> None:
+        """Put a frame's pixels where they belong; a size that changes in mid-stream becomes the first."""
+        if frame.rotation % 360:  # only the stream's own decoder knows
+            self._rotation = frame.rotation % 360
+        rgb = reformatter.reformat(frame, *self._size_for(frame), format="rgb24", **_one_thread())
+        plane: Any = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8, count=rgb.height * plane.line_size).reshape(rgb.height, plane.line_size)
+        pixels = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+        if self._shape is not None:
+            pixels = self._shape(pixels)
+        with self._lock:
+            if self._frames is None:
+                self._frames = np.empty((len(self._filled), *pixels.shape), np.uint8)
+        self._frames[slot] = pixels
         self._times[slot] = frame.pts
+        self._filled[slot] = True
+
+    def _size_for(self, frame: Any) -> tuple[int, int]:
+        """Width and height that all frames get: those of the first that was decoded."""
+        size = frame.width, frame.height
+        with self._lock:
+            if self._size is None:
+                self._size = size
+            self._is_mixed = self._is_mixed or size != self._size
+            return self._size
 
     # Going through the file from its beginning
 
     def _replace_missing(self, indices: Any) -> int:
         """Fill slots left empty, by decoding everything; return how many got another frame than wanted."""
-        missing = [slot for slot, frame in enumerate(self._frames) if frame is None]
+        missing = [slot for slot, filled in enumerate(self._filled) if not filled]
         if not missing:
             return 0
         packets = self._packets
         if isinstance(packets, IndexedPackets):
             packets = packets.scanned()
         shown = packets.times_shown()
-        waiting = [(shown[indices[slot]] if shown else int(indices[slot]), slot) for slot in reversed(missing)]
+        waiting = [(_due(int(indices[slot]), shown), slot) for slot in reversed(missing)]
         before = None
+        reformatter = VideoReformatter()
         exact = 0
         for number, frame in enumerate(self._all_frames(packets)):
             now = frame.pts if shown else number
             while waiting and now is not None and now >= waiting[-1][0]:
                 due, slot = waiting.pop()
                 exact += now == due
-                self._take(slot, frame if now == due or before is None else before)
+                self._take(slot, frame if now == due or before is None else before, reformatter)
             before = frame
             if not waiting:
                 break
         if before is None:
             raise MediaError(explain("no frame of the video can be decoded", where=self._where))
         for _, slot in waiting:
-            self._take(slot, before)
+            self._take(slot, before, reformatter)
         return len(missing) - exact
 
     def _all_frames(self, packets: ScannedPackets) -> Iterator[Any]:
@@ -300,6 +335,21 @@ class _Reading:
             if packet.size:
                 yield from _decoded(context, packet)
         yield from _decoded(context, None)
+
+
+def _due(index: int, shown: Sequence[int]) -> int:
+    """When a frame is shown, or its number where no times are known; there may be fewer than the index promised."""
+    return shown[min(index, len(shown) - 1)] if shown else index
+
+
+@functools.cache
+def _one_thread() -> dict[str, int]:
+    """Have a reformatter use one thread, where it can be told: starting threads for a frame doubles its cost."""
+    try:
+        VideoReformatter().reformat(av.VideoFrame(2, 2, "yuv420p"), format="rgb24", threads=1)
+    except TypeError:
+        return {}
+    return {"threads": 1}
 
 
 def _decoded(context: Any, packet: Any) -> Sequence[Any]:

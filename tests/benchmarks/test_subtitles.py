@@ -47,7 +47,9 @@ def test_only_white_text_is_shown(videomme: ModuleType) -> None:
 
 @pytest.mark.parametrize(("frame", "is_seen"), [(9, False), (10, True), (24, True), (25, False)])
 def test_a_subtitle_is_seen_from_its_first_frame_to_before_its_last(
-    videomme: ModuleType, frame: int, is_seen: bool
+    videomme: ModuleType,
+    frame: int,
+    is_seen: bool,  # noqa: FBT001
 ) -> None:
     first = next(iter(videomme.read_srt(SRT)))
     assert videomme.is_seen(first, np.array([frame]), 10.0) is is_seen

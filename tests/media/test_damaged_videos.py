@@ -79,7 +79,7 @@ def test_a_file_that_was_cut_is_an_error_whether_its_index_was_lost_or_not(tmp_p
     for name, options in (("end.mp4", {}), ("start.mp4", {"movflags": "faststart"})):
         path = Path(make_video(tmp_path / name, container_options=options))
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-        with pytest.raises(MediaError, match=r"the file was cut|cannot be read as a video|no frames"):
+        with pytest.raises(MediaError, match=r"the file was cut|cannot be read as a video|no frames|does not know"):
             open_video(at(path))
 
 

@@ -132,9 +132,9 @@ def test_times_are_those_at_which_frames_are_shown(made):
 
 
 def test_a_turned_video_is_upright(tmp_path):
-    whole = decoded(make_video(tmp_path / "a.mp4", num_frames=30))
     for degrees, turns in ((90, 1), (180, 2), (-90, 3)):
         path = make_video(tmp_path / f"turned{degrees}.mp4", num_frames=30, rotation=degrees)
+        whole = decoded(path)
         found = open_video(at(path), num_frames=5)
         assert (found.frames == np.rot90(whole[found.indices], turns, axes=(1, 2))).all()
 

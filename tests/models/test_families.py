@@ -97,9 +97,7 @@ def test_a_mixed_batch_gives_the_texts_of_one_request_at_a_time(family):
     model = model_of(family)
     assert model.batch_invariant
     kinds = [*family.kinds, *["text"] * family.takes_text]
-    requests = [
-        ask(kind, seed, doc_id=number) for number, (seed, kind) in enumerate(itertools.product((1, 2), kinds))
-    ]
+    requests = [ask(kind, seed, doc_id=number) for number, (seed, kind) in enumerate(itertools.product((1, 2), kinds))]
     alone = [model.generate([request])[0] for request in requests]
     together = model.generate(requests)
     assert [each.text for each in together] == [each.text for each in alone]

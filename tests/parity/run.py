@@ -33,7 +33,7 @@ from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.records import Response
 from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
-from pytest_lmms.scoring.score import Outcome, score
+from pytest_lmms.scoring.score import Outcome, Scorer, score
 from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.mediafiles import MissingMediaError
@@ -179,7 +179,7 @@ class _Comparison:
     def check_document(self, number: int, line: Mapping[str, Any]) -> None:
         """Compare prompt and responses of one document, and keep what its first response adds."""
         where = f"{self.report.path.name}: document {number}"
-        doc = revive({**line["doc"], **line.get("derived_doc", {})})
+        doc = revive({**line["doc"], **line.get("derived_doc", {}), **_masked(line, number)})
         self.report.num_documents += 1
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
@@ -205,7 +205,7 @@ class _Comparison:
             self._check(where, "prompt", line["prompt"], lambda: task.render_text(doc))
         else:
             self.report.not_compared["prompt"] += 1
-        if "num_media" in line:
+        if line.get("num_media") is not None:
             self._check_num_media(line["num_media"], doc, where)
         if "target" in line:
             self._check(where, "target", line["target"], lambda: task.target(doc))
@@ -246,7 +246,7 @@ class _Comparison:
             self.report.not_compared["judge_reply"] += 1
             return None
         try:
-            outcome = self._score(doc, text, recorded, where)
+            outcome = self._score(self.scorer, doc, text, recorded, where)
         except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
             if not ("error" in recorded and isinstance(e, LmmsError)):
                 self._report(where, "scoring", recorded.get("scores"), e)
@@ -262,23 +262,24 @@ class _Comparison:
         if theirs is not None and self.task.spec.reasoning_tags is not None:
             self.report.not_compared["scores without thoughts"] += 1
         elif theirs is not None:
-            stripped = score(self.scorer_without_thoughts, doc, [Response(text=text)])
+            stripped = self._score(self.scorer_without_thoughts, doc, text, recorded, where)
             self._check_scores(where, "scores without thoughts", theirs, stripped)
         for alone in ("aggregate_alone", "metric_alone"):
             self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
         return outcome
 
-    def _score(self, doc: Doc, said: str | list[str], recorded: Mapping[str, Any], where: str) -> Outcome:
+    def _score(
+        self, scorer: Scorer, doc: Doc, said: str | list[str], recorded: Mapping[str, Any], where: str
+    ) -> Outcome:
         """Score by rules, after all rounds, or from what a judge replied."""
         if isinstance(said, list):
             prompts, spoken = replay(self.task, doc, said)
             if "prompts" in recorded:
                 self._check(where, "prompts", recorded["prompts"], lambda: prompts)
-            return score(self.scorer, doc, [Response(text=t) for t in said], spoken=[spoken])
-        if "judge_reply" not in recorded or self.judged is None:
-            return score(self.scorer, doc, [Response(text=said)])
-        judged = functools.partial(self.judged, reply=recorded["judge_reply"])
-        return score(replace(self.scorer, process_results=judged), doc, [Response(text=said)])
+            return score(scorer, doc, [Response(text=t) for t in said], spoken=[spoken])
+        if "judge_reply" in recorded and self.judged is not None:
+            scorer = replace(scorer, process_results=functools.partial(self.judged, reply=recorded["judge_reply"]))
+        return score(scorer, doc, [Response(text=said)])
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
@@ -297,7 +298,9 @@ class _Comparison:
     def _check_aggregate(self, items: Items, theirs: Mapping[str, Any], where: str) -> None:
         """Compare aggregates by ``metric`` or ``metric,filter``; null is a submission file."""
         for key, value in theirs.items():
-            if value is not None:
+            if isinstance(value, Mapping) and "judge_needed" in value:
+                self.report.not_compared["judge_needed"] += 1
+            elif value is not None:
                 ours = functools.partial(self._aggregate, items, key)
                 self._check(where, f"aggregated {key}", value, ours)
 
@@ -348,6 +351,20 @@ def _empty_media_home() -> Iterator[None]:
             os.environ.pop("HF_HOME")
             if before is not None:
                 os.environ["HF_HOME"] = before
+
+
+def _masked(line: Mapping[str, Any], number: int) -> Doc:
+    """Draw the mask that a document is scored with where its task looks for it; return what numbers the row."""
+    if "mask" not in line.get("aux", {}):
+        return {}
+    if mask := line["aux"]["mask"]:
+        image = Image.new("L", tuple(mask["size"]), 0)
+        for left, top, right, bottom in mask["white_rectangles"]:
+            image.paste(255, (left, top, right, bottom))
+        path = Path(os.environ["HF_HOME"], "pointbench", line["doc"]["mask_filename"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    return {"row_idx": number, "question_id": number}
 
 
 def _num_media(task: Task, doc: Doc) -> int:
