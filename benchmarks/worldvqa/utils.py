@@ -46,7 +46,7 @@ def worldqa_doc_to_visual(doc: Doc) -> list[str]:
 
 def worldqa_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return question, options if any, and instruction."""
-    return instructed("\n".join([doc["question"], *(doc["option"] if "option" in doc else [])]), kwargs)
+    return instructed("\n".join([doc["question"], *({"option": [], **doc}["option"])]), kwargs)
 
 
 def worldqa_doc_to_mc_target(doc: Doc) -> str:
