@@ -28,7 +28,8 @@ class Kept:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     add_json(parser)
-    parser.add_argument("--clear", action="append", metavar="NAME", default=[], choices=("index", "datasets", "lance", "all"),
+    names = ("index", "datasets", "lance", "all")
+    parser.add_argument("--clear", action="append", metavar="NAME", default=[], choices=names,
                         help="remove one of them, or all; may be given several times")  # fmt: skip
     parser.set_defaults(run=_cache)
 

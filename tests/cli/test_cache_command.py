@@ -11,7 +11,13 @@ import pytest
 def caches(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "ours"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "theirs"))
-    for name in ("ours/pytest-lmms/index/a.json", "ours/pytest-lmms/lance/x/0_a.mp4", "theirs/pytest_lmms/b.json", "theirs/parquet/data.arrow"):
+    files = (
+        "ours/pytest-lmms/index/a.json",
+        "ours/pytest-lmms/lance/x/0_a.mp4",
+        "theirs/pytest_lmms/b.json",
+        "theirs/parquet/data.arrow",
+    )
+    for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x" * 1000)
     return tmp_path
