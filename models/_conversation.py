@@ -28,9 +28,9 @@ class Shown:
     images: list[Any] = field(default_factory=list)
     """PIL images."""
     videos: list[Any] = field(default_factory=list)
-    """`_media.Clip`."""
+    """`pytest_lmms.media.frames.VideoFrames`."""
     audios: list[Any] = field(default_factory=list)
-    """float32 arrays (num_samples,)."""
+    """float32 arrays (num_samples,), one channel."""
 
 
 def build(

@@ -113,7 +113,7 @@ def generate(
             **on_device(inputs, model),
             **arguments,
             use_cache=use_cache,
-            eos_token_id=sorted(ends) or None,
+            eos_token_id=None if not ends else sorted(ends) if len(ends) > 1 else min(ends),
             pad_token_id=tokenizer.pad_token_id,
         )
     ended = watcher.ended if watcher is not None else {}

@@ -174,7 +174,9 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
 
     config = transformers.AutoConfig.from_pretrained(pretrained, **options)
     named, _ = transformers.ProcessorMixin.get_processor_dict(pretrained, **options)
-    full: Any = getattr(transformers, str(named.get("processor_class")), None) or PROCESSOR_MAPPING.get(type(config))
+    full: Any = getattr(transformers, str(named.get("processor_class")), None) or PROCESSOR_MAPPING.get(
+        type(config), None
+    )
     if full is None or "video_processor" not in getattr(full, "get_attributes", list)():
         raise cause
     tokenizer = transformers.AutoTokenizer.from_pretrained(pretrained, **options)
@@ -185,7 +187,8 @@ def _compose(pretrained: str, options: Mapping[str, Any], pixels: Mapping[str, i
         "video_processor": None,
     }
     if "feature_extractor" in full.get_attributes():
-        parts["feature_extractor"] = transformers.AutoFeatureExtractor.from_pretrained(pretrained, **options)
+        feature_extractors: Any = transformers.AutoFeatureExtractor  # Untyped in transformers.
+        parts["feature_extractor"] = feature_extractors.from_pretrained(pretrained, **options)
     known = inspect.signature(full.__init__).parameters.keys() - parts.keys() - {"self", "chat_template"}
 
     class WithoutVideo(full):  # type: ignore[misc]

@@ -106,7 +106,7 @@ class Processing:
         return tuple(kinds) if self._batching == "counts" else tuple(dict.fromkeys(kinds))
 
     def show(
-        self, ref: MediaRef, shown: Shown, *, max_size: int | None, max_frames: int, fps: float | None
+        self, ref: MediaRef, shown: Shown, *, max_side_px: int | None, max_frames: int, fps: float | None
     ) -> list[dict[str, Any]]:
         """Open one medium, append it to `shown`, and return the template's entries for it.
 
@@ -117,10 +117,10 @@ class Processing:
             ModelError: The model takes no media of this kind.
         """
         if ref.kind == "image" and self._shows_images:
-            shown.images.append(_media.image(ref, max_size=max_size))
+            shown.images.append(_media.image(ref, max_side_px=max_side_px))
             return [{"type": "image"}]
         if ref.kind == "video" and (self.shows_videos or self._shows_images):
-            clip = _media.clip(ref, max_frames=max_frames, fps=fps)
+            clip = _media.clip(ref, max_frames=max_frames, fps=fps, max_side_px=max_side_px)
             if self.shows_videos:
                 shown.videos.append(clip)
                 return [{"type": "video"}]
@@ -130,7 +130,12 @@ class Processing:
             rate = int(getattr(self._ears, "sampling_rate", 16000))
             shown.audios.append(_media.samples(ref, rate=rate))
             return [{"type": "audio"}]
-        takes = ["text", *["images"] * self._shows_images, *["video"] * self._shows_images, *["audio"] * (self._ears is not None)]
+        takes = [
+            "text",
+            *["images"] * self._shows_images,
+            *["video"] * self._shows_images,
+            *["audio"] * (self._ears is not None),
+        ]
         raise ModelError(
             explain(f"this model cannot be shown {ref.kind}", where=self._where, expected=" or ".join(takes))
         )
@@ -157,7 +162,7 @@ class Processing:
         clips = [clip for each in shown for clip in each.videos]
         if clips:
             arguments["videos"] = [clip.frames for clip in clips]
-            arguments["video_metadata"] = [clip.metadata for clip in clips]
+            arguments["video_metadata"] = [_media.metadata(clip) for clip in clips]
             arguments["do_sample_frames"] = False
         audios = [audio for each in shown for audio in each.audios]
         if audios and self._audio_name:

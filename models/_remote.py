@@ -17,12 +17,24 @@ from urllib.parse import urlsplit, urlunsplit
 from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.inference.concurrency import Limiter, make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
-from pytest_lmms.inference.retry import Deadline, Failure, RetryPolicy, ask_until_answered
+from pytest_lmms.inference.retry import (
+    OVERLOAD_STATUSES,
+    Deadline,
+    Failure,
+    RetryPolicy,
+    ask_until_answered,
+    retry_after_seconds,
+    worth_retrying,
+)
+from pytest_lmms.media.encode import wanted_format, wanted_quality
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response, Timing, TokenCounts
 
 AHEAD = 8
 """Requests prepared while others are in flight, so that none waits for its pictures when its turn comes."""
+
+_CLIENTS = frozenset({"openai", "anthropic", "litellm", "google", "httpx", "httpx2", "httpcore", "aiohttp"})
+"""Packages whose errors without an HTTP status mean that the connection failed."""
 
 
 class Secret:
@@ -154,13 +166,17 @@ class RemoteChat(ABC):
     max_pixels: int | None = None
     """Frames of videos with more are made smaller."""
     max_size_in_mb: float = 20.0
-    """Images whose encoded file is larger are sent as smaller JPEG files."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the response says so."""
+    image_format: str | None = None
+    """PNG, JPEG or WEBP for every image. None: LMMS_IMAGE_ENCODE_FORMAT, else as the dataset stores it."""
+    image_quality: int | None = None
+    """1 to 100, of JPEG and WEBP. None: LMMS_IMAGE_JPEG_QUALITY, else 85."""
 
     def __post_init__(self) -> None:
         """Check the settings; nothing is opened yet.
 
         Raises:
-            UsageError: No or two different model names, no key, or an impossible number.
+            UsageError: No or two different model names, no key, an impossible number, or an unknown format of images.
         """
         self._name = one_name({n: getattr(self, n) for n in ("model", "pretrained", "model_version")})
         self._key = Secret(self._find_key(self.api_key))
@@ -200,6 +216,8 @@ class RemoteChat(ABC):
             max_frames=self.max_frames,
             max_pixels=self.max_pixels,
             max_bytes=int(self.max_size_in_mb * 1_000_000),
+            image_format=wanted_format(self.image_format),
+            image_quality=wanted_quality(self.image_quality),
         )
         self._client: Any = None
 
@@ -244,6 +262,7 @@ class RemoteChat(ABC):
             "system_prompt": self.system_prompt,
             "max_new_tokens": self.max_new_tokens,
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
+            "images": [media.image_format, media.image_quality],
         }
 
     def give_up(self) -> None:
@@ -275,7 +294,7 @@ class RemoteChat(ABC):
         with collecting() as notes:
             prepared = await asyncio.to_thread(prepare, request) if request.media else prepare(request)
         response, _ = await self.ask(prepared)
-        return replace(response, flags=(*response.flags, *notes)) if notes else response
+        return replace(response, flags=tuple(dict.fromkeys((*response.flags, *notes)))) if notes else response
 
     async def ask(self, prepared: Any) -> tuple[Response, Any]:
         """Ask until there is an answer, or there can be none.
@@ -340,9 +359,40 @@ class RemoteChat(ABC):
     async def _attempt(self, prepared: Any, clock: Clock) -> tuple[Response, Any]:
         """Ask once; a refusal by a content filter is a response. Beside it, what the subclass wants to keep."""
 
-    @abstractmethod
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
-        """Say what an error of `_attempt` means."""
+        """Say what an error of `_attempt` means: a status of HTTP, a time-out, a broken connection, or a bug."""
+        status = _status(error)
+        if status is not None:
+            key = f"api_key or {self.key_variables[0]}" if self.key_variables else "api_key"
+            remedies = {
+                401: f"check the key: {key}",
+                403: f"check what the key may do: {key}",
+                404: "check base_url and model",
+            }
+            is_spent = getattr(error, "code", None) == "insufficient_quota"
+            headers = getattr(getattr(error, "response", None), "headers", None)
+            return Failure(
+                message=self._explain(f"HTTP {status}: {str(error)[:500]}", num_attempts, remedies.get(status)),
+                may_pass=worth_retrying(status) and not is_spent,
+                is_overload=status in OVERLOAD_STATUSES and not is_spent,
+                retry_after_seconds=retry_after_seconds(headers),
+            )
+        is_network = type(error).__module__.partition(".")[0] in _CLIENTS or isinstance(error, OSError)
+        is_late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
+        cause = f" ({error.__cause__})" if error.__cause__ is not None and str(error.__cause__) else ""
+        what = f"{'time-out' if is_late else type(error).__name__}: {error}{cause}"
+        remedy = "check base_url: is it up?" if is_network and type(error) is not TimeoutError else None
+        message = self._explain(what, num_attempts, remedy)
+        return Failure(message=message, may_pass=is_network or is_late, is_overload=is_network or is_late)
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of a client's error; google's calls it `code`."""
+    for name in ("status_code", "code"):
+        status = getattr(error, name, None)
+        if isinstance(status, int) and 100 <= status < 600:
+            return status
+    return None
 
 
 def one_name(said: Mapping[str, str | None]) -> str:

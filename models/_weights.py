@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import ModelError, UsageError, did_you_mean, explain
@@ -26,7 +28,7 @@ QUANTISATIONS: dict[str, dict[str, Any]] = {
 def load_weights(
     pretrained: str,
     *,
-    classes: Sequence[str] = AUTO_CLASSES,
+    find_class: Callable[[Mapping[str, Any]], Any],
     device: str | None,
     device_map: str | None,
     dtype: str,
@@ -39,8 +41,7 @@ def load_weights(
 
     Args:
         pretrained: Folder or hub name.
-        classes: Names of transformers' classes; an auto class is taken if it knows the checkpoint's family, another
-            is taken at once.
+        find_class: Given `options`, returns the class to load with.
         device: As for `_loading.resolve_device`.
         device_map: Hands placement to accelerate.
         dtype: As for `_loading.resolve_dtype`.
@@ -70,14 +71,58 @@ def load_weights(
         device_map = name  # quantised weights are made on the device, and do not move afterwards
     if device_map:
         arguments["device_map"] = device_map
-    model = _find_class(pretrained, classes, options).from_pretrained(pretrained, **arguments)
+    found = find_class(options)
+    if _LEFT_OUT.get():
+        return _empty(found, pretrained, options)
+    model = found.from_pretrained(pretrained, **arguments)
     if peft:
         model = with_adapter(model, peft, merge=not quantization)
     model = model.eval()
     return model if device_map else model.to(torch.device(name))
 
 
-def _find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+_LEFT_OUT: contextvars.ContextVar[bool] = contextvars.ContextVar("_LEFT_OUT", default=False)
+
+
+@contextlib.contextmanager
+def left_out() -> Iterator[None]:
+    """Load no weights: models made meanwhile have a configuration and a shape, and cannot answer."""
+    token = _LEFT_OUT.set(True)
+    try:
+        yield
+    finally:
+        _LEFT_OUT.reset(token)
+
+
+def _empty(found: Any, pretrained: str, options: Mapping[str, Any]) -> Any:
+    import torch
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(pretrained, **options)
+    make = getattr(found, "from_config", found)
+    with torch.device("meta"):
+        return make(config).eval()
+
+
+def context_length(model: Any) -> int | None:
+    """Tokens that prompt and answer of a model may have together; None where its configuration does not say."""
+    config = model.config
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    found = getattr(text, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def find_class(pretrained: str, classes: Sequence[str], options: Mapping[str, Any]) -> Any:
+    """Return the first of transformers' classes that knows a checkpoint's family.
+
+    Args:
+        pretrained: Folder or hub name.
+        classes: Names; an auto class is taken if it knows the family, another is taken at once.
+        options: For ``from_pretrained``.
+
+    Raises:
+        ModelError: None of them knows it.
+    """
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(pretrained, **options)

@@ -135,7 +135,7 @@ class Ovis2(TransformersChat):
 
 @family(pretrained="openbmb/MiniCPM-V-4_6", max_new_tokens=1024)
 class MiniCPMV(TransformersChat):
-    """MiniCPM-V from 4.6 on, which transformers knows; older ones need `trust_remote_code` and their own chat method."""
+    """MiniCPM-V from 4.6 on, which transformers knows; older ones are not supported."""
 
 
 @family(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import message_format
-from pytest_lmms.inference.retry import OVERLOAD_STATUSES, Failure, retry_after_seconds, worth_retrying
+from pytest_lmms.inference.retry import Failure
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
@@ -195,35 +195,10 @@ class OpenAIChat(RemoteChat):
     # --- failing -----------------------------------------------------------------------------------------------------
 
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
-        status = getattr(error, "status_code", None)
-        if isinstance(error, (TimeoutError, self._openai.APITimeoutError)):
-            remedy = None if type(error) is TimeoutError else "check base_url: is it up?"
-            message = self._explain(f"time-out: {error}", num_attempts, remedy)
-            return Failure(message=message, may_pass=True, is_overload=True)
         if isinstance(error, (BrokenReplyError, RefusedError)):
             may_pass = getattr(error, "code", None) not in ("insufficient_quota", "invalid_request_error")
             return Failure(message=self._explain(f"broken reply: {error}", num_attempts), may_pass=may_pass)
-        if status is None:
-            is_network = isinstance(error, self._openai.APIError)
-            what = f"{type(error).__name__}: {error}"
-            cause = error.__cause__
-            what += f" ({cause})" if cause is not None and str(cause) else ""
-            remedy = "check base_url: is it up?" if is_network else None
-            message = self._explain(what, num_attempts, remedy)
-            return Failure(message=message, may_pass=is_network, is_overload=is_network)
-        remedies = {
-            401: f"check the key: api_key or {self.key_variables[0]}",
-            403: f"check what the key may do: api_key or {self.key_variables[0]}",
-            404: "check base_url and model",
-        }
-        is_spent = getattr(error, "code", None) == "insufficient_quota"
-        said = f"HTTP {status}: {str(error)[:500]}"
-        return Failure(
-            message=self._explain(said, num_attempts, remedies.get(status)),
-            may_pass=worth_retrying(status) and not is_spent,
-            is_overload=status in OVERLOAD_STATUSES and not is_spent,
-            retry_after_seconds=retry_after_seconds(error.response.headers),  # type: ignore[attr-defined]
-        )
+        return super()._failure(error, num_attempts)
 
 
 def _transport_response() -> Any:

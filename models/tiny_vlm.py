@@ -82,7 +82,7 @@ class TinyVlm(Qwen2_5_VL):
             max_new_tokens=max_new_tokens,
         )
         self._noise = float(noise)
-        if noise:
+        if noise and self._model.device.type != "meta":
             self._add_noise()
 
     @property

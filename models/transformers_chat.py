@@ -8,13 +8,13 @@ defaults, or overrides a step.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import UsageError, explain
-from pytest_lmms.inference.model import HONOURS_ALL
-from pytest_lmms.records import Request, Response, Timing, TokenCounts
+from pytest_lmms.inference.model import HONOURS_ALL, Measured
+from pytest_lmms.records import PROMPT_TRUNCATED, Request, Response, Timing, TokenCounts
 
 from . import _continuations, _conversation, _generation, _loading, _processing, _weights
 
@@ -116,7 +116,7 @@ class TransformersChat:
             max_num_frames: Frames taken from a video at most.
             max_frames: The same as `max_num_frames`; wins over it.
             fps: Frames taken per second of video; None takes `max_num_frames` evenly.
-            max_image_size: Images are shrunk, before anything else, until their longer side is
+            max_image_size: Images and frames are shrunk, before anything else, until their longer side is
                 this many pixels.
             chat_template: Jinja text, or a file with it; None takes the checkpoint's own.
             system_prompt: Said first, unless the request has a system message of its own.
@@ -143,7 +143,7 @@ class TransformersChat:
         self.max_batch = batch_size
         self._use_cache = use_cache
         self._max_new_tokens = max_new_tokens
-        self._limits = {"max_size": max_image_size, "max_frames": max_frames or max_num_frames, "fps": fps}
+        self._limits = {"max_side_px": max_image_size, "max_frames": max_frames or max_num_frames, "fps": fps}
         self._wording = _conversation.Wording(
             system_prompt=system_prompt,
             interleave_visuals=interleave_visuals,
@@ -153,11 +153,7 @@ class TransformersChat:
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels, **(image_settings or {})}
         with _loading.naming(self.pretrained):
             self._processing = _processing.Processing(
-                _loading.load_processor(
-                    self.pretrained,
-                    options=options,
-                    pixels={name: value for name, value in pixels.items() if value is not None},
-                ),
+                self._open_processor(options, {name: value for name, value in pixels.items() if value is not None}),
                 where=f"pretrained={self.pretrained}",
                 template=chat_template,
                 fallback_template=self.fallback_template,
@@ -166,7 +162,7 @@ class TransformersChat:
             )
             self._model: Any = _weights.load_weights(
                 self.pretrained,
-                classes=self.weight_classes,
+                find_class=self._find_class,
                 device=device,
                 device_map=device_map,
                 dtype=dtype,
@@ -195,6 +191,29 @@ class TransformersChat:
             "max_new_tokens": max_new_tokens,
             "processing": self._processing.describe(),
         }
+
+    def _open_processor(self, options: Mapping[str, Any], pixels: Mapping[str, Any]) -> Any:
+        """Return the checkpoint's processor; a family that transformers does not know overrides this."""
+        return _loading.load_processor(self.pretrained, options=options, pixels=pixels)
+
+    def _find_class(self, options: Mapping[str, Any]) -> Any:
+        """Return the class that the weights are loaded with."""
+        return _weights.find_class(self.pretrained, self.weight_classes, options)
+
+    @classmethod
+    def measure(cls, **model_args: Any) -> Callable[[Request], Measured]:
+        """Measure requests without weights; see `pytest_lmms.inference.model.Measures`."""
+        with _weights.left_out():
+            model = cls(**model_args)
+        return model.measured
+
+    def measured(self, request: Request) -> Measured:
+        """Say how long a request is."""
+        text, shown = self._prompt(request)
+        num_tokens = int(self._tokenise([text], [shown])["attention_mask"].sum())
+        as_images = len(shown.images) - sum(ref.kind == "image" for ref in request.media)
+        num_frames = as_images + sum(len(clip.frames) for clip in shown.videos)
+        return Measured(num_tokens, _weights.context_length(self._model), num_frames)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -250,9 +269,16 @@ class TransformersChat:
             found.update(zip(part.places, zip(part.input_tokens, rows, strict=True), strict=True))
         seconds = time.perf_counter() - started
         return [
-            row.response(num_input, seconds=seconds, batch_size=len(requests))
+            self._flagged(row.response(num_input, seconds=seconds, batch_size=len(requests)))
             for num_input, row in (found[place] for place in range(len(requests)))
         ]
+
+    def _flagged(self, response: Response) -> Response:
+        """Say so where the prompt is longer than the context."""
+        length = _weights.context_length(self._model)
+        if length is None or (response.tokens.input_tokens or 0) <= length:
+            return response
+        return replace(response, flags=(*response.flags, PROMPT_TRUNCATED))
 
     def score(self, requests: Sequence[Request]) -> list[Response]:
         """Give the log-probability of each request's continuation after its rendered prompt.

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_lmms.configfile import ENV, MASK, is_secret, mask
+from pytest_lmms.configfile import ENV
 from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.masks import MASK, is_secret, mask, mask_addresses
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
 LATEST = "latest"
@@ -229,7 +230,8 @@ OPTIONS: tuple[Option, ...] = (
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
     Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
            kind="flag", in_plan=False),
-    Option("output_path", "folder that run folders are made in", _text, "DIR", default="results", in_plan=False),
+    Option("output_path", "folder that run folders are made in, or an address such as s3://bucket/runs", _text, "DIR",
+           default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
     Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
@@ -392,7 +394,10 @@ def environment() -> dict[str, str]:
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
     secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else v for k, v in chosen.items()}
+    return {
+        k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else mask_addresses(v)
+        for k, v in chosen.items()
+    }
 
 
 SHORTEST_SECRET = 6

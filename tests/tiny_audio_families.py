@@ -11,7 +11,6 @@ from tiny_families import (
     QWEN3_VISION,
     QWEN_CHAT,
     QWEN_TOKENS,
-    SIDE,
     TEXT,
     VISION,
     family,
@@ -46,9 +45,14 @@ def qwen2_audio(folder: Path) -> None:
         audio_token_index=tok.convert_tokens_to_ids("<|AUDIO|>"),
     )
     save(
-        folder, "Qwen2AudioForConditionalGeneration", config, tok, "Qwen2AudioProcessor",
-        chat=template(audio="<|audio_bos|><|AUDIO|><|audio_eos|>\n"), parts={"feature_extractor": mel()},
-    )  # fmt: skip
+        folder,
+        "Qwen2AudioForConditionalGeneration",
+        config,
+        tok,
+        "Qwen2AudioProcessor",
+        chat=template(audio="<|audio_bos|><|AUDIO|><|audio_eos|>\n"),
+        parts={"feature_extractor": mel()},
+    )
 
 
 OMNI_TOKENS = (*QWEN_TOKENS, "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>")
@@ -69,14 +73,24 @@ def qwen2_5_omni(folder: Path) -> None:
 
     tok = tokenizer(named=OMNI_NAMED)
     vision = {
-        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 14, "window_size": 56,
-        "out_hidden_size": 32, "fullatt_block_indexes": [1],
-    }  # fmt: skip
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "patch_size": 14,
+        "window_size": 56,
+        "out_hidden_size": 32,
+        "fullatt_block_indexes": [1],
+    }
     names = {
-        "audio_token_index": "<|audio_pad|>", "image_token_index": "<|image_pad|>", "video_token_index": "<|video_pad|>",
-        "audio_start_token_id": "<|audio_start|>", "audio_end_token_id": "<|audio_end|>",
-        "vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>",
-    }  # fmt: skip
+        "audio_token_index": "<|audio_pad|>",
+        "image_token_index": "<|image_pad|>",
+        "video_token_index": "<|video_pad|>",
+        "audio_start_token_id": "<|audio_start|>",
+        "audio_end_token_id": "<|audio_end|>",
+        "vision_start_token_id": "<|vision_start|>",
+        "vision_end_token_id": "<|vision_end|>",
+    }
     config = transformers.Qwen2_5OmniThinkerConfig(
         audio_config={**EARS, "n_window": 50, "output_dim": 32, "max_source_positions": 1500},
         vision_config=vision,
@@ -86,9 +100,14 @@ def qwen2_5_omni(folder: Path) -> None:
     parts = {**qwen_pixels(), "feature_extractor": mel()}
     parts["video_processor"] = video_settings("Qwen2VLVideoProcessor", min_pixels=784, max_pixels=7056)
     save(
-        folder, "Qwen2_5OmniThinkerForConditionalGeneration", config, tok, "Qwen2_5OmniProcessor", chat=QWEN_CHAT,
+        folder,
+        "Qwen2_5OmniThinkerForConditionalGeneration",
+        config,
+        tok,
+        "Qwen2_5OmniProcessor",
+        chat=QWEN_CHAT,
         parts=parts,
-    )  # fmt: skip
+    )
 
 
 @family("qwen3_omni", kinds=("image", "images", "video", "audio", "audios"))
@@ -97,12 +116,22 @@ def qwen3_omni(folder: Path) -> None:
 
     tok = tokenizer(named=OMNI_NAMED)
     names = {
-        "audio_token_id": "<|audio_pad|>", "image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>",
-        "audio_start_token_id": "<|audio_start|>", "audio_end_token_id": "<|audio_end|>",
-        "vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>",
-    }  # fmt: skip
+        "audio_token_id": "<|audio_pad|>",
+        "image_token_id": "<|image_pad|>",
+        "video_token_id": "<|video_pad|>",
+        "audio_start_token_id": "<|audio_start|>",
+        "audio_end_token_id": "<|audio_end|>",
+        "vision_start_token_id": "<|vision_start|>",
+        "vision_end_token_id": "<|vision_end|>",
+    }
     config = transformers.Qwen3OmniMoeThinkerConfig(
-        audio_config={**EARS, "n_window": 50, "output_dim": 32, "downsample_hidden_size": 8, "max_source_positions": 1500},
+        audio_config={
+            **EARS,
+            "n_window": 50,
+            "output_dim": 32,
+            "downsample_hidden_size": 8,
+            "max_source_positions": 1500,
+        },
         vision_config=QWEN3_VISION,
         text_config={**TEXT, **specials(tok), **MOE, "rope_parameters": {**MROPE, "mrope_interleaved": True}},
         **ids(tok, **names),
@@ -110,9 +139,14 @@ def qwen3_omni(folder: Path) -> None:
     parts = {**qwen_pixels(), "feature_extractor": mel()}
     parts["video_processor"] = video_settings("Qwen2VLVideoProcessor", min_pixels=784, max_pixels=7056)
     save(
-        folder, "Qwen3OmniMoeThinkerForConditionalGeneration", config, tok, "Qwen3OmniMoeProcessor", chat=QWEN_CHAT,
+        folder,
+        "Qwen3OmniMoeThinkerForConditionalGeneration",
+        config,
+        tok,
+        "Qwen3OmniMoeProcessor",
+        chat=QWEN_CHAT,
         parts=parts,
-    )  # fmt: skip
+    )
 
 
 @family("audio_flamingo_3", kinds=("audio",))
@@ -122,16 +156,25 @@ def audio_flamingo_3(folder: Path) -> None:
     tok = tokenizer("<sound>")
     config = transformers.AudioFlamingo3Config(
         audio_config={
-            "num_mel_bins": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48,
-            "hidden_size": 32, "max_source_positions": 50 * SECONDS,
+            "num_mel_bins": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 48,
+            "hidden_size": 32,
+            "max_source_positions": 50 * SECONDS,
         },
         text_config={"model_type": "qwen2", **TEXT, **specials(tok)},
         audio_token_id=tok.convert_tokens_to_ids("<sound>"),
-    )  # fmt: skip
+    )
     save(
-        folder, "AudioFlamingo3ForConditionalGeneration", config, tok, "AudioFlamingo3Processor",
-        chat=template(audio="<sound>"), parts={"feature_extractor": mel()},
-    )  # fmt: skip
+        folder,
+        "AudioFlamingo3ForConditionalGeneration",
+        config,
+        tok,
+        "AudioFlamingo3Processor",
+        chat=template(audio="<sound>"),
+        parts={"feature_extractor": mel()},
+    )
 
 
 @family("phi4_multimodal", kinds=("image", "images", "video", "audio"), needs=("torchvision",))
@@ -141,14 +184,32 @@ def phi4_multimodal(folder: Path) -> None:
     tok = tokenizer(named={"image_token": "<|image|>", "audio_token": "<|audio|>"})
     config = transformers.Phi4MultimodalConfig(
         **{**TEXT, **specials(tok)},
-        vision_config={**VISION, "crop_size": 448, "image_size": 448, "image_token_id": tok.image_token_id, "feature_layer": -1},
-        audio_config={
-            "hidden_size": 32, "intermediate_size": 48, "num_blocks": 1, "num_attention_heads": 2, "ext_pw_out_channel": 32,
-            "depthwise_separable_out_channel": 32, "nemo_conv_channels": 8, "audio_token_id": tok.audio_token_id, "feature_layer": -1,
+        vision_config={
+            **VISION,
+            "crop_size": 448,
+            "image_size": 448,
+            "image_token_id": tok.image_token_id,
+            "feature_layer": -1,
         },
-    )  # fmt: skip
+        audio_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_blocks": 1,
+            "num_attention_heads": 2,
+            "ext_pw_out_channel": 32,
+            "depthwise_separable_out_channel": 32,
+            "nemo_conv_channels": 8,
+            "audio_token_id": tok.audio_token_id,
+            "feature_layer": -1,
+        },
+    )
     image = {"image_processor_type": "Phi4MultimodalImageProcessor", "dynamic_hd": 1}
     save(
-        folder, "Phi4MultimodalForCausalLM", config, tok, "Phi4MultimodalProcessor", chat=template("<|image|>", audio="<|audio|>"),
+        folder,
+        "Phi4MultimodalForCausalLM",
+        config,
+        tok,
+        "Phi4MultimodalProcessor",
+        chat=template("<|image|>", audio="<|audio|>"),
         parts={"image_processor": image, "audio_processor": transformers.Phi4MultimodalFeatureExtractor()},
-    )  # fmt: skip
+    )

@@ -125,23 +125,29 @@ def specials(tok: Any) -> dict[str, int]:
     }
 
 
+def randomise(make: Callable[[], Any]) -> Any:
+    """Make a model with weights large enough for each input to have a say; the same every time."""
+    import torch
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        model = make()
+        for name, weight in model.named_parameters():
+            if weight.ndim >= 2:
+                weight.normal_(0, 1.5 * weight[0].numel() ** -0.5)
+            elif name.endswith(("gate", "layer_scale", "lambda_1", "lambda_2")):
+                weight.fill_(1.0)
+    return model
+
+
 def save(
     folder: Path, model_class: str, config: Any, tok: Any, processor: str, *, chat: str | None, parts: dict[str, Any],
     **settings: Any,
 ) -> None:  # fmt: skip
     """Write config, random weights, tokenizer and processor settings, as published checkpoints have them."""
-    import torch
     import transformers
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = getattr(transformers, model_class)(config)
-        for name, weight in model.named_parameters():
-            with torch.no_grad():
-                if weight.ndim >= 2:
-                    weight.normal_(0, 1.5 * weight[0].numel() ** -0.5)
-                elif name.endswith(("gate", "layer_scale", "lambda_1", "lambda_2")):
-                    weight.fill_(1.0)
+    model = randomise(lambda: getattr(transformers, model_class)(config))
     model.generation_config.eos_token_id = tok.eos_token_id
     model.generation_config.pad_token_id = tok.pad_token_id
     model.save_pretrained(folder)
@@ -237,9 +243,15 @@ def qwen2_5_vl(folder: Path) -> None:
 
     tok = tokenizer(*QWEN_TOKENS)
     vision = {
-        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 14, "window_size": 56,
-        "out_hidden_size": 32, "fullatt_block_indexes": [1],
-    }  # fmt: skip
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "patch_size": 14,
+        "window_size": 56,
+        "out_hidden_size": 32,
+        "fullatt_block_indexes": [1],
+    }
     config = transformers.Qwen2_5_VLConfig(
         text_config={**TEXT, **specials(tok), "rope_parameters": MROPE}, vision_config=vision, **ids(tok, **QWEN_IDS)
     )

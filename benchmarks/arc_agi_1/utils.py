@@ -68,8 +68,8 @@ def read_grid(text: str) -> Grid | None:
             value = json.loads(candidate) if len(candidate) <= MAX_CHARACTERS else None
         except (ValueError, RecursionError):
             continue
-        if is_grid(value):
-            return list(value)
+        if isinstance(value, list) and is_grid(value):
+            return value
     return None
 
 

@@ -22,4 +22,4 @@ def dream_tts_mcq_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question and options between the two prompts."""
     kwargs = kwargs or {}
     question = "\n\n".join([doc["instruction"], doc["choices"]])
-    return kwargs.get("pre_prompt", "") + question + kwargs.get("post_prompt", "")
+    return f"{kwargs.get('pre_prompt', '')}{question}{kwargs.get('post_prompt', '')}"

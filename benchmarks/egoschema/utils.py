@@ -22,7 +22,8 @@ def egoschema_doc_to_visual(doc: Doc) -> list[str]:
 
 def egoschema_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options (which bring their letters) and instruction."""
-    return (kwargs or {}).get("pre_prompt", "") + "\n".join([doc["question"], *doc["option"], INSTRUCTION])
+    lines = [doc["question"], *doc["option"], INSTRUCTION]
+    return f"{(kwargs or {}).get('pre_prompt', '')}" + "\n".join(lines)
 
 
 def egoschema_doc_to_answer(doc: Doc) -> Any:

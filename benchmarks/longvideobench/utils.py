@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Unparsed
@@ -27,7 +28,8 @@ def longvideobench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     options = [doc.get(f"option{i}", UNUSED) for i in range(NUM_OPTIONS)]
     lettered = label_options(option for option in options if option != UNUSED)
     lines = [doc["question"], *(f"{letter}. {option}" for letter, option in lettered.items())]
-    return kwargs.get("pre_prompt", "") + "\n".join([*lines, kwargs.get("post_prompt", "")])
+    text = "\n".join([*lines, kwargs.get("post_prompt", "")])
+    return f"{kwargs.get('pre_prompt', '')}{text}"
 
 
 def longvideobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def longvideobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return round(sum(item["answer"] == item["parsed_pred"] for item in items) / len(items), 5)
+    return round(fmean(item["answer"] == item["parsed_pred"] for item in items), 5)
 
 
 def longvideobench_aggregate_results(items: Sequence[Doc]) -> float | None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
-from pytest_lmms.tasks.mediafiles import MissingMediaError, find_media, with_extensions
+from pytest_lmms.records import MediaRef, Unparsed
+from pytest_lmms.tasks.videosource import find_video
 
 Doc = Mapping[str, Any]
 LETTERS = "ABCDE"
-FOLDER_VARIABLE = "MINERVA_VIDEO_DIR"
-EXTENSIONS = ("mp4", "webm", "mkv", "mov", "MP4", "WEBM", "MKV", "MOV")
 INTRODUCTIONS = (
     "The best answer is",
     "The correct answer is",
@@ -24,18 +22,13 @@ INTRODUCTIONS = (
 )
 
 
-def minerva_doc_to_visual(doc: Doc) -> list[str]:
-    """Return the path of the row's video; without a folder of them, its address on YouTube."""
+def minerva_doc_to_visual(doc: Doc) -> list[MediaRef]:
+    """Return the row's video: of a folder, of a Lance dataset, or its address on YouTube."""
     video = doc.get("video_id")
     if not video:
         return []
-    folder = os.getenv(FOLDER_VARIABLE)
-    try:
-        return [find_media(folder or "minerva", with_extensions(str(video), EXTENSIONS), beside=__file__)]
-    except MissingMediaError:
-        if folder:
-            raise
-        return [f"https://www.youtube.com/watch?v={video}"]
+    address = f"https://www.youtube.com/watch?v={video}"
+    return [find_video(str(video), prefix="MINERVA", cache_dir="minerva", address=address, beside=__file__)]
 
 
 def _choices(doc: Doc) -> list[str]:
@@ -88,7 +81,7 @@ def minerva_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
 
 
 def _percentage(items: Sequence[Doc]) -> float:
-    return 100 * sum(item["score"] for item in items) / len(items)
+    return 100 * fmean(item["score"] for item in items)
 
 
 def minerva_aggregate_results(items: Sequence[Doc]) -> float | None:

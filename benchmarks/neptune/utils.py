@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from PIL import Image
+
+from pytest_lmms.media.video import open_video
+from pytest_lmms.records import MediaRef, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -32,6 +36,13 @@ def neptune_doc_to_visual(doc: Doc) -> list[str]:
     return [find_media("neptune", names, beside=__file__)]
 
 
+def neptune_doc_to_frames(doc: Doc, kwargs: Doc | None = None) -> list[Image.Image]:
+    """Return up to `max_num_frames` frames of the row's video, evenly from the first to the last."""
+    count = int((kwargs or {}).get("max_num_frames", 32))
+    video = open_video(MediaRef(kind="video", path=neptune_doc_to_visual(doc)[0]), num_frames=count)
+    return [Image.fromarray(frame) for frame in video.frames]
+
+
 def _options(doc: Doc) -> dict[str, str]:
     choices = {letter: doc.get(f"answer_choice_{i}") for i, letter in enumerate(LETTERS)}
     return {letter: str(choice) for letter, choice in choices.items() if choice is not None}
@@ -41,7 +52,7 @@ def neptune_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options in use and instruction."""
     kwargs = kwargs or {}
     lines = [doc["question"], *(f"{letter}. {option}" for letter, option in _options(doc).items())]
-    return kwargs.get("pre_prompt", "") + "\n".join(lines) + kwargs.get("post_prompt", "")
+    return "".join([kwargs.get("pre_prompt", ""), "\n".join(lines), kwargs.get("post_prompt", "")])
 
 
 def neptune_doc_to_target(doc: Doc) -> str:
@@ -78,7 +89,7 @@ def neptune_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return sum(item["is_correct"] for item in items) / len(items)
+    return fmean(item["is_correct"] for item in items)
 
 
 def neptune_aggregate_results(items: Sequence[Doc]) -> float | None:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_lmms.scoring.letters import letter_by_text
 from pytest_lmms.scoring.reasoned import THINK_PROMPT, reasoned_scores
 from pytest_lmms.scoring.vqa import NUMBER_WORDS
-from pytest_lmms.tasks.prompts import instructed, letter_of, one_turn
+from pytest_lmms.tasks.prompts import instructed, one_turn
 
 Doc = Mapping[str, Any]
 INSTRUCTION = "Please answer directly with only the letter of the correct option and nothing else."
 
 
 class OptionText:
-    """Turns a number word into digits, and a response that holds the text of an option into that option's letter.
-
-    Options are the lines ``A. text`` of the question, lettered in the order in which they stand there. The response
-    loses its punctuation first, so an option with punctuation is never found.
-    """
+    """Turns a number word into digits, and a response that holds the text of an option into that option's letter."""
 
     def __call__(self, responses: list[str], document: Doc) -> list[str]:
         """Filter the responses of one document."""
-        options = [text.strip() for text in re.findall(r"\b[A-Z]\.\s(.*)", document["question"])]
-        letters = {text: letter_of(position) for position, text in enumerate(options) if text}
-        anywhere = re.compile("|".join(map(re.escape, letters)) or r"(?!)")
-        return [self._read(response, letters, anywhere) for response in responses]
-
-    def _read(self, response: str, letters: Mapping[str, str], anywhere: re.Pattern[str]) -> str:
-        word = response.lower()
-        response = NUMBER_WORDS[word] if word in NUMBER_WORDS and word != "none" else response
-        cleaned = re.sub(r"[^\w\s]", "", response).strip()
-        found = anywhere.search(cleaned)
-        return letters[found.group()] if found else cleaned
+        counts = {word: digits for word, digits in NUMBER_WORDS.items() if word != "none"}
+        return [letter_by_text(counts.get(text.lower(), text), document["question"]) for text in responses]
 
 
 def realworldqa_doc_to_visual(doc: Doc) -> list[Any]:

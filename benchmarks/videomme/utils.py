@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Unparsed
@@ -42,7 +43,7 @@ def videomme_process_docs_long(dataset: Any) -> Any:
     return dataset.filter(lambda row: row["duration"] == "long")
 
 
-def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Item]:
+def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer: the first capital from A to D decides."""
     letter = first_capital(results[0], "ABCD", announcements=ANNOUNCEMENTS)
     gold = doc["answer"]
@@ -62,7 +63,7 @@ def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Item
 
 
 def _percentage(items: Sequence[Item]) -> float:
-    return 100 * sum(item["pred_answer"] == item["answer"] for item in items) / len(items)
+    return 100 * fmean(item["pred_answer"] == item["answer"] for item in items)
 
 
 def videomme_aggregate_results(items: Sequence[Item]) -> float | None:

@@ -21,7 +21,7 @@ MAX_LITERAL_CHARACTERS = 10_000
 
 def viverbench_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the row's one, two or eight images."""
-    images = [LazyImage.from_bytes(i) if isinstance(i, (bytes, bytearray)) else i for i in doc["img"]]
+    images = [LazyImage.from_bytes(bytes(i)) if isinstance(i, (bytes, bytearray)) else i for i in doc["img"]]
     return [image.convert("RGB") for image in images]
 
 

@@ -26,12 +26,15 @@ COMMANDS = {
     "rerun": "evaluate again, as a results.json says",
     "config": "a run's settings as a config file",
     "tasks": "tasks, groups and tags; what a task asks",
+    "data": "documents and media of a task as one Lance dataset",
     "models": "every model, and its other names",
     "compare": "runs side by side, paired document by document",
     "gate": "whether a finished run meets what is demanded of it",
     "merge": "the runs of all shards of --lmms-shard, as one run",
+    "export": "a finished run in the schema of Every Eval Ever",
     "power": "how many documents a comparison of two models needs",
     "cache": "what is kept between runs, and how much",
+    "completion": "the script that lets a shell complete commands and names",
     "version": "the installed version",
 }
 """Name of a command and of its module, and its line in the help."""
@@ -68,14 +71,14 @@ def _run(words: Sequence[str]) -> int:
 
         return run_words(words[1:])
     try:
-        parsed = _parser(words).parse_args(words)
+        parsed = make_parser(words).parse_args(words)
     except SystemExit as e:  # argparse has said why
         return int(e.code or 0)
     code: int = parsed.run(parsed)
     return code
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands; only the command that is named has its arguments, and its module imported."""
     parser = argparse.ArgumentParser(
         prog="pytest-lmms", description="What there is to evaluate, and evaluating it: `eval` is pytest."

@@ -48,7 +48,10 @@ def exported(results: Mapping[str, Any]) -> tuple[str, list[str]]:
     values, env = settings_of_results(results)
     masked = dict(_masked(results["config"]["resolved_cli_args"]))
     warnings = [
-        f"{name} was a secret: it is read from the variable ${{{variable}}}" for name, variable in masked.items()
+        f"{name} was a secret: it is read from the variable ${{{variable}}}"
+        if variable
+        else f"{name} holds an address with a password: put it in by hand"
+        for name, variable in masked.items()
     ]
     words = selection(results)
     comment = "run with: pytest --lmms-config THIS_FILE" + "".join(f" {shlex.quote(w)}" for w in words)
@@ -65,12 +68,14 @@ def selection(results: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _masked(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Places of masked secrets, and the variables that they are read from."""
-    from pytest_lmms.configfile import MASK
+def _masked(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str | None]]:
+    """Places of masked secrets, and the variables that they are read from; None for a part of a text."""
+    from pytest_lmms.masks import MASK
 
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _masked(value, f"{above}{name}.")
         elif value == MASK:
             yield above + name, name.upper()
+        elif isinstance(value, str) and MASK in value:
+            yield above + name, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from pytest_lmms.cli.shared import DIFFERS, OK, print_json
@@ -17,6 +18,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-on-regression", nargs="?", const="default", metavar="RULES", help=text)
     text = "METRIC=VALUE, several separated by commas"
     parser.add_argument("--fail-under", metavar="METRIC=VALUE", help=text)
+    text = "keep the run as a baseline of that name, unless a gate fails"
+    parser.add_argument("--save-baseline", metavar="NAME", help=text)
     text = "where baselines with a name lie (default .lmms/baselines)"
     parser.add_argument("--store", type=Path, default=Path(".lmms/baselines"), metavar="DIR", help=text)
     output = parser.add_mutually_exclusive_group()
@@ -26,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _gate(parsed: argparse.Namespace) -> int:
-    from pytest_lmms.results.baselines import find_baseline
+    from pytest_lmms.results.baselines import find_baseline, save_baseline
     from pytest_lmms.results.gate import judge, summary
     from pytest_lmms.results.gate_report import markdown, verdict_line, verdict_lines
     from pytest_lmms.results.rules import Gate, parse_regression, parse_under
@@ -39,7 +42,7 @@ def _gate(parsed: argparse.Namespace) -> int:
             raise UsageError(explain("nothing to compare with", where="--fail-on-regression", remedy="name --baseline"))
     if parsed.fail_under is not None:
         gates += parse_under(parsed.fail_under, "--fail-under")
-    if not gates:
+    if not gates and parsed.save_baseline is None:
         raise UsageError(explain("nothing is demanded", where="gate", expected="--fail-on-regression or --fail-under"))
     baseline = find_baseline(parsed.baseline, parsed.store, where="--baseline") if parsed.baseline else None
     run = read_run(parsed.run_path)
@@ -53,4 +56,9 @@ def _gate(parsed: argparse.Namespace) -> int:
             print(verdict_line(verdict))
             if verdict.outcome != "pass":
                 print(*list(verdict_lines(verdict, run))[1:], sep="\n")
-    return DIFFERS if any(v.is_failure for v in verdicts) else OK
+    if any(v.is_failure for v in verdicts):
+        return DIFFERS
+    if parsed.save_baseline is not None:
+        path = save_baseline(parsed.store, parsed.save_baseline, run.path.parent)
+        print(f"saved as baseline {parsed.save_baseline}: {path}", file=sys.stderr)
+    return OK

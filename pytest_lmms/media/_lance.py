@@ -57,6 +57,8 @@ class LanceTable:
         self._indices: dict[str, int] = {}
         self._twice: set[str] = set()
         for index, name in enumerate(self.column(id_column)):
+            if name is None:  # a document of a pack
+                continue
             if name in self._indices:
                 self._twice.add(name)
             self._indices.setdefault(name, index)

@@ -72,18 +72,17 @@ def resolve_media_reference(
         cache_dir,
         media_type,
     )
-    allows_outside = os.getenv(OUTSIDE_VARIABLE, "").strip() == "1"
     outside = None
     for path in _as_given(value):
         if os.path.exists(path):
-            if allows_outside or _is_inside(path, roots):
+            if is_inside(path, roots):
                 return path
             outside = outside or path
     for parent in _parents(roots, tuple(extra_subdirs)):
         for name in _names(value, media_type):
             path = os.path.join(parent, name)
             if os.path.exists(path):
-                if allows_outside or _is_inside(path, roots):
+                if is_inside(path, roots):
                     return path
                 outside = outside or path
     if outside is None:
@@ -136,7 +135,9 @@ def _names(value: str, media_type: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _is_inside(path: str, roots: Iterable[str]) -> bool:
-    """Whether a file, links followed, lies below a root."""
+def is_inside(path: str, roots: Iterable[str]) -> bool:
+    """Whether a file, links followed, lies below a root, or LMMS_MEDIA_OUTSIDE_ROOTS is 1."""
+    if os.getenv(OUTSIDE_VARIABLE, "").strip() == "1":
+        return True
     real = os.path.realpath(path)
     return any(real.startswith(os.path.realpath(root).rstrip(os.sep) + os.sep) for root in roots)

@@ -101,16 +101,21 @@ def given_index(config: pytest.Config) -> TaskIndex:
 
 
 def expanded(config: pytest.Config) -> list[Path]:
-    """The task files that `--lmms-tasks` names.
+    """The task files that `--lmms-tasks` names; a YAML may be named by its path.
 
     Raises:
-        UsageError: A name that nothing has.
+        UsageError: A name that nothing has, or a file that is not there.
     """
     session = session_of(config)
+    where = session.settings.sources.get("tasks", "--lmms-tasks")
+    files = [n for n in session.settings.task_names if n.endswith(SUFFIXES)]
+    names = [n for n in session.settings.task_names if n not in files]
+    paths = [Path(config.invocation_params.dir, Path(f).expanduser()).resolve() for f in files]
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(explain("no such file", where=where, expected=f"the YAML of a task: {path}"))
     try:
-        return task_index(session).expand(
-            list(session.settings.task_names), where=session.settings.sources.get("tasks", "--lmms-tasks")
-        )
+        return [*(task_index(session).expand(names, where=where) if names else ()), *paths]
     except TaskError as e:
         raise UsageError(str(e)) from e
 
@@ -300,7 +305,8 @@ class TaskFile(pytest.Module):
             shard=settings.shard, where=self.task.where("subset"),
         )  # fmt: skip
         if chosen:
-            check_task(self.task, self.rows, self.scorer, first=chosen[0])
+            with_scoring = not self.config.option.collectonly
+            check_task(self.task, self.rows, self.scorer, first=chosen[0], with_scoring=with_scoring)
         reason = fastpath.obstacle(self)
         if reason is not None and is_verbose(self.config):
             session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")

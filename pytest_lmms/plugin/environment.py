@@ -7,14 +7,23 @@ of them is a session of its own (see `runs`).
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import pytest
 
-from pytest_lmms.configfile import Applied, Entry, shown
+from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.settings import config_entries
+from pytest_lmms.variables import Applied, shown
 
+TOO_LATE = {
+    "HF_": ("huggingface_hub", "datasets", "transformers"),
+    "TRANSFORMERS_": ("transformers",),
+    "CUDA_": ("torch",),
+    "OMP_": ("torch",),
+}
+"""Beginnings of names of variables, and the libraries that read them once, when they are imported."""
 MARK = "PYTEST_LMMS_CONFIG_SET_BY"
 """Names the process that has set a run's variables, and the run; its workers do not fill them in a second time."""
 _ENTRIES = pytest.StashKey[tuple[Entry, ...]]()
@@ -40,6 +49,11 @@ def entry_of(config: pytest.Config) -> Entry | None:
 
 def _apply(config: pytest.Config, entry: Entry) -> None:
     variables = entry.environment(os.environ)
+    for name in variables:
+        late = [m for start, modules in TOO_LATE.items() if name.startswith(start) for m in modules if m in sys.modules]
+        if late and os.environ.get(name) != variables[name]:
+            text = f"{entry.path}: {late[0]} was imported before {name} could be set, and may not have noticed"
+            config.issue_config_time_warning(pytest.PytestConfigWarning(text), stacklevel=2)
     config.stash[_SHOWN] = shown(entry.env, variables)
     config.stash[_APPLIED] = Applied({**variables, MARK: _mark(os.getpid(), entry)})
 

@@ -14,6 +14,7 @@ from pytest_lmms.config import DEFAULT, LATEST, OPTIONS
 from pytest_lmms.errors import LmmsError, UsageError
 from pytest_lmms.plugin.session import KEY, LmmsSession, session_of
 from pytest_lmms.registry import MODELS
+from pytest_lmms.results.remote import is_remote
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,9 +54,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(args: list[str]) -> None:
     """Keep an option whose value may be left out from swallowing a path that follows it."""
     for i, word in enumerate(args[:-1]):
-        if word in ("--lmms-resume", "--lmms-retry-errors") and not (Path(args[i + 1]) / "run.json").is_file():
+        following = args[i + 1]
+        is_run = is_remote(following) or (Path(following) / "run.json").is_file()
+        if word in ("--lmms-resume", "--lmms-retry-errors") and not is_run:
             args[i] = f"{word}={LATEST}"
-        if word == "--lmms-fail-on-regression" and Path(args[i + 1].partition("::")[0]).exists():
+        if word == "--lmms-fail-on-regression" and Path(following.partition("::")[0]).exists():
             args[i] = f"{word}={DEFAULT}"
 
 

@@ -16,8 +16,11 @@ import pytest
 from pytest_lmms.config import LATEST, RunConfig, environment, versions
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.plugin.environment import entry_of
+from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.settings import read_config
 
+STAGING = ".lmms/runs"
+"""Below the rootdir: runs whose output path is an address."""
 KEY = pytest.StashKey["LmmsSession"]()
 
 
@@ -103,19 +106,34 @@ class LmmsSession:
         """What makes this the same run as another; see `RunConfig.plan_digest`."""
         return self.settings.plan_digest(self.selection)
 
+    @property
+    def output_folder(self) -> Path:
+        """Where run folders are made: that of the user, or one of this machine whose runs are copied to an address."""
+        text = self.settings.output_path
+        if is_remote(text):
+            return Path(self.config.rootpath) / STAGING
+        return Path(text).expanduser().absolute()
+
+    def _local(self, run: str, option: str) -> Path:
+        """The folder of a run that is to be gone on with, fetched where it lies elsewhere."""
+        if not is_remote(run):
+            return Path(run).expanduser().absolute()
+        here = self.output_folder / run.rstrip("/").rpartition("/")[2]
+        return here if here.is_dir() else fetch_run(run, self.output_folder, where=option, everything=True)
+
     def _decide_run(self) -> Path:
         """A new run folder, or the one to go on with; changes nothing on disk."""
         from pytest_lmms.results.store import RunFolder, find_runs, new_run_path
 
         settings = self.settings
         wanted = settings.resume or settings.retry_errors
-        output = Path(settings.output_path).expanduser().absolute()
+        output = self.output_folder
         if wanted is None:
             return new_run_path(output, settings.model_name)
         option = "--lmms-resume" if settings.resume else "--lmms-retry-errors"
         digest = self.plan_digest
         if wanted != LATEST:
-            folder = RunFolder(Path(wanted).expanduser().absolute())
+            folder = RunFolder(self._local(wanted, option))
             if folder.info().get("plan_digest") != digest:
                 raise UsageError(
                     explain(
@@ -214,12 +232,12 @@ def mask_command(words: list[str]) -> str:
     import re
     import shlex
 
-    from pytest_lmms.configfile import MASK, is_secret
+    from pytest_lmms.masks import MASK, is_secret, mask_addresses
 
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]
 
-    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, w) for w in words)
+    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, mask_addresses(w)) for w in words)
 
 
 def is_verbose(config: pytest.Config) -> bool:

@@ -21,6 +21,7 @@ from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
+from pytest_lmms.results.remote import check, is_remote, upload
 from pytest_lmms.results.store import RunFolder
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class Summary:
         self.is_over = False
         self.started = time.monotonic()
         self.finished: Any = None
+        self.uploaded: str | None = None
+        """Where the run folder was copied to."""
         self.num_documents = 0
         self.skipped: set[str] = set()
         """Ids of documents that a fixture or a mark skipped; nobody expects a record of them."""
@@ -216,6 +219,11 @@ class Summary:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the run to go on with before anything is collected, so that a wrong one is told at once."""
         settings = self.session.settings
+        if is_remote(settings.output_path) and may_hold_tasks(self.config):
+            try:
+                check(settings.output_path, settings.sources.get("output_path", "--lmms-output-path"))
+            except LmmsError as e:
+                raise pytest.UsageError(str(e)) from e
         if (settings.resume or settings.retry_errors) and not self.config.option.collectonly:
             try:
                 self.session.run_path  # noqa: B018  (decided at first use)
@@ -356,6 +364,7 @@ class Summary:
         hook = self.config.hook
         if hook.pytest_lmms_run_finished.get_hookimpls():
             hook.pytest_lmms_run_finished(results=self.finished.results, run_folder=self.session.run_path)
+        self._upload(session)
 
     def _warn_of_flat_tasks(self, paths: dict[str, Path]) -> None:
         """Warn, once a task, of prompts that a chat API gets from `doc_to_visual` and `doc_to_text`."""
@@ -429,6 +438,17 @@ class Summary:
         except (OSError, ValueError) as e:
             self.session.notices.append(f"records could not be written as Parquet: {e}")
 
+    def _upload(self, session: pytest.Session) -> None:
+        """Copy the run folder where the user wants it; a copy that fails fails the run, and the folder stays."""
+        url = self.session.settings.output_path
+        if not is_remote(url):
+            return
+        try:
+            self.uploaded = upload(self.session.run_path, url)
+        except LmmsError as e:
+            self.session.notices.append(str(e))
+            session.testsfailed += 1
+
     def _judge_gates(self, session: pytest.Session, paths: dict[str, Path]) -> None:
         """Judge what the user demands, and write it into results.json."""
         gates: Any = self.config.pluginmanager.get_plugin("lmms-gates")
@@ -480,6 +500,8 @@ class Summary:
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
         terminalreporter.write_line(f"Run folder: {path}")
+        if self.uploaded is not None:
+            terminalreporter.write_line(f"Copied to: {self.uploaded}")
 
 
 def _reason(error: BaseException) -> str:

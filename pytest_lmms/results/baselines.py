@@ -12,10 +12,13 @@ import shutil
 from pathlib import Path
 
 from pytest_lmms.errors import StoreError, UsageError, did_you_mean, explain
+from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.results.runs import StoredRun, read_run
 from pytest_lmms.results.store import file_name
 
 PREFIX = "last:"
+_FETCHED = ".fetched"
+"""Below the store: copies of baselines that lie elsewhere."""
 
 
 def save_baseline(store: Path, name: str, run_folder: Path) -> Path:
@@ -58,7 +61,7 @@ def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> 
     """Read the baseline that the user named.
 
     Args:
-        text: A path (see `read_run`), or `last:NAME`.
+        text: A path (see `read_run`), an address of a run (see `remote`), or `last:NAME`.
         store: Where named ones lie.
         where: For errors.
 
@@ -66,6 +69,8 @@ def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> 
         UsageError: No baseline of that name, or no such path.
         StoreError: It cannot be read.
     """
+    if is_remote(text):
+        return read_run(fetch_run(text, store / _FETCHED, where=where))
     if not text.startswith(PREFIX):
         path = Path(text).expanduser()
         if not path.exists():
@@ -76,7 +81,7 @@ def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> 
     name = text.removeprefix(PREFIX)
     runs = sorted(p.parent for p in (store / file_name(name)).glob("[!.]*/results.json"))
     if not runs:
-        known = sorted(p.name for p in store.iterdir() if p.is_dir()) if store.is_dir() else []
+        known = sorted(p.name for p in store.iterdir() if p.is_dir() and p.name != _FETCHED) if store.is_dir() else []
         raise UsageError(
             explain(
                 f"no baseline {name!r} in {store}",

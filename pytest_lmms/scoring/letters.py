@@ -103,3 +103,30 @@ def score_announced_letter(doc: Mapping[str, Any], results: Sequence[str]) -> di
     gold = announced_letter(str(doc["answer"])) or str(doc["answer"]).strip().upper()
     scores = {"accuracy": int(letter is not None and letter == gold), "failure_rate": int(letter is None)}
     return scores if letter else Unparsed(scores)
+
+
+def letter_by_text(response: str, lines: str) -> str:
+    """Return the letter of the option whose text a response holds, or else the response without punctuation.
+
+    The response loses its punctuation first, so the text of an option that has some is never found; case counts; of
+    several texts the leftmost decides.
+
+    Args:
+        response: The response.
+        lines: Text with the options as lines ``A. text``; they are lettered in the order in which they stand there.
+    """
+    texts = [text.strip() for text in re.findall(r"\b[A-Z]\.\s(.*)", lines)]
+    letters = {text: chr(ord("A") + position) for position, text in enumerate(texts) if text}
+    cleaned = re.sub(r"[^\w\s]", "", response).strip()
+    found = re.search("|".join(map(re.escape, letters)), cleaned) if letters else None
+    return letters[found.group()] if found else cleaned
+
+
+def initial_letter(text: str, letters: str) -> str | None:
+    """Return the letter that a text begins with, in any case, after brackets and spaces; None for one not in `letters`.
+
+    The letter may begin a word, so that "because" is a B.
+    """
+    found = re.match(r"[(\s]*([A-Za-z])", text)
+    letter = found.group(1).upper() if found else ""
+    return letter if letter and letter in letters else None

@@ -22,7 +22,7 @@ from pytest_lmms.tasks.spec import TaskSpec
 
 _OPTIONS = frozenset(
     {"video", "cache_dir", "force_download", "force_unzip", "local_files_only", "create_link", "load_from_disk",
-     "max_retries", "streaming", "split", "trust_remote_code"}
+     "max_retries", "streaming", "split", "trust_remote_code", "lance"}
 )  # fmt: skip
 """`dataset_kwargs` that are for us; all others go to `datasets.load_dataset`."""
 _UNSUPPORTED = {

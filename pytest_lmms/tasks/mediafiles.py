@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_lmms.errors import DocumentError, explain
+from pytest_lmms.media.packs import has
+from pytest_lmms.media.resolve import OUTSIDE_VARIABLE, hf_home, is_inside
 from pytest_lmms.tasks.hub import below_home
 
 
@@ -32,7 +34,7 @@ def find_media(folder: str, names: str | Sequence[str], *, beside: str) -> str:
         beside: `__file__` of the task's code; its miniature's files are found by their names alone.
 
     Returns:
-        The path of the first that exists.
+        The path of the first that exists; where none does and the task's pack has one, the place where it would lie.
 
     Raises:
         MissingMediaError: None of them does.
@@ -43,17 +45,17 @@ def find_media(folder: str, names: str | Sequence[str], *, beside: str) -> str:
         *(path for name in names if (path := _within(root, name))),
         *(path for name in names if (path := _within(miniature, os.path.basename(name)))),
     ]
+    remedy = "bring the dataset's media there, or set HF_HOME to where they are"
     for path in candidates:
         if path.exists():
-            return str(path)
+            if is_inside(str(path), (str(root), str(miniature), hf_home())):
+                return str(path)
+            remedy = f"{path} is a link that leads out of it: for a dataset that you trust, set {OUTSIDE_VARIABLE}=1"
     expected = candidates[0] if candidates else root
+    if has(names):
+        return str(expected)
     raise MissingMediaError(
-        explain(
-            f"no file {names[0] if names else ''!r}",
-            where=str(root),
-            expected=str(expected),
-            remedy="bring the dataset's media there, or set HF_HOME to where they are",
-        ),
+        explain(f"no file {names[0] if names else ''!r}", where=str(root), expected=str(expected), remedy=remedy),
         expected,
     )
 

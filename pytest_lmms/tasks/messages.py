@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.media.image import reference
 from pytest_lmms.media.kinds import kind_of_bytes
+from pytest_lmms.media.packs import located
 from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
 IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"])
@@ -57,7 +58,7 @@ def media_ref(value: Any, kind: MediaKind | None = None) -> MediaRef:
     if isinstance(value, str):
         return _located(value, kind)
     if hasattr(value, "__fspath__"):
-        return MediaRef(kind=kind or kind_of_path(str(value)), path=str(value))
+        return located(MediaRef(kind=kind or kind_of_path(str(value)), path=str(value)))
     if isinstance(value, (bytes, bytearray, memoryview)) and (kind := kind or kind_of_bytes(bytes(value))):
         return MediaRef(kind=kind, data=bytes(value))
     if isinstance(value, Mapping) and (found := _from_mapping(value, kind)) is not None:
@@ -81,7 +82,7 @@ def _located(text: str, kind: MediaKind | None) -> MediaRef:
         return MediaRef(kind=kind or kind_of_path(text), url=text)
     if text.lower().startswith("file://"):
         text = unquote(urlsplit(text).path)
-    return MediaRef(kind=kind or kind_of_path(text), path=text)
+    return located(MediaRef(kind=kind or kind_of_path(text), path=text))
 
 
 def _from_data_url(text: str, kind: MediaKind | None) -> MediaRef:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import DocumentError, LmmsError, explain
+from pytest_lmms.media.packs import Pack, using
 from pytest_lmms.records import Generation, Message, Part, Request
 from pytest_lmms.tasks.fewshot import Examples, build_examples
 from pytest_lmms.tasks.fields import (
@@ -29,6 +30,7 @@ from pytest_lmms.tasks.fields import (
 from pytest_lmms.tasks.frames import column_hint, task_frame
 from pytest_lmms.tasks.generation import build_generation
 from pytest_lmms.tasks.messages import media_ref, to_messages
+from pytest_lmms.tasks.packed import pack_of
 from pytest_lmms.tasks.rounds import AGENTIC, MAX_AGENTIC_STEPS, MAX_ROUNDS, Turn, read_turn
 from pytest_lmms.tasks.rows import DataChoice, Rows, fewshot_split_of, open_rows
 from pytest_lmms.tasks.spec import LOGPROB_TYPES, TaskSpec
@@ -322,9 +324,16 @@ class Task:
             messages = (Message(role="system", content=(self.system_instruction,)), *messages)
         return self._request(index, messages, repeat=repeat), turn
 
+    @functools.cached_property
+    def _pack(self) -> Pack | None:
+        return pack_of(self.spec, self.path)
+
     def _called(self, name: str, function: Callable[[Doc], Any], doc: Doc, index: int) -> Any:
         try:
-            return function(doc)
+            if self._pack is None:
+                return function(doc)
+            with using(self._pack):
+                return function(doc)
         except DocumentError as e:
             raise DocumentError(f"{self.path.name}::{self.name}[{index}]: {name}: {e}") from e
         except LmmsError:

@@ -21,7 +21,7 @@ import xxhash
 
 from pytest_lmms.errors import DatasetError, did_you_mean, explain
 from pytest_lmms.jsonl import dumps
-from pytest_lmms.tasks import hub, reopen, snapshots
+from pytest_lmms.tasks import hub, packed, reopen, snapshots
 from pytest_lmms.tasks.columns import copied, wrapper
 from pytest_lmms.tasks.frames import task_frame
 from pytest_lmms.tasks.miniature import MediaFile, miniature_path, read_miniature
@@ -113,6 +113,7 @@ class ArrowRows:
         """
         self._read = read
         self.column = column
+        self.features = features
         self._wrap = {n: w for n, f in features.items() if (w := wrapper(f))}
         self.columns = list(features)
         self._lock = threading.Lock()
@@ -205,8 +206,14 @@ def open_rows(
         if spec.process_docs is None:
             return rows
         return DatasetRows(_process(spec, rows.to_dataset(), where))
+    pack = packed.pack_of(spec, path)
+    if pack is not None and split in (None, spec.split):
+        packed_rows = packed.open_packed(pack, where)
+        if packed_rows is not None:
+            return packed_rows
     choice = hub.Choice.of(spec, path, where, split or spec.split)
-    snapshots.fetch_media(choice)
+    if pack is None:
+        snapshots.fetch_media(choice)
     if spec.process_docs is None and (table := reopen.find(choice)) is not None:
         return TableRows(table)
     began_ns = time.time_ns()

@@ -51,6 +51,14 @@ def test_a_finished_run_is_judged(run, runs):
     assert run("gate", runs[0], "--fail-under", "acc=0.8", "--markdown")[1].startswith("### Gates: 1 of 1 failed")
 
 
+def test_a_finished_run_is_kept_as_a_baseline_unless_it_fails(run, runs, tmp_path):
+    store = ["--store", tmp_path / "store"]
+    assert run("gate", runs[0], "--save-baseline", "main", *store)[0] == 0
+    judged = ["--baseline", "last:main", "--fail-on-regression", "--save-baseline", "main", *store]
+    assert run("gate", runs[1], *judged)[0] == 1
+    assert [p.name for p in (tmp_path / "store" / "main").iterdir()] == ["first"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

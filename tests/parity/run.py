@@ -33,16 +33,17 @@ from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.records import Response
 from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
-from pytest_lmms.scoring.score import Outcome, score
+from pytest_lmms.scoring.score import Outcome, Scorer, score
 from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.mediafiles import MissingMediaError
 from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.rounds import AGENTIC, out_of_steps
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
-NEED_MORE_THAN_RULES = ("judge_needed", "final_response")
-"""Marks of responses that are scored by a judge or after a tool loop."""
+NEED_A_JUDGE = "judge_needed"
+"""Mark of responses that no rule decides."""
 MOST_FILES_OF_A_ROW = 16
 Doc = Mapping[str, Any]
 Items = dict[tuple[str, str], list[Any]]
@@ -141,6 +142,26 @@ def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
     return bool(theirs == ours)
 
 
+def replay(task: Task, doc: Doc, replies: Sequence[str]) -> tuple[list[str], Any]:
+    """Go through the rounds of a document with recorded replies.
+
+    Returns:
+        The prompt of each round; and what is scored: an agent's final payload, else all outputs.
+    """
+    prompts, outputs, info = [task.render_text(doc)], [], None
+    is_agentic = task.spec.output_type == AGENTIC
+    for round_index, reply in enumerate(replies, start=1):
+        outputs = [*outputs, reply]
+        request, turn = task.next_request(doc, 0, outputs=outputs, round_index=round_index, info=info)
+        outputs, info = turn.outputs, turn.info
+        if request is None:
+            is_final = turn.is_terminal or info is None
+            return prompts, (outputs[-1] if is_final else out_of_steps(outputs, info)) if is_agentic else tuple(outputs)
+        if round_index < len(replies):
+            prompts.append(request.text)
+    return prompts, out_of_steps(outputs, info) if is_agentic else tuple(outputs)
+
+
 class _Comparison:
     """One recording against one task."""
 
@@ -158,7 +179,7 @@ class _Comparison:
     def check_document(self, number: int, line: Mapping[str, Any]) -> None:
         """Compare prompt and responses of one document, and keep what its first response adds."""
         where = f"{self.report.path.name}: document {number}"
-        doc = revive({**line["doc"], **line.get("derived_doc", {})})
+        doc = revive({**line["doc"], **line.get("derived_doc", {}), **_masked(line, number)})
         self.report.num_documents += 1
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
@@ -184,7 +205,7 @@ class _Comparison:
             self._check(where, "prompt", line["prompt"], lambda: task.render_text(doc))
         else:
             self.report.not_compared["prompt"] += 1
-        if "num_media" in line:
+        if line.get("num_media") is not None:
             self._check_num_media(line["num_media"], doc, where)
         if "target" in line:
             self._check(where, "target", line["target"], lambda: task.target(doc))
@@ -215,15 +236,17 @@ class _Comparison:
     def _check_response(self, doc: Doc, recorded: Mapping[str, Any], where: str) -> Outcome | None:
         """Score one response; None when it adds nothing to an aggregate."""
         text = recorded.get("response")
-        marks = [mark for mark in NEED_MORE_THAN_RULES if mark in recorded]
-        if marks or not isinstance(text, str):
-            self.report.not_compared[marks[0] if marks else "several steps"] += 1
+        if NEED_A_JUDGE in recorded or not isinstance(text, (str, list)):
+            self.report.not_compared[NEED_A_JUDGE if NEED_A_JUDGE in recorded else "no text"] += 1
+            return None
+        if isinstance(text, list) and text and recorded.get("final_response") == text[-1]:
+            self.report.not_compared["a payload that the model itself wrote"] += 1
             return None
         if "judge_reply" in recorded and self.judged is None:
             self.report.not_compared["judge_reply"] += 1
             return None
         try:
-            outcome = self._score(doc, text, recorded)
+            outcome = self._score(self.scorer, doc, text, recorded, where)
         except Exception as e:  # noqa: BLE001 (a crash of ours is a finding)
             if not ("error" in recorded and isinstance(e, LmmsError)):
                 self._report(where, "scoring", recorded.get("scores"), e)
@@ -239,18 +262,24 @@ class _Comparison:
         if theirs is not None and self.task.spec.reasoning_tags is not None:
             self.report.not_compared["scores without thoughts"] += 1
         elif theirs is not None:
-            stripped = score(self.scorer_without_thoughts, doc, [Response(text=text)])
+            stripped = self._score(self.scorer_without_thoughts, doc, text, recorded, where)
             self._check_scores(where, "scores without thoughts", theirs, stripped)
         for alone in ("aggregate_alone", "metric_alone"):
             self._check_aggregate(_add({}, outcome), recorded.get(alone, {}), where)
         return outcome
 
-    def _score(self, doc: Doc, text: str, recorded: Mapping[str, Any]) -> Outcome:
-        """Score by rules, or from what a judge replied."""
-        if "judge_reply" not in recorded or self.judged is None:
-            return score(self.scorer, doc, [Response(text=text)])
-        judged = functools.partial(self.judged, reply=recorded["judge_reply"])
-        return score(replace(self.scorer, process_results=judged), doc, [Response(text=text)])
+    def _score(
+        self, scorer: Scorer, doc: Doc, said: str | list[str], recorded: Mapping[str, Any], where: str
+    ) -> Outcome:
+        """Score by rules, after all rounds, or from what a judge replied."""
+        if isinstance(said, list):
+            prompts, spoken = replay(self.task, doc, said)
+            if "prompts" in recorded:
+                self._check(where, "prompts", recorded["prompts"], lambda: prompts)
+            return score(scorer, doc, [Response(text=t) for t in said], spoken=[spoken])
+        if "judge_reply" in recorded and self.judged is not None:
+            scorer = replace(scorer, process_results=functools.partial(self.judged, reply=recorded["judge_reply"]))
+        return score(scorer, doc, [Response(text=said)])
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
@@ -269,7 +298,9 @@ class _Comparison:
     def _check_aggregate(self, items: Items, theirs: Mapping[str, Any], where: str) -> None:
         """Compare aggregates by ``metric`` or ``metric,filter``; null is a submission file."""
         for key, value in theirs.items():
-            if value is not None:
+            if isinstance(value, Mapping) and "judge_needed" in value:
+                self.report.not_compared["judge_needed"] += 1
+            elif value is not None:
                 ours = functools.partial(self._aggregate, items, key)
                 self._check(where, f"aggregated {key}", value, ours)
 
@@ -322,6 +353,20 @@ def _empty_media_home() -> Iterator[None]:
                 os.environ["HF_HOME"] = before
 
 
+def _masked(line: Mapping[str, Any], number: int) -> Doc:
+    """Draw the mask that a document is scored with where its task looks for it; return what numbers the row."""
+    if "mask" not in line.get("aux", {}):
+        return {}
+    if mask := line["aux"]["mask"]:
+        image = Image.new("L", tuple(mask["size"]), 0)
+        for left, top, right, bottom in mask["white_rectangles"]:
+            image.paste(255, (left, top, right, bottom))
+        path = Path(os.environ["HF_HOME"], "pointbench", line["doc"]["mask_filename"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    return {"row_idx": number, "question_id": number}
+
+
 def _num_media(task: Task, doc: Doc) -> int:
     if task.spec.doc_to_visual is not None:
         return len(task.visuals(doc))
@@ -334,6 +379,8 @@ def _parts(task: Task, doc: Doc) -> list[dict[str, Any]]:
 
 
 def _setting(task: Task, key: str) -> Any:
+    if key == "max_agentic_steps":
+        return task.max_rounds
     generation = task.generation
     return getattr(generation, key) if hasattr(generation, key) else generation.extra.get(key)
 

@@ -14,11 +14,15 @@ from pytest_lmms.errors import UsageError
 from . import run
 
 DATA = Path(__file__).parent / "data"
+LIBRARIES = {"ifeval": ("langdetect", "nltk", "punkt"), "librispeech_test_clean": ("whisper_normalizer",)}
+"""What scoring a task needs beyond the core's dependencies."""
 RECORDINGS = sorted(DATA.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.stem)
 def test_prompts_scores_and_aggregates_equal_lmms_eval(path: Path) -> None:
+    for library in LIBRARIES.get(path.stem, ()):
+        pytest.importorskip(library)
     report = run.check_file(path)
     assert not report.mismatches, "\n".join(map(str, report.mismatches))
     assert report.num_documents > 0
@@ -92,8 +96,9 @@ def test_a_difference_is_printed_with_both_sides_and_exits_1(
 
 
 def test_equal_files_exit_0_with_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main([str(path) for path in RECORDINGS]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(RECORDINGS)
+    some = [str(DATA / f"{task}.jsonl") for task in ("mme", "mmmu_val", "tau2_bench_telecom")]
+    assert run.main(some) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(some)
 
 
 def test_a_recording_of_an_unknown_task_says_which_tasks_there_are(tampered: Any) -> None:

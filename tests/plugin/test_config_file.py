@@ -6,7 +6,9 @@ import json
 import os
 import re
 import signal
+import sys
 import time
+import types
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -167,6 +169,8 @@ class Model:
     def generate(self, requests):
         if self.crash:
             os._exit(9)
+        if self.answer == "fail":
+            raise ValueError("no")
         return [Response(text=self.answer) for _ in requests]
 
 def memory():
@@ -266,7 +270,7 @@ def test_a_keyword_may_name_a_run(runs):
 
 
 def test_one_run_of_a_list_is_named_by_its_number(runs):
-    runs(TWO, "--collect-only")
+    (runs.lab.path / "exp.yaml").write_text(TWO)
     run = runs.lab.run("--lmms-config=exp.yaml#2", "-v")
     assert run.code == 0, run
     assert "toy[dummy-0] SCORED" in run.output
@@ -292,3 +296,32 @@ def test_ending_the_parent_ends_the_run_in_hand_and_starts_no_other(lab):  # noq
     assert run.code == 2, run
     assert "run_2: not run" in run.output
     assert lab.status == "interrupted"
+
+
+def test_a_task_may_be_named_by_its_file(pytester, config, results_of):
+    result = plain(pytester, config("model: dummy\ndata: mini\ntasks: [bench/toy.yaml, mme]\nlimit: 1\n"))
+    assert result.ret == 0
+    assert set(results_of()["results"]) == {"toy", "mme"}
+    result = plain(pytester, "--lmms-model=dummy", "--lmms-tasks=bench/nothing.yaml")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--lmms-tasks: no such file", "*bench/nothing.yaml"])
+
+
+def test_variables_that_come_too_late_are_told(pytester, config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    result = plain(pytester, config(BASE + "model: dummy\nenv: {CUDA_VISIBLE_DEVICES: '0'}\n"))
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*torch was imported before CUDA_VISIBLE_DEVICES could be set*"])
+
+
+def test_last_failed_runs_what_failed_in_the_run_where_it_failed(runs):
+    text = "- {model: mine, model_args: {answer: A}}\n- {model: mine, model_args: {answer: fail}}\n- {model: dummy}\n"
+    first = runs(text)
+    assert first.code == 1, first
+    again = runs(text, "--lf", "-v")
+    assert again.code == 1, again
+    failed = re.findall(r"toy\[(\w+)-\d\] ERROR", again.output)
+    assert set(failed) == {"mine_2"}
+    assert "mine_1: not run" in again.output
+    assert "dummy: not run" in again.output

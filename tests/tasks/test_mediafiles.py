@@ -34,6 +34,18 @@ def test_a_row_cannot_lead_out_of_the_folder(name: str, beside: str, tmp_path: P
         find_media("clips", name.format(home=tmp_path / "home"), beside=beside)
 
 
+def test_a_link_out_of_the_folder_is_followed_only_when_the_user_says_so(
+    beside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside.mp4").touch()
+    link = tmp_path / "home/clips/link.mp4"
+    link.symlink_to(tmp_path / "outside.mp4")
+    with pytest.raises(MissingMediaError, match="LMMS_MEDIA_OUTSIDE_ROOTS=1"):
+        find_media("clips", "link.mp4", beside=beside)
+    monkeypatch.setenv("LMMS_MEDIA_OUTSIDE_ROOTS", "1")
+    assert find_media("clips", "link.mp4", beside=beside) == str(link)
+
+
 def test_a_missing_file_names_the_place_where_it_should_be(beside: str, tmp_path: Path) -> None:
     with pytest.raises(MissingMediaError, match="HF_HOME") as raised:
         find_media("clips", ["videos/gone.mp4", "gone.mp4"], beside=beside)

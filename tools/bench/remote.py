@@ -170,12 +170,14 @@ def measure(who: str, setting: Setting, folder: Path, python: str) -> Mapping[st
         with (work / "log.txt").open("wb") as log:
             command = command_of(who, setting, folder, url, python)
             try:
-                done = subprocess.run(command, cwd=work, env=env, stdout=log, stderr=log, timeout=LIMIT_SECONDS)
+                done = subprocess.run(  # noqa: PLW1510
+                    command, cwd=work, env=env, stdout=log, stderr=log, timeout=LIMIT_SECONDS
+                )
             except subprocess.TimeoutExpired:
                 return f"no end within {LIMIT_SECONDS} s"
         with urllib.request.urlopen(f"{url}/stats") as answer:  # noqa: S310
             stats: dict[str, float] = json.load(answer)
-    if done.returncode:
+    if done.returncode or not stats["answered"]:
         last = (work / "log.txt").read_text(errors="replace").strip().splitlines()[-1:]
         return f"exit code {done.returncode}: {''.join(last)[:160]}"
     return stats

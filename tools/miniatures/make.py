@@ -4,7 +4,9 @@
 
 Rows come from the made-up documents of `tests/parity/data/NAME.jsonl`, or from `rows/NAME.jsonl` beside this file;
 `sources.txt` says which task gets which. In a row ``{"$image": [width, height, seed]}`` stands for a picture,
-``{"$base64": [width, height, seed]}`` for one as base64 text. Every run writes the same files.
+``{"$base64": [width, height, seed]}`` for one as base64 text, ``{"$file": [path, width, height, seed]}``
+for a path whose file, beside the rows, has the path's name; keys ``$files`` and ``$clips`` name pictures and
+videos that no column does. Every run writes the same files.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
+from video_audio_text import SCENES, write_clip
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -56,6 +59,10 @@ def materialise(value: Any, folder: Path) -> Any:
         return value
     if list(value) == ["$base64"]:
         return base64.b64encode(png(value["$base64"])).decode()
+    if list(value) == ["$file"]:
+        path, *picture = value["$file"]
+        (folder / Path(path).name).write_bytes(png(picture))
+        return path
     if list(value) == ["$image"]:
         name = "picture_{}x{}_{}.png".format(*value["$image"])
         (folder / name).write_bytes(png(value["$image"]))
@@ -89,6 +96,10 @@ def write(benchmark: str, task: str, source: str, hidden: list[str]) -> None:
     rows = rows_of(source)
     if len(rows) < MIN_ROWS:
         raise SystemExit(f"{source}: {len(rows)} rows, at least {MIN_ROWS} are wanted")
+    for path, *picture in (found for row in rows for found in row.pop("$files", [])):
+        (folder / path).write_bytes(png(picture))
+    for name in (found for row in rows for found in row.pop("$clips", [])):
+        write_clip(folder / name, SCENES[len(name) % len(SCENES)])
     lines: list[Any] = [{"$features": nullable}] if (nullable := media_columns(rows)) else []
     lines += [materialise({k: None if k in hidden else v for k, v in row.items()}, folder) for row in rows]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -162,6 +162,32 @@ def mvbench() -> dict[str, list[Row]]:
     return dict.fromkeys(members("mvbench"), video_rows(row))
 
 
+def subtitled_clips(folder: Path) -> None:
+    """Put clips into a folder, and subtitles of two of them as Video-MME has them."""
+    clips(folder)
+    for scene in SCENES[:2]:
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        blocks = [
+            f'{i + 1}\n00:00:0{i},000 --> 00:00:0{i},900\n<font color="white" size=".72c">{text}</font>\n'
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}.srt").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def clips_with_json_subtitles(folder: Path) -> None:
+    """Put clips into a folder, and subtitles as LongVideoBench has them, in both of its forms."""
+    clips(folder)
+    for number, scene in enumerate(SCENES):
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        subtitles = [
+            {"start": f"00:00:0{i}.0", "end": f"00:00:0{i}.9", "line": text}
+            if number % 2
+            else {"timestamp": [float(i), i + 0.9], "text": text}
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}_en.json").write_text(json.dumps(subtitles), encoding="utf-8")
+
+
 def members(benchmark: str) -> list[str]:
     """The tasks of a benchmark, by their files."""
     paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
@@ -567,10 +593,230 @@ def safety_redteam() -> dict[str, list[Row]]:
     return dict.fromkeys(members("safety_redteam"), rows)
 
 
+def vending_bench2() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two with other amounts of cash."""
+    rows = shipped("vending_bench2/data/vending_bench2.jsonl")
+    for number, (row, cash) in enumerate(
+        zip(shipped("vending_bench2/data/vending_bench2.jsonl"), (90, 150), strict=True)
+    ):
+        state = row["initial_state"] | {"cash": float(cash)}
+        rows.append(row | {"id": f"vending_made_{number + 1:04}", "initial_state": state})
+    return {"vending_bench2": rows}
+
+
+def tau2_bench_telecom() -> dict[str, list[Row]]:
+    """The benchmark's two documents, and two of a line that only has to leave airplane mode."""
+    rows = shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")
+    for number, row in enumerate(shipped("tau2_bench_telecom/data/tau2_telecom.jsonl")):
+        state = row["initial_state"] | {"airplane_mode": True, "roaming_enabled": True}
+        rows.append(row | {"id": f"tau2_made_telecom_{number + 1:04}", "initial_state": state})
+    return {"tau2_bench_telecom": rows}
+
+
+def shipped(name: str) -> list[Row]:
+    """Rows that are part of a benchmark."""
+    return [json.loads(line) for line in (BENCHMARKS / name).read_text("utf-8").splitlines()]
+
+
+def ovobench() -> dict[str, list[Row]]:
+    """Four questions about the past, four about the present; four that wait, with two clips each."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "id": number,
+            "task": "STU",
+            "video": f"made/{scene.stem}.mp4",
+            "question": question,
+            "options": options,
+            "answer": options[right],
+            "gt": right,
+        }
+
+    present = video_rows(row)
+    past = [row | {"task": task} for row, task in zip(present, ("EPM", "ASI", "HLD", "EPM"), strict=True)]
+    waiting = [
+        {
+            "id": 10 + number,
+            "task": ("REC", "SSR", "CRR", "SSR")[number],
+            "video": f"made/{scene.stem}.mp4",
+            "activity": "cross the picture",
+            "question": "Has the square come to the end of its way?",
+            "test_info": [
+                {"step": f"The square moves {scene.direction}.", "count": i, "type": i, "realtime": i + 1}
+                for i in range(2)
+            ],
+        }
+        for number, scene in enumerate(SCENES)
+    ]
+    return {"ovo_backward": past, "ovo_realtime": present, "ovo_forward": waiting}
+
+
+def numbered_clips(folder: Path) -> None:
+    """Put the clips of `ovobench` into a folder, two of each scene for the questions that wait."""
+    for number, scene in enumerate(SCENES):
+        write_clip(folder / f"{number}.mp4", scene)
+        for part in range(2):
+            write_clip(folder / f"{10 + number}_{part}.mp4", scene)
+
+
+def ifeval() -> dict[str, list[Row]]:
+    """Four prompts with one or two instructions each."""
+    asked_for = [
+        ("Write about apples in one sentence and use no comma.", {"punctuation:no_comma": {}}),
+        (
+            "Describe a square in at least 5 words. Mention the word corner.",
+            {
+                "length_constraints:number_words": {"num_words": 5, "relation": "at least"},
+                "keywords:existence": {"keywords": ["corner"]},
+            },
+        ),
+        ("Give the sum of 2 and 3 as JSON.", {"detectable_format:json_format": {}}),
+        ("List two fruits as two bullet points.", {"detectable_format:number_bullet_lists": {"num_bullets": 2}}),
+    ]
+    keys = sorted({key for _, wanted in asked_for for settings in wanted.values() for key in settings})
+    rows = [
+        {
+            "key": 1000 + number,
+            "prompt": prompt,
+            "instruction_id_list": list(wanted),
+            "kwargs": [dict.fromkeys(keys) | settings for settings in wanted.values()],
+        }
+        for number, (prompt, wanted) in enumerate(asked_for)
+    ]
+    return {"ifeval": rows}
+
+
+def activitynetqa() -> dict[str, list[Row]]:
+    """Four open questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video_name": scene.stem,
+            "question": question.lower().rstrip("?"),
+            "question_id": f"v_{scene.stem}_{number}",
+            "answer": options[right],
+            "type": "0" if number % 2 else "4",
+        }
+
+    return {"activitynetqa": video_rows(row)}
+
+
+def vsi_bench() -> dict[str, list[Row]]:
+    """Two questions with options and two with numbers."""
+    kinds = ("object_counting", "object_rel_direction_easy", "object_size_estimation", "route_planning")
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        is_choice = number % 2 == 1
+        return {
+            "id": number,
+            "dataset": "made",
+            "scene_name": scene.stem,
+            "question_type": kinds[number],
+            "question": question if is_choice else "How many squares, or pixels a side, do you see?",
+            "ground_truth": "ABCD"[right] if is_choice else ("1", "", str(SQUARE_PX), "")[number],
+            "options": lettered(options) if is_choice else None,
+        }
+
+    return {"vsi_bench": video_rows(row)}
+
+
+def lvbench() -> dict[str, list[Row]]:
+    """Four questions that bring their options."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": scene.stem,
+            "uid": str(number),
+            "video_path": f"{scene.stem}.mp4",
+            "question": "\n".join([question, *lettered(options, "({letter}) {option}")]),
+            "answer": "ABCD"[right],
+            "question_type": ["key information retrieval"],
+            "time_reference": "00:00-00:02",
+            "type": "made-up",
+        }
+
+    return {"lvbench": video_rows(row)}
+
+
+def mlvu() -> dict[str, list[Row]]:
+    """Four questions that bring their options, for both splits."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video_name": f"{scene.stem}.mp4",
+            "duration": NUM_FRAMES / FRAMES_PER_SECOND,
+            "question": "\n".join([question, *lettered(options, "({letter}) {option}")]),
+            "candidates": options,
+            "answer": "ABCD"[right],
+            "task_type": "order" if number % 2 else "count",
+        }
+
+    return dict.fromkeys(members("mlvu"), video_rows(row))
+
+
+def tempcompass() -> dict[str, list[Row]]:
+    """Four rows for each of the three tasks that rules can score."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        texts = [f"{text}" for text in lettered(options)]
+        return {
+            "video_id": scene.stem,
+            "question": "\n".join([question, *texts]),
+            "answer": texts[right],
+            "dim": "direction" if number % 2 else "action",
+        }
+
+    choices = video_rows(row)
+    yes_no = [
+        row
+        | {"question": f"Does the square move {scene.direction if number % 2 else 'away'}?"}
+        | {"answer": "yes" if number % 2 else "no"}
+        for number, (row, scene) in enumerate(zip(choices, SCENES, strict=True))
+    ]
+    captions = []
+    for row, scene in zip(choices, SCENES, strict=True):
+        options = [f"Caption A: A square moves {scene.direction}.", "Caption B: A square stands still."]
+        question = "Which caption matches the video better?"
+        captions.append(row | {"question": "\n".join([question, *options]), "answer": options[0]})
+    tasks = ("multi_choice", "yes_no", "caption_matching")
+    return {f"tempcompass_{t}": rows for t, rows in zip(tasks, (choices, yes_no, captions), strict=True)}
+
+
+def video_mmmu() -> dict[str, list[Row]]:
+    """Four questions for each of the three tracks, one of those of adaptation open."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "id": f"made_{'Math' if number % 2 else 'Art'}_{number + 1}",
+            "question": question,
+            "options": options,
+            "answer": "ABCD"[right],
+            "question_type": "multiple-choice",
+        }
+
+    rows = video_rows(row)
+    open_row = rows[3] | {"question": "How many pixels wide is the square?", "options": [], "answer": str(SQUARE_PX)}
+    adaptation = [*rows[:3], open_row | {"question_type": "open"}]
+    tracks = {"perception": rows, "comprehension": rows, "adaptation": adaptation}
+    return {f"video_mmmu_{track}": own for track, own in tracks.items()}
+
+
+def lectures(folder: Path) -> None:
+    """Put the clips of `video_mmmu` into a folder, named by their rows."""
+    for number, scene in enumerate(SCENES):
+        write_clip(folder / f"made_{'Math' if number % 2 else 'Art'}_{number + 1}.mp4", scene)
+
+
+def activity_clips(folder: Path) -> None:
+    """Put the clips of `activitynetqa` into a folder, named as its videos are."""
+    for scene in SCENES:
+        write_clip(folder / f"v_{scene.stem}.mp4", scene)
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
-    "videomme": (videomme, clips),
+    "videomme": (videomme, subtitled_clips),
     "mvbench": (mvbench, clips),
-    "longvideobench": (longvideobench, clips),
+    "longvideobench": (longvideobench, clips_with_json_subtitles),
     "egoschema": (egoschema, clips),
     "nextqa": (nextqa, clips),
     "perceptiontest": (perceptiontest, clips),
@@ -579,6 +825,12 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "viverbench": (viverbench, frames_of_scenes),
     "egotempo": (egotempo, clips),
     "minerva": (minerva, clips),
+    "activitynetqa": (activitynetqa, activity_clips),
+    "vsi_bench": (vsi_bench, clips),
+    "lvbench": (lvbench, clips),
+    "mlvu": (mlvu, clips),
+    "tempcompass": (tempcompass, clips),
+    "video_mmmu": (video_mmmu, lectures),
     "ami": (ami, beeps),
     "europal_asr": (europal_asr, beeps),
     "librispeech": (librispeech, beeps),
@@ -595,6 +847,10 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
+    "ifeval": (ifeval, None),
+    "ovobench": (ovobench, numbered_clips),
+    "vending_bench2": (vending_bench2, None),
+    "tau2_bench_telecom": (tau2_bench_telecom, None),
 }
 """Benchmark -> its rows by task, and what puts media beside them."""
 

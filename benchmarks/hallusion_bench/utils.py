@@ -1,0 +1,69 @@
+"""HallusionBench: questions about pictures and their changed twins, to be answered with yes or no."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.subscores import over, with_sub_scores
+from pytest_lmms.tasks.prompts import instructed
+
+Doc = Mapping[str, Any]
+COLUMNS = ("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id", "gt_answer")
+
+
+def hb_doc_to_visual(doc: Doc) -> list[Any]:
+    """Return the picture."""
+    return [doc["image"].convert("RGB")]
+
+
+def hb_doc_to_text(doc: Doc, kwargs: Doc) -> str:
+    """Return the question with its instruction."""
+    return instructed(doc["question"], kwargs)
+
+
+def read_first_yes_or_no(text: str) -> str | None:
+    """Return "1" for the word "yes", "0" for "no", whichever comes first; None without either."""
+    found = re.search(r"\b(yes|no)\b", text.lower())
+    return {"yes": "1", "no": "0"}[found.group(1)] if found else None
+
+
+def hb_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score one answer by its first yes or no."""
+    answer = read_first_yes_or_no(results[0])
+    item = {**{column: str(doc[column]) for column in COLUMNS}, "correct": answer == str(doc["gt_answer"])}
+    scores = {"yes_no_aAcc": item, "yes_no_qAcc": item, "yes_no_fAcc": item}
+    return Unparsed(scores) if answer is None else scores
+
+
+def _percent(items: Sequence[Doc]) -> float:
+    return round(100 * fmean(item["correct"] for item in items), 4)
+
+
+@with_sub_scores(over("category", "subcategory", aggregation=_percent))
+def yes_no_aacc(items: Sequence[Doc]) -> float:
+    """Return the share of right answers, 0 to 100."""
+    return _percent(items)
+
+
+def _percent_of_groups(items: Sequence[Doc], last: str) -> float | None:
+    """Return the share of groups that are right throughout."""
+    groups: dict[tuple[str, ...], bool] = {}
+    for item in items:
+        key = tuple(item[column] for column in ("category", "subcategory", "set_id", last))
+        groups[key] = groups.get(key, True) and item["correct"]
+    return round(100 * fmean(groups.values()), 4) if groups else None
+
+
+def yes_no_qacc(items: Sequence[Doc]) -> float | None:
+    """Return the share of questions answered right about all their figures, 0 to 100."""
+    return _percent_of_groups(items, "question_id")
+
+
+def yes_no_facc(items: Sequence[Doc]) -> float | None:
+    """Return the share of figures all of whose questions are answered right, 0 to 100."""
+    with_figure = [i for i in items if i["category"] != "VS" or i["figure_id"] != "0"]
+    return _percent_of_groups(with_figure, "figure_id")

@@ -1,0 +1,57 @@
+"""Transcripts in the form in which Whisper's paper compares them: without case, marks, fillers, and ways of spelling.
+
+`whisper-normalizer` does the work, as OpenAI published it; it is imported here alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from pytest_lmms.errors import TaskError, explain
+
+ENGLISH, CHINESE = "en", "zh"
+
+
+def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
+    """Return the words (in Chinese and Cantonese the characters) of a transcript that count.
+
+    Args:
+        text: A transcript; marks such as ``<|en|>`` do not count.
+        language: ``en`` uses the English rules and then the basic ones, anything else the basic ones alone.
+
+    Raises:
+        TaskError: whisper-normalizer is not installed.
+    """
+    # What follows the last mark is kept out: there, every opening mark would be looked after to the end.
+    marked, end, rest = text.rpartition("|>")
+    text = re.sub(r"<\|.*?\|>", " ", marked + end) + rest
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r" ([!,.?;:])", r"\1", text).lstrip(" ")
+    for normalise in _normalisers(language):
+        text = normalise(text)
+    words = [word for word in text.lower().split() if not all(_is_mark(c) for c in word)]
+    return list("".join(words)) if language in (CHINESE, "yue") else words
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("P")
+
+
+@functools.lru_cache(maxsize=8)
+def _normalisers(language: str) -> tuple[Callable[[str], Any], ...]:
+    try:
+        from whisper_normalizer.basic import BasicTextNormalizer
+        from whisper_normalizer.english import EnglishTextNormalizer
+    except ImportError as e:
+        raise TaskError(
+            explain(
+                f"word error rates of speech need whisper-normalizer ({e})",
+                remedy="pip install 'pytest-lmms[metrics]'",
+            )
+        ) from e
+    basic = BasicTextNormalizer()
+    return (EnglishTextNormalizer(), basic) if language == ENGLISH else (basic,)
