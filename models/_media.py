@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_lmms.media.audio import open_audio
 from pytest_lmms.media.frames import VideoFrames
 from pytest_lmms.media.image import open_image
 from pytest_lmms.media.video import open_video
@@ -48,4 +47,6 @@ def as_images(clip: VideoFrames) -> list[Any]:
 
 def samples(ref: MediaRef, *, rate: int) -> Any:
     """Open a sound as float32 (num_samples,), one channel, at `rate` samples per second."""
+    from pytest_lmms.media.audio import open_audio  # numpy
+
     return open_audio(ref, rate)[0]
