@@ -14,7 +14,14 @@ from pytest_lmms.errors import UsageError, explain
 
 MAX_LENGTH = 4096
 """Of a longer text only this many characters from its end are read."""
-_COSTLY = re.compile(r"\d{4,}\s*!|!\s*!|(?:\^|\*\*)\s*\{?\s*-?\d{4,}|(?:(?:\^|\*\*)[^^*]{0,4}){3}")
+_COSTLY = re.compile(
+    r"\d{4,}\s*!|!\s*\)?\s*!"  # factorials of large numbers and of factorials
+    r"|(?:\^|\*\*)\s*[{(]?\s*-?\d{4,}"  # powers of a thousand and more
+    r"|(?:(?:\^|\*\*)[\s{(]*\d+){2}"  # powers of powers
+    r"|[)}\]]\s*(?:\^|\*\*)\s*[{(]?\s*(?:\d{3,}|[3-9]\d)"  # brackets that would be multiplied out
+    r"|\\(?:binom|sum|prod|int)\b.{0,40}\d{4,}",  # far sums, products and the like
+    re.DOTALL,
+)
 
 
 def last_boxed(text: str) -> str | None:
