@@ -6,7 +6,9 @@ from pytest_lmms.scoring.maths import last_boxed, math_equal
 def test_the_last_complete_box_counts_with_the_braces_inside():
     assert last_boxed(r"\boxed{1}, then \boxed{\frac{1}{2}}") == r"\frac{1}{2}"
     assert last_boxed(r"\boxed{1} \boxed{2") == "1"
+    assert last_boxed(r"\boxed{1 \boxed{2}") == "2"
     assert last_boxed("1") is None
+    assert last_boxed(r"\boxed{" * 100_000) is None
 
 
 @pytest.mark.parametrize(
