@@ -13,13 +13,12 @@ def network() -> Any:
     Its weights are named ``vision_model.*``, ``multi_modal_projector.{0,2}.*`` and ``language_model.*``; its
     configuration has the type ``nanovlm``.
     """
-    import torch
     from torch import nn
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig
     from transformers.activations import ACT2FN
     from transformers.modeling_utils import PreTrainedModel
 
-    class NanoVLMConfig(PreTrainedConfig):
+    class NanoVLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         """Two configurations in one, and what joins them."""
 
         model_type = "nanovlm"
@@ -30,6 +29,7 @@ def network() -> Any:
             self,
             vision_config: Any = None,
             text_config: Any = None,
+            *,
             image_token_id: int | None = None,
             image_token_count: int = 256,
             projector_hidden_size: int | None = None,
@@ -55,7 +55,7 @@ def network() -> Any:
         make: Any = AutoConfig.for_model
         return make(settings.pop("model_type", default_type), **settings)
 
-    class NanoVLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    class NanoVLMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
         """Image features take the place of image tokens in the language model's input."""
 
         config_class = NanoVLMConfig
@@ -70,7 +70,7 @@ def network() -> Any:
             self.language_model = make_text(config.text_config)
             self.vision_model = make_vision(config.vision_config)
             self.multi_modal_projector = self._projector(config)
-            self.post_init()
+            self.post_init()  # type: ignore[no-untyped-call]
 
         def _projector(self, config: Any) -> Any:
             wide = config.text_config.hidden_size
@@ -106,27 +106,17 @@ def network() -> Any:
                 kwargs: For the language model.
             """
             embeddings = self.get_input_embeddings()(input_ids)
-            if pixel_values is not None:
+            is_image = input_ids == self.config.image_token_id
+            if pixel_values is not None and is_image.any():  # later steps find images in the cache
                 seen = self.vision_model(
                     pixel_values, pixel_attention_mask=pixel_attention_mask, spatial_shapes=spatial_shapes
                 ).last_hidden_state
                 features = self.multi_modal_projector(seen).flatten(0, 1).to(embeddings)
-                places = (input_ids == self.config.image_token_id).unsqueeze(-1).expand_as(embeddings)
-                if int(places[..., 0].sum()) != len(features):
-                    raise ValueError(f"{int(places[..., 0].sum())} image tokens for {len(features)} image features")
-                embeddings = embeddings.masked_scatter(places, features)
+                if int(is_image.sum()) != len(features):
+                    raise ValueError(f"{int(is_image.sum())} image tokens for {len(features)} image features")
+                embeddings = embeddings.masked_scatter(is_image.unsqueeze(-1).expand_as(embeddings), features)
             return self.language_model(inputs_embeds=embeddings, attention_mask=attention_mask, **kwargs)
 
-        def prepare_inputs_for_generation(self, input_ids: Any, **kwargs: Any) -> Any:
-            """Give pixels to the first step alone; later ones find them in the cache."""
-            is_first = kwargs.get("is_first_iteration", True)
-            inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
-            if not is_first and kwargs.get("past_key_values") is not None:
-                for name in ("pixel_values", "pixel_attention_mask", "spatial_shapes"):
-                    inputs.pop(name, None)
-            return inputs
-
-    assert torch is not None  # noqa: S101  (imported with its parts)
     register: Any = AutoConfig.register
     register("nanovlm", NanoVLMConfig)
     return NanoVLMForConditionalGeneration

@@ -27,7 +27,11 @@ class AnthropicChat(RemoteChat):
     base_url_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_BASE_URL",)
 
     thinking_tokens: int | None = None
-    """How many tokens the model may think (at least 1024); None: it does not."""
+    """How many tokens the model may think (at least 1024), on top of the answer's; None: as the model does unasked."""
+    reasoning_effort: str | None = None
+    """``low``, ``medium``, ``high`` or what else the model knows."""
+    send_sampling: bool = True
+    """Whether temperature, top_p and top_k are sent. Recent models refuse requests that hold them."""
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -37,6 +41,8 @@ class AnthropicChat(RemoteChat):
             ModelError: The package `anthropic` is missing.
         """
         super().__post_init__()
+        if not self.send_sampling or self.thinking_tokens:
+            self.honours = frozenset({"max_new_tokens", "until"})
         try:
             import anthropic
         except ImportError as error:
@@ -47,7 +53,8 @@ class AnthropicChat(RemoteChat):
     @property
     def identity(self) -> Mapping[str, Any]:
         """As that of `RemoteChat`, with the thinking."""
-        return {**super().identity, "thinking_tokens": self.thinking_tokens}
+        return {**super().identity, "thinking_tokens": self.thinking_tokens, "effort": self.reasoning_effort,
+                "send_sampling": self.send_sampling}  # fmt: skip
 
     def _open(self) -> Any:
         timeout = self._anthropic.Timeout(self.timeout, connect=self.connect_timeout_s)
@@ -57,13 +64,13 @@ class AnthropicChat(RemoteChat):
 
     def _prepare(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
         media = replace(self._media, flags=[])
-        said = self._with_system(request.messages)
+        turns = self._with_system(request.messages)
         messages = [
             {"role": m.role, "content": [block for part in m.content for block in _blocks(part, media)]}
-            for m in said
+            for m in turns
             if m.role != "system"
         ]
-        system = "\n\n".join(part for m in said if m.role == "system" for part in m.content if isinstance(part, str))
+        system = "\n\n".join(part for m in turns if m.role == "system" for part in m.content if isinstance(part, str))
         settings = request.generation
         limit = settings.max_new_tokens or self.max_new_tokens
         body: dict[str, Any] = {"model": self._name, "messages": messages, "max_tokens": limit}
@@ -71,14 +78,16 @@ class AnthropicChat(RemoteChat):
             body["system"] = system
         if settings.until:
             body["stop_sequences"] = list(settings.until)
+        if self.reasoning_effort:
+            body["output_config"] = {"effort": self.reasoning_effort}
         if self.thinking_tokens:  # then the API takes no temperature, and counts thoughts against the limit
             body["thinking"] = {"type": "enabled", "budget_tokens": self.thinking_tokens}
             body["max_tokens"] = limit + self.thinking_tokens
-        elif settings.samples:
+        elif self.send_sampling:
             sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
-            body |= {name: value for name, value in sampling.items() if value is not None}
-        else:
-            body["temperature"] = 0.0
+            said = {name: value for name, value in sampling.items() if value is not None}
+            # The client has lost its words for them; the API of older models has not.
+            body["extra_body"] = said if settings.samples else {"temperature": 0.0}
         return body, tuple(dict.fromkeys(media.flags))
 
     async def _attempt(self, prepared: tuple[dict[str, Any], tuple[str, ...]], clock: Clock) -> tuple[Response, None]:

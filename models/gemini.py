@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, image_uri, video_frames
-from pytest_lmms.media.encode import file_uri
 from pytest_lmms.records import FinishReason, MediaRef, Request, Response, TokenCounts
 
 from ._remote import Clock, RemoteChat
@@ -92,7 +91,7 @@ class GeminiChat(RemoteChat):
         if settings.until:
             config["stop_sequences"] = list(settings.until)
         if self.thinking_tokens is not None:
-            config["thinking_config"] = {"thinking_budget": self.thinking_tokens}
+            config["thinking_config"] = {"thinkingBudget": self.thinking_tokens}
         body = {"model": self._name, "contents": contents, "config": config}
         return body, tuple(dict.fromkeys(media.flags))
 
@@ -134,15 +133,17 @@ def _parts(part: str | MediaRef, media: MediaSettings) -> Iterator[dict[str, Any
         yield {"text": part}
     elif part.url:
         mime = mimetypes.guess_type(part.url)[0] or {"image": "image/jpeg", "audio": "audio/wav"}.get(part.kind)
-        yield {"file_data": {"file_uri": part.url, "mime_type": mime or "video/mp4"}}
+        yield {"fileData": {"fileUri": part.url, "mimeType": mime or "video/mp4"}}
     elif part.kind == "image":
         yield _inline(image_uri(part, media))
     elif part.kind == "audio":
         from pytest_lmms.media.encode_audio import encode_audio_to_base64
 
         name, data = encode_audio_to_base64(part)
-        yield {"inline_data": {"mime_type": f"audio/{name}", "data": base64.b64decode(data)}}
+        yield {"inlineData": {"mimeType": f"audio/{name}", "data": base64.b64decode(data)}}
     elif media.pass_video_url and part.content is None:
+        from pytest_lmms.media.encode import file_uri
+
         yield _inline(file_uri(part))
     else:
         yield from (_inline(frame) for frame, _ in video_frames(part, media))
@@ -151,7 +152,7 @@ def _parts(part: str | MediaRef, media: MediaSettings) -> Iterator[dict[str, Any
 def _inline(uri: str) -> dict[str, Any]:
     head, _, data = uri.partition(",")
     mime = head.removeprefix("data:").removesuffix(";base64")
-    return {"inline_data": {"mime_type": mime, "data": base64.b64decode(data)}}
+    return {"inlineData": {"mimeType": mime, "data": base64.b64decode(data)}}
 
 
 def _counts(usage: Any) -> TokenCounts:

@@ -59,14 +59,14 @@ class NanoVLMReplica(TransformersChat):
         )
         return _Processor(tokenizer, image_processor, config.image_token_count)
 
-    def _find_class(self, options: Mapping[str, Any]) -> Any:
+    def _find_class(self, options: Mapping[str, Any]) -> Any:  # noqa: ARG002  (one class, whatever the checkpoint)
         return _nanovlm_network.network()
 
 
 class NanoVLM(AsyncHf):
     """NanoVLM on every device; arguments are those of `AsyncHf`, and of `NanoVLMReplica` by name."""
 
-    def _family(self, name: str) -> Any:
+    def _family(self, name: str) -> Any:  # noqa: ARG002  (one family)
         return NanoVLMReplica
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, UsageError, explain
@@ -14,6 +15,9 @@ from . import _generation, _loading, _media, _weights
 
 class Whisper:
     """Transcribes or translates one sound a request; sounds longer than its window go through it in windows.
+
+    A stop string cuts the text after it is generated; it does not end generation sooner. No more is generated than
+    the model's window of text holds, whatever a task allows.
 
     One process needs no launcher; under ``-n N`` each worker has a replica of its own.
     """
@@ -149,6 +153,11 @@ class Whisper:
         Raises:
             OutOfMemoryError: The batch does not fit.
         """
+        settings = requests[0].generation
+        # Its window of text holds four tokens of the model's own: start, language, task, timestamps or none.
+        most = int(self._model.config.max_target_positions) - 4
+        length = min(settings.max_new_tokens or self._max_new_tokens, most)
+        asked = replace(requests[0], generation=replace(settings, until=(), max_new_tokens=length))
         started = time.perf_counter()
         found: dict[int, _generation.Row] = {}
         for part in prepared:
@@ -158,7 +167,7 @@ class Whisper:
                     self._model,
                     self._tokenizer,
                     {**part["inputs"], **self._manner, **timestamps},
-                    requests[0],
+                    asked,
                     end_tokens=self._end_tokens,
                     max_new_tokens=self._max_new_tokens,
                     use_cache=self._use_cache,
@@ -169,6 +178,9 @@ class Whisper:
             )
             found.update(zip(part["places"], rows, strict=True))
         seconds = time.perf_counter() - started
-        return [
-            found[place].response(None, seconds=seconds, batch_size=len(requests)) for place in range(len(requests))
-        ]
+        responses = []
+        for place in range(len(requests)):
+            response = found[place].response(None, seconds=seconds, batch_size=len(requests))
+            cut = _generation.find_stop(response.text, (stop for stop in settings.until if stop))
+            responses.append(response if cut is None else replace(response, text=response.text[:cut]))
+        return responses

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_lmms.configfile import ENV, MASK, is_secret, mask, mask_addresses
+from pytest_lmms.configfile import ENV
 from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.masks import MASK, is_secret, mask, mask_addresses
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
 LATEST = "latest"

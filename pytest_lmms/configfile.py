@@ -1,4 +1,4 @@
-"""A config file: its entries with line numbers, the variables it sets, `${VAR}` filled in, secrets masked.
+"""A config file: its entries, with line numbers, and the variables that each sets.
 
 A file is one mapping, or a list of mappings, one a run; a results.json is read as the run that made it. Knows no
 option: what a key means is `config`'s business.
@@ -10,22 +10,21 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.masks import MASK
+from pytest_lmms.variables import fill
 
-SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-MASK = "********"
 ENV = "env"
 ONCE = ("config", "list", "resume", "retry_errors")
 """Settings that say how a run was started, not what it was."""
 MAX_NODES = 100_000
 """Values of a file, aliases followed; more of them are no config."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_VARIABLE = re.compile(r"\$\$(?=\{)|\$\{([A-Za-z_]\w*)(?::-((?:[^{}]|\{[^{}]*\})*))?\}|\$\{")
 
 
 @dataclass(frozen=True)
@@ -61,22 +60,6 @@ class Entry:
                 value = os.path.expanduser(value)
             known[name] = found[name] = value
         return found
-
-
-class Applied:
-    """Variables of a process that were changed, and can be put back."""
-
-    def __init__(self, changes: Mapping[str, str]) -> None:
-        self._before = {name: os.environ.get(name) for name in changes}
-        os.environ.update(changes)
-
-    def restore(self) -> None:
-        """Put every variable back."""
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -296,95 +279,3 @@ def to_yaml(values: Mapping[str, Any], env: Mapping[str, str], *, comment: str =
     content = ({ENV: dict(env)} if env else {}) | whole
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
     return "".join(f"# {line}\n" for line in comment.splitlines()) + text
-
-
-# --- filling in ---------------------------------------------------------------------------------------------------
-
-
-def fill(text: str, known: Mapping[str, str], *, where: str) -> str:
-    """Replace `${VAR}` and `${VAR:-default}`; `$${` stands for `${`.
-
-    The default is taken when the variable is not set, or empty; it may use variables itself.
-
-    Raises:
-        UsageError: A variable that is not set and has no default, or a `${` that is never closed.
-    """
-
-    def replacement(match: re.Match[str]) -> str:
-        name, default = match[1], match[2]
-        if match[0] == "$$":
-            return "$"
-        if name is None:
-            raise UsageError(explain(f"{text!r} has a ${{ that names no variable", where=where, expected="${NAME}"))
-        if default is not None:
-            return known.get(name) or fill(default, known, where=where)
-        if name not in known:
-            raise UsageError(
-                explain(
-                    f"the variable {name} is not set",
-                    where=where,
-                    remedy=f"export {name}=..., or write a default: ${{{name}:-...}}",
-                )
-            )
-        return known[name]
-
-    return _VARIABLE.sub(replacement, text)
-
-
-def fill_all(value: Any, known: Mapping[str, str], *, where: str) -> Any:
-    """`fill` every text of a value."""
-    if isinstance(value, str):
-        return fill(value, known, where=where)
-    if isinstance(value, Mapping):
-        return {k: fill_all(v, known, where=where) for k, v in value.items()}
-    return [fill_all(v, known, where=where) for v in value] if isinstance(value, list) else value
-
-
-def variables_in(value: Any) -> Iterator[str]:
-    """Names of the variables that a value uses."""
-    if isinstance(value, str):
-        for match in _VARIABLE.finditer(value):
-            if match[1]:
-                yield match[1]
-            yield from variables_in(match[2])
-    elif isinstance(value, (Mapping, list)):
-        for v in value.values() if isinstance(value, Mapping) else value:
-            yield from variables_in(v)
-
-
-# --- secrets ------------------------------------------------------------------------------------------------------
-
-
-def is_secret(name: str) -> bool:
-    """Whether a name of a variable or argument says that its value is a secret."""
-    upper = name.upper()
-    return any(s in upper for s in SECRET_NAMES) and not upper.endswith("TOKENS")
-
-
-def mask(value: Any) -> Any:
-    """A copy without secrets: texts under a secret's name, unless they only name a variable; passwords in addresses."""
-    if isinstance(value, Mapping):
-        return {k: MASK if is_secret(str(k)) and _says(v) else mask(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [mask(v) for v in value]
-    return mask_addresses(value) if isinstance(value, str) else value
-
-
-def mask_addresses(text: str) -> str:
-    """A text without the names and passwords of `https://name:password@host`."""
-    return re.sub(r"(?<=://)[^/@\s:]*:[^/@\s]+(?=@)", MASK, text)
-
-
-def _says(value: Any) -> bool:
-    """Whether a value tells something by itself; `${HF_TOKEN}` does not, `${HF_TOKEN:-hf_...}` does."""
-    return isinstance(value, str) and bool(value) and not re.fullmatch(r"\$\{[A-Za-z_]\w*\}", value)
-
-
-def shown(written: Mapping[str, str], filled: Mapping[str, str]) -> dict[str, str]:
-    """Variables for the eyes: filled in, secrets and what was made of secrets masked."""
-    return {
-        name: MASK
-        if value and (is_secret(name) or any(map(is_secret, variables_in(written[name]))))
-        else mask_addresses(value)
-        for name, value in filled.items()
-    }

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_lmms.config import BY_NAME, OPTIONS, Option, RunConfig
-from pytest_lmms.configfile import ENV, Entry, fill, fill_all, find_file, is_secret, read_entries, variables_in
+from pytest_lmms.configfile import ENV, Entry, find_file, read_entries
 from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.masks import is_secret
 from pytest_lmms.spellings import BY_SPELLING, refusal
+from pytest_lmms.variables import fill, fill_all, variables_in
 
 
 def config_entries(pytest_config: Any) -> tuple[Entry, ...]:
@@ -66,6 +68,7 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
         UsageError: Unknown keys, each with the closest known one; a value of a wrong type; a variable that is not set.
     """
     _refuse_unknown(entry)
+    entry = _without_gates(entry)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     written: dict[str, Any] = {}
@@ -78,6 +81,10 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
             option = BY_NAME[key if key in BY_NAME else str(spelling and spelling.ours)]
             if option.name in values:
                 raise UsageError(explain(f"{key} says the same as {option.name}: keep one", where=where))
+            if spelling and spelling.prefix and key != option.name:
+                if not value:
+                    continue
+                value = spelling.prefix + _as_arguments(option, value, where)
             values[option.name], as_written = _from_file(option, value, where, environ)
             sources[option.name] = where
             if isinstance(as_written, str) or next(variables_in(value), None):
@@ -94,8 +101,42 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
     )
 
 
+GATES = "gates"
+"""A key that says what `fail_under` and `fail_on_regression` say, one mapping a metric, as in a task's YAML."""
+_PARTS_OF_GATE = {"task", "metric", "filter", "fail_under", "fail_on_regression"}
+
+
+def _without_gates(entry: Entry) -> Entry:
+    """Spell `gates:` as the options that it stands for."""
+    if entry.values.get(GATES) is None:
+        return replace(entry, values={k: v for k, v in entry.values.items() if k != GATES})
+    where = entry.where(GATES)
+    given = entry.values[GATES]
+    said: dict[str, list[str]] = {"fail_under": [], "fail_on_regression": []}
+    for gate in given if isinstance(given, list) else [given]:
+        is_mapping = isinstance(gate, dict) and gate.keys() <= _PARTS_OF_GATE
+        if not is_mapping or not gate.keys() & said.keys() or ("fail_under" in gate and "metric" not in gate):
+            expected = "{metric: acc, fail_under: 0.8}, or {metric: acc, fail_on_regression: 1pt and p<0.05}"
+            raise UsageError(explain(f"{gate!r} is no gate", where=where, expected=expected))
+        name = "".join(
+            before + str(gate[part]) + after
+            for part, before, after in (("task", "", "/"), ("metric", "", ""), ("filter", "@", ""))
+            if part in gate
+        )
+        if "fail_under" in gate:
+            said["fail_under"].append(f"{name}={gate['fail_under']}")
+        if "fail_on_regression" in gate:
+            said["fail_on_regression"].append(f"{name}:{gate['fail_on_regression']}".removeprefix(":"))
+    doubled = [n for n, texts in said.items() if texts and n in entry.values]
+    if doubled:
+        raise UsageError(explain(f"gates and {doubled[0]} are both given", where=where, remedy="keep one of them"))
+    added = {name: texts for name, texts in said.items() if texts}
+    lines = {**entry.lines, **dict.fromkeys(added, entry.lines.get(GATES, entry.line))}
+    return replace(entry, values={**{k: v for k, v in entry.values.items() if k != GATES}, **added}, lines=lines)
+
+
 def _refuse_unknown(entry: Entry) -> None:
-    known = sorted({o.name for o in OPTIONS} - {"list", "config"} | {ENV})
+    known = sorted({o.name for o in OPTIONS} - {"list", "config"} | {ENV, GATES})
     usable = {*known, *(s.name for s in BY_SPELLING.values() if s.ours is None or s.ours in BY_NAME)} - {"config"}
     unknown = [str(key) for key in entry.values if key not in usable]
     if not unknown:
@@ -130,6 +171,11 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
     else:
         texts = [_scalar(option, value, where)]
     return option.parse(",".join(fill(t, environ, where=where) for t in texts), where), value
+
+
+def _as_arguments(option: Option, value: Any, where: str) -> str:
+    """`key=value,key=value`, from that or a mapping."""
+    return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else _scalar(option, value, where)
 
 
 def _filled(name: str, value: Any, where: str, environ: Mapping[str, str]) -> Any:

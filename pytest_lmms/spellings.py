@@ -24,6 +24,8 @@ class Spelling:
     """Why nothing has to be done."""
     model_argument: str | None = None
     """The argument of the model that it stands for."""
+    prefix: str = ""
+    """What its value begins with here."""
     takes_value: bool = True
     harmless: tuple[str, ...] = ()
     """Values with which a refused flag asks for nothing."""
@@ -45,7 +47,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling("launcher_args", refused=_JUDGE),
     Spelling("num_fewshot", ours="num_fewshot"),
     Spelling("batch_size", ours="batch_size"),
-    Spelling("max_batch_size", refused="auto starts at 64 and halves what does not fit: give batch_size a number"),
+    Spelling("max_batch_size", refused="auto starts small and halves what does not fit: give batch_size a number"),
     Spelling("device", model_argument="device"),
     Spelling("output_path", ours="output_path"),
     Spelling("limit", ours="limit"),
@@ -55,7 +57,8 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling("check_integrity", takes_value=False, refused="tasks are checked by: pytest-lmms tasks check NAME"),
     Spelling("write_out", takes_value=False, refused="prompts are printed by: pytest-lmms tasks inputs NAME"),
     Spelling("log_samples", ours="log_samples", takes_value=False),
-    Spelling("wandb_log_samples", takes_value=False, refused=_LOGGER),
+    Spelling("wandb_log_samples", takes_value=False,
+             refused="samples are files of the run folder; --lmms-log-to hub:repo=owner/name pushes them"),
     Spelling("log_samples_suffix", ignored="it had no effect in lmms-eval"),
     Spelling("system_instruction", ours="system_instruction"),
     Spelling("apply_chat_template", takes_value=False, ignored="chat templates are always applied"),
@@ -65,7 +68,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling("gen_kwargs", ours="gen_kwargs"),
     Spelling("reasoning_tags", ours="reasoning_tags"),
     Spelling("verbosity", ignored="pytest has -v, -q and --log-cli-level"),
-    Spelling("wandb_args", refused=_LOGGER),
+    Spelling("wandb_args", ours="log_to", prefix="wandb:"),
     Spelling("timezone", ignored="times carry their offset from UTC"),
     Spelling("hf_hub_log_args", refused=_LOGGER),
     Spelling("predict_only", takes_value=False, refused="every record holds its response; score them with from_log"),
@@ -127,7 +130,7 @@ def translate(words: Sequence[str], *, options: frozenset[str]) -> tuple[list[st
             arguments.append(f"{spelling.model_argument}={value}")
         elif spelling.ours is not None and spelling.ours in options:
             option = "--lmms-" + spelling.ours.replace("_", "-")
-            found.append(option if value is None else f"{option}={value}")
+            found.append(option if value is None else f"{option}={spelling.prefix}{value}")
         elif spelling.ours is not None:
             raise UsageError(explain(f"lmms-eval's {name} has no counterpart yet", where=flag))
         elif value not in spelling.harmless:

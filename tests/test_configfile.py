@@ -1,4 +1,4 @@
-"""Config files: what is read, what is refused with file and line, what variables become."""
+"""Config files: what is read, and what is refused with file and line."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_lmms.config import BY_NAME
-from pytest_lmms.configfile import (
-    MASK,
-    Applied,
-    fill,
-    find_file,
-    is_secret,
-    mask,
-    read_entries,
-    settings_of_results,
-    shown,
-    to_yaml,
-)
+from pytest_lmms.configfile import find_file, read_entries, settings_of_results, to_yaml
 from pytest_lmms.errors import UsageError
+from pytest_lmms.masks import MASK
 from pytest_lmms.settings import settings_of
 from pytest_lmms.spellings import BY_SPELLING
 
@@ -128,44 +118,7 @@ def test_examples_are_found_from_any_folder(tmp_path):
     assert path.is_file()
 
 
-# --- variables ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", "plain"),
-        ("${A}", "1"),
-        ("x-${A}-${A}", "x-1-1"),
-        ("${B:-two}", "two"),
-        ("${A:-two}", "1"),
-        ("${EMPTY}", ""),
-        ("${EMPTY:-two}", "two"),
-        ("${B:-}", ""),
-        ("${B:-${A}}", "1"),
-        ("${B:-${C:-x}}", "x"),
-        ("${B:-a:-b}", "a:-b"),
-        ("$A $$ pa$word", "$A $$ pa$word"),
-        ("$${A}", "${A}"),
-        ("{A}", "{A}"),
-    ],
-)
-def test_variables_are_filled_in(text, expected):
-    assert fill(text, {"A": "1", "EMPTY": ""}, where="exp.yaml:2") == expected
-
-
-def test_what_a_variable_holds_is_not_filled_in_again():
-    assert fill("${A}", {"A": "${B}"}, where="") == "${B}"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"), [("${NO}", "the variable NO is not set"), ("${A", "names no variable"), ("${}", "no variable")]
-)
-def test_a_variable_that_is_not_set_is_named_with_its_line(text, said):
-    with pytest.raises(UsageError) as caught:
-        fill(text, {"A": "1"}, where="exp.yaml:2")
-    assert said in str(caught.value)
-    assert str(caught.value).startswith("exp.yaml:2:")
+# --- the variables of a run ---------------------------------------------------------------------------------------
 
 
 def test_a_variable_may_use_those_above_it_and_itself(read):
@@ -179,48 +132,6 @@ def test_an_unset_variable_of_the_environment_is_told_at_its_own_line(read):
     (entry,) = read("model: dummy\nenv:\n  A: x\n  B: ${LMMS_NOT_SET}\n")
     with pytest.raises(UsageError, match=r"exp\.yaml:4: the variable LMMS_NOT_SET is not set"):
         entry.environment({})
-
-
-def test_variables_are_put_back(monkeypatch):
-    monkeypatch.setenv("LMMS_OLD", "before")
-    monkeypatch.delenv("LMMS_NEW", raising=False)
-    applied = Applied({"LMMS_OLD": "a", "LMMS_NEW": "b"})
-    assert (os.environ["LMMS_OLD"], os.environ["LMMS_NEW"]) == ("a", "b")
-    applied.restore()
-    assert os.environ["LMMS_OLD"] == "before"
-    assert "LMMS_NEW" not in os.environ
-
-
-# --- secrets ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "HF_TOKEN", "my_secret", "Password"])
-def test_secrets_are_known_by_name(name):
-    assert is_secret(name)
-
-
-@pytest.mark.parametrize("name", ["MAX_TOKENS", "model", "HF_HOME"])
-def test_other_names_are_no_secrets(name):
-    assert not is_secret(name)
-
-
-def test_a_secret_is_masked_and_a_bare_variable_is_not():
-    given = {"api_key": "sk-1", "HF_TOKEN": "${HF_TOKEN}", "X_KEY": "${X:-literal}", "in": [{"password": "p"}], "n": 1}
-    assert mask(given) == {
-        "api_key": MASK, "HF_TOKEN": "${HF_TOKEN}", "X_KEY": MASK, "in": [{"password": MASK}], "n": 1
-    }  # fmt: skip
-
-
-def test_passwords_in_addresses_are_masked():
-    assert mask({"base_url": "https://me:pw@host:80/v1", "b": "http://host:80/@x"}) == {
-        "base_url": f"https://{MASK}@host:80/v1", "b": "http://host:80/@x"
-    }  # fmt: skip
-
-
-def test_what_is_made_of_a_secret_is_not_shown():
-    written = {"A": "Bearer ${HF_TOKEN}", "B": "${HF_HOME}", "C_KEY": "x", "D_KEY": ""}
-    filled = {"A": "Bearer hf_1", "B": "/data", "C_KEY": "x", "D_KEY": ""}
-    assert shown(written, filled) == {"A": MASK, "B": "/data", "C_KEY": MASK, "D_KEY": ""}
 
 
 # --- a run as a config file ---------------------------------------------------------------------------------------

@@ -105,6 +105,9 @@ def test_null_in_the_file_is_the_default_whatever_the_ini_says(settings):
         ("fail_on_regression: 2%", "fail_on_regression", "2%"),
         ("fail_on_regression: true", "fail_on_regression", BY_NAME["fail_on_regression"].const),
         ("resume: true", "resume", BY_NAME["resume"].const),
+        ("wandb_args: project=a,name=b", "log_to", "wandb:project=a,name=b"),
+        ("wandb_args: {project: a, name: b}", "log_to", "wandb:project=a,name=b"),
+        ("wandb_args: ''", "log_to", None),
         ("include_path: mine", "task_paths", "mine"),
         ("num_samples: 3", "repeats", 3),
     ],
@@ -166,7 +169,7 @@ def test_every_key_of_lmms_eval_is_taken_ignored_or_refused_by_name(settings, co
     elif spelling.ours not in BY_NAME or spelling.ours == "config":
         assert f"'{spelling.name}'" in complaint(f"{spelling.name}: x\n")
     else:
-        assert spelling.ours in settings(f"{spelling.name}: null\n").sources
+        assert spelling.prefix or spelling.ours in settings(f"{spelling.name}: null\n").sources
 
 
 @pytest.mark.parametrize("name", ["cache_requests", "predict_only", "launcher_args", "agentic_trace_mode"])
@@ -179,6 +182,35 @@ def test_a_device_joins_the_arguments_of_the_model_that_win(settings):
     assert settings(text).model_args == {"device": "cpu", "a": 1}
     assert settings(text, typed={"model_args": "b=2"}).model_args == {"device": "cpu", "b": 2}
     assert settings("device: cpu\nmodel_args: 'device=cuda'\n").model_args == {"device": "cuda"}
+
+
+def test_gates_are_spelled_as_in_a_task(settings):
+    text = """gates:
+- {metric: acc, fail_under: 0.8}
+- {task: mme, metric: score, filter: none, fail_under: 900, fail_on_regression: 1pt and p<0.05}
+- fail_on_regression: 2%
+"""
+    found = settings(text)
+    assert found.fail_under == "acc=0.8,mme/score@none=900"
+    assert found.fail_on_regression == "mme/score@none:1pt and p<0.05,2%"
+    assert settings("gates: {metric: acc, fail_under: 1}\n").fail_under == "acc=1"
+    assert settings("gates: null\n").fail_under is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gates: [acc]", "'acc' is no gate"),
+        ("gates: {metric: acc}", "is no gate"),
+        ("gates: {fail_under: 1}", "is no gate"),
+        ("gates: {metric: acc, fail_over: 1}", "is no gate"),
+        ("gates: {metric: acc, fail_under: 1}\nfail_under: x=1", "gates and fail_under are both given"),
+    ],
+)
+def test_a_wrong_gate_is_told_with_its_line(complaint, text, said):
+    message = complaint("model: x\n" + text)
+    assert said in message
+    assert "exp.yaml:2:" in message
 
 
 # --- variables and secrets ----------------------------------------------------------------------------------------

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from PIL import Image
+
+from pytest_lmms.media.video import open_video
+from pytest_lmms.records import MediaRef, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -31,6 +34,13 @@ def neptune_doc_to_visual(doc: Doc) -> list[str]:
     places += [f"data/downloads/{name}", f"videos/{name}"]
     names = [variant for place in places for variant in with_extensions(place, ["mp4", "MP4", "mkv", "MKV"])]
     return [find_media("neptune", names, beside=__file__)]
+
+
+def neptune_doc_to_frames(doc: Doc, kwargs: Doc | None = None) -> list[Image.Image]:
+    """Return up to `max_num_frames` frames of the row's video, evenly from the first to the last."""
+    count = int((kwargs or {}).get("max_num_frames", 32))
+    video = open_video(MediaRef(kind="video", path=neptune_doc_to_visual(doc)[0]), num_frames=count)
+    return [Image.fromarray(frame) for frame in video.frames]
 
 
 def _options(doc: Doc) -> dict[str, str]:

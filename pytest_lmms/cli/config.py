@@ -70,7 +70,7 @@ def selection(results: Mapping[str, Any]) -> list[str]:
 
 def _masked(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str | None]]:
     """Places of masked secrets, and the variables that they are read from; None for a part of a text."""
-    from pytest_lmms.configfile import MASK
+    from pytest_lmms.masks import MASK
 
     for name, value in values.items():
         if isinstance(value, Mapping):

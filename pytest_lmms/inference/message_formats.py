@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.media.encode import data_uri, encode_image, file_uri
 from pytest_lmms.records import MediaRef, Message
 
 
@@ -35,8 +34,12 @@ class MediaSettings:
     """Frames with more are made smaller."""
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
+    image_format: str | None = None
+    """PNG, JPEG or WEBP; None: as `encode_image` chooses."""
+    image_quality: int | None = None
+    """1 to 100, of JPEG and WEBP; None: as `encode_image` chooses."""
     max_bytes: int | None = None
-    """Images whose text is longer are sent as smaller JPEG files, and the record says so."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
     flags: list[str] = field(default_factory=list)
     """Formats note here what a response should tell, e.g. that an image was made smaller."""
 
@@ -107,6 +110,8 @@ def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter)
         name, data = encode_audio_to_base64(part)
         yield {"type": "input_audio", "input_audio": {"data": data, "format": name}}
     elif media.pass_video_url:
+        from pytest_lmms.media.encode import file_uri
+
         yield {"type": "video_url", "video_url": {"url": part.url or file_uri(part)}}
     else:
         for frame, seconds in video_frames(part, media):
@@ -119,7 +124,9 @@ def image_uri(ref: MediaRef, media: MediaSettings) -> str:
     Raises:
         MediaError: It cannot be read.
     """
-    encoded = encode_image(ref, max_bytes=media.max_bytes)
+    from pytest_lmms.media.encode import encode_image
+
+    encoded = encode_image(ref, image_format=media.image_format, quality=media.image_quality, max_bytes=media.max_bytes)
     media.flags.extend(encoded.flags)
     return encoded.uri
 
@@ -135,6 +142,7 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
     """
     from PIL import Image
 
+    from pytest_lmms.media.encode import data_uri
     from pytest_lmms.media.video import open_video
 
     wanted = media.num_frames if media.fps is None else media.max_frames
@@ -144,7 +152,8 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
         if media.max_pixels and frame.width * frame.height > media.max_pixels:
             shrink = (media.max_pixels / (frame.width * frame.height)) ** 0.5
             frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
-        yield data_uri(frame, default_format="JPEG"), float(seconds)
+        uri = data_uri(frame, image_format=media.image_format, quality=media.image_quality, default_format="JPEG")
+        yield uri, float(seconds)
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ Threads: a batch adapter is built, started, asked and stopped on one thread that
 thread; `prepare` alone runs elsewhere, on preparation threads. An async adapter is started, asked and stopped on
 the engine's event loop.
 
-Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter, `why_no_logprobs`, `draws`, and
-`is_remote`, True for one that asks a service with chat messages: tasks that give it `doc_to_visual` and
-`doc_to_text` where they could say `doc_to_messages` are told so, once each.
+Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter (see `admitted_by`),
+`why_no_logprobs`, `draws`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
+`doc_to_visual` and `doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
 
 from __future__ import annotations

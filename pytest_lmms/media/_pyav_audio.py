@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ac3,eac3,flac,ogg,wav,w64,aiff,caf,au,amr,asf,avi,flv,mpeg,mpegts,"
+    "ape,tta,wv,dsf,voc"
+)
+"""What may be opened: files of sound, and no playlists, which would name other files."""
+_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, EOFError, IndexError)
 _LACKING_SECONDS = 0.25
 """How much sooner than its header says a whole sound may end: encoders round to frames."""
 
@@ -30,9 +36,10 @@ def blocks(file: BinaryIO, where: str) -> tuple[Iterator[NDArray[np.float32]], i
     Raises:
         MediaError: It cannot be opened or has no sound; while blocks are taken: it is damaged or truncated.
     """
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        container = av.open(file)
-    except (av.FFmpegError, ValueError, OverflowError) as error:
+        container = av.open(file, metadata_errors="ignore", options=options)
+    except _ERRORS as error:
         raise _unreadable(where, _said(error)) from error
     sounds = container.streams.audio
     if not sounds or not sounds[0].codec_context:
@@ -54,7 +61,7 @@ def _decode(container: Any, stream: Any, where: str) -> Iterator[NDArray[np.floa
                     num_samples += samples.shape[1]
                     yield samples[0] if len(samples) == 1 else samples.mean(axis=0)
             promised = _promised_seconds(container, stream)
-    except (av.FFmpegError, ValueError, OverflowError) as error:
+    except _ERRORS as error:
         raise _unreadable(where, _said(error)) from error
     seconds = num_samples / rate if rate else 0.0
     if seconds < promised - _LACKING_SECONDS:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media import wholeness
+from pytest_lmms.media.kinds import is_mpeg_audio
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
 from pytest_lmms.records import MediaRef
@@ -28,7 +29,7 @@ RATES_HZ = (1_000, 768_000)
 MAX_SAMPLES = 1 << 29
 """Of one channel: 3 hours at 48 kHz, 2 GiB. More is refused, not read."""
 _BLOCK_SAMPLES = 1 << 20
-_SNDFILE = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3")
+_SNDFILE = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd")
 
 
 def open_audio(ref: MediaRef, rate: int | None = 16000) -> tuple[NDArray[np.float32], int]:
@@ -97,7 +98,7 @@ def _decode(source: bytes | str, where: str) -> tuple[NDArray[np.float32], int]:
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         beginning = file.read(16)
         file.seek(0)
-        if beginning.startswith(_SNDFILE) or (beginning[:1] == b"\xff" and beginning[1] & 0xE6 == 0xE2):
+        if beginning.startswith(_SNDFILE) or is_mpeg_audio(beginning):
             problem = wholeness.missing(file)
             if problem is not None:
                 raise _unreadable(where, problem)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media.audio import open_audio
+from pytest_lmms.media.kinds import is_mpeg_audio
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
 from pytest_lmms.records import MediaRef
@@ -67,8 +68,7 @@ def _stored(ref: MediaRef) -> bytes | None:
 def _sniff(data: bytes) -> AudioFormat | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return "wav"
-    is_frame = data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE6 == 0xE2
-    return "mp3" if data[:3] == b"ID3" or is_frame else None
+    return "mp3" if is_mpeg_audio(data) else None
 
 
 def _encode(ref: MediaRef, audio_format: AudioFormat, rate: int | None) -> bytes:

@@ -65,3 +65,12 @@ def extension_of(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return {"image": "avif", "audio": "m4a"}.get(_BRANDS.get(data[8:12], "video"), "mp4")
     return None
+
+
+def is_mpeg_audio(data: bytes) -> bool:
+    """Whether a file begins as an MP3 does: with a tag, or with the header of a frame.
+
+    Args:
+        data: The file, or its first 3 bytes.
+    """
+    return data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2)

@@ -305,7 +305,8 @@ class TaskFile(pytest.Module):
             shard=settings.shard, where=self.task.where("subset"),
         )  # fmt: skip
         if chosen:
-            check_task(self.task, self.rows, self.scorer, first=chosen[0])
+            with_scoring = not self.config.option.collectonly
+            check_task(self.task, self.rows, self.scorer, first=chosen[0], with_scoring=with_scoring)
         reason = fastpath.obstacle(self)
         if reason is not None and is_verbose(self.config):
             session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")

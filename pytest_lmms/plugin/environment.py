@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.configfile import Applied, Entry, shown
+from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.settings import config_entries
+from pytest_lmms.variables import Applied, shown
 
 TOO_LATE = {
     "HF_": ("huggingface_hub", "datasets", "transformers"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
-from pytest_lmms.plugin.collection import is_document
+from pytest_lmms.plugin.collection import given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.session import LmmsSession, session_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Gates:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Read the baseline before anything is collected, so that a wrong one is told at once."""
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or not may_hold_tasks(self.config):
             return
         try:
             self._read_baseline()
@@ -96,6 +96,8 @@ class Gates:
         names = {t.task.name: {e.name for e in metric_entries(t.task)} | set(EVERY_TASK) for t in tasks}  # type: ignore[union-attr]
         for gate in self.gates:
             known = {n for task, found in names.items() if gate.task in (None, task) for n in found}
+            if gate.task in named_groups(self.config) or (gate.task in given_index(self.config).groups):
+                continue
             if gate.task is not None and gate.task not in names:
                 text = explain(f"no task {gate.task!r} in this run", where=gate.where, expected=", ".join(names))
                 raise pytest.UsageError(text)

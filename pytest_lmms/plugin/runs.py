@@ -65,7 +65,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _run_all(config: pytest.Config, entries: Sequence[Entry]) -> int:
     words = {entry.label: arguments_for(config.invocation_params.args, entry, entries) for entry in entries}
-    chosen = [entry for entry in entries if words[entry.label] is not None]
+    failed = _runs_that_failed(config, entries) if config.getoption("lf", default=False) else set()
+    chosen = [e for e in entries if words[e.label] is not None and (not failed or e.label in failed)]
     done: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="pytest-lmms-") as name, _Child() as child:
         scratch = Path(name)
@@ -104,6 +105,16 @@ def arguments_for(words: Sequence[str], entry: Entry, entries: Sequence[Entry]) 
     kept = [w for w in words if not ("::" in w and any(o in w for o in others))]
     is_for_others = len(kept) < len(words) and not any("::" in w for w in kept)
     return None if is_for_others else kept
+
+
+def _runs_that_failed(config: pytest.Config, entries: Sequence[Entry]) -> set[str]:
+    """The runs that pytest remembers failed documents of; `--lf` would have the others run everything."""
+    path = config.rootpath / config.getini("cache_dir") / "v/cache/lastfailed"
+    try:
+        remembered = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return {entry.label for entry in entries if any(f"[{entry.label}-" in nodeid for nodeid in remembered)}
 
 
 def _pytest() -> list[str]:

@@ -232,7 +232,7 @@ def mask_command(words: list[str]) -> str:
     import re
     import shlex
 
-    from pytest_lmms.configfile import MASK, is_secret, mask_addresses
+    from pytest_lmms.masks import MASK, is_secret, mask_addresses
 
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]

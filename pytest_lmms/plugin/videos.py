@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from pytest_lmms.configfile import Applied
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.variables import Applied
 
 VARIABLES = {
     "video_backend": "LMMS_VIDEO_DECODE_BACKEND",

@@ -120,10 +120,11 @@ def judge(run: StoredRun, gates: Sequence[Gate], baseline: StoredRun | None = No
 
 
 def _metrics(run: StoredRun, gate: Gate) -> list[Metric]:
-    """What a gate is about; without a metric's name, all whose direction is known."""
+    """What a gate is about; without a metric's name, all whose direction is known. Of groups only what is named."""
+    groups = run.groups if gate.task in run.groups and not gate.needs_baseline else []
     return [
         metric
-        for task in run.tasks
+        for task in [*run.tasks, *groups]
         if gate.task in (None, task)
         for metric in run.metrics(task)
         if (metric.name == gate.metric or (gate.metric is None and run.higher_is_better(metric) is not None))

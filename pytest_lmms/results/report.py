@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pytest_lmms.config import RunConfig, versions
-from pytest_lmms.configfile import mask
+from pytest_lmms.masks import mask
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.efficiency import Efficiency

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,7 @@ class StoredRun:
     """What that file holds."""
     is_foreign: bool = False
     """Written by lmms-eval: its document hashes say nothing, and it dumps more settings."""
+    _scores: dict[str, dict[Metric, dict[int, DocumentScore]]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -70,25 +71,40 @@ class StoredRun:
         configs = self.results.get("configs") or {}
         return [name for name in self.results.get("results", {}) if name in configs]
 
+    @property
+    def groups(self) -> list[str]:
+        """Groups with results, which have no documents of their own."""
+        return list(self.results.get("groups") or {})
+
     def metrics(self, task: str) -> Iterator[Metric]:
-        """The metrics of a task that have a value."""
-        values = self.results["results"].get(task, {})
-        for key in values:
+        """The metrics of a task or group that have a value."""
+        for key in self._values(task):
             name, comma, filter_name = key.partition(",")
             if not comma or "," in filter_name or name.endswith(_ERROR_KEYS):
                 continue
-            if name in self.results.get("higher_is_better", {}).get(task, {}):
+            if name in self._directions(task):
                 yield Metric(task, name, filter_name)
 
     def value(self, metric: Metric) -> float | None:
         """The aggregate, or None where it is no number."""
-        value = self.results["results"].get(metric.task, {}).get(f"{metric.name},{metric.filter}")
+        value = self._values(metric.task).get(f"{metric.name},{metric.filter}")
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
     def higher_is_better(self, metric: Metric) -> bool | None:
         """Which way is up; None where nobody says."""
-        better = self.results.get("higher_is_better", {}).get(metric.task, {}).get(metric.name)
+        better = self._directions(metric.task).get(metric.name)
         return better if isinstance(better, bool) else None
+
+    def _values(self, name: str) -> Mapping[str, Any]:
+        found = self.results["results"].get(name) or (self.results.get("groups") or {}).get(name)
+        return found or {}
+
+    def _directions(self, name: str) -> Mapping[str, Any]:
+        """By metric, which way is up; a group's metrics are those of its tasks."""
+        known: Mapping[str, Mapping[str, Any]] = self.results.get("higher_is_better") or {}
+        if name not in self.groups:
+            return known.get(name) or {}
+        return {metric: better for task in known.values() for metric, better in task.items()}
 
     def node_id(self, task: str, doc_id: int) -> str:
         """What to give pytest to run a document again."""
@@ -123,32 +139,38 @@ class StoredRun:
             remedy = "run with --lmms-log-samples (ours) or --log_samples (lmms-eval)"
             raise StoreError(explain(f"no samples of task {task}", where=str(path), remedy=remedy)) from e
 
-    def scores(self, metric: Metric) -> dict[int, DocumentScore]:
+    def scores(self, metric: Metric) -> Mapping[int, DocumentScore]:
         """What each document scored under a metric, by row number; errored documents are left out.
+
+        The samples file is read once for all metrics of a task.
 
         Raises:
             StoreError: The samples cannot be read.
         """
-        config = (self.results.get("configs") or {}).get(metric.task) or {}
+        if metric.task not in self._scores:
+            self._scores[metric.task] = self._read_scores(metric.task)
+        return self._scores[metric.task].get(metric, {})
+
+    def _read_scores(self, task: str) -> dict[Metric, dict[int, DocumentScore]]:
+        config = (self.results.get("configs") or {}).get(task) or {}
         score_key, cluster_key = config.get("score_key") or "score", config.get("cluster_key")
-        found: dict[int, DocumentScore] = {}
-        for row in self.rows(metric.task):
-            if row.get("status") == "error" or metric.name not in row:
+        metrics = list(self.metrics(task))
+        found: dict[Metric, dict[int, DocumentScore]] = {metric: {} for metric in metrics}
+        for row in self.rows(task):
+            if row.get("status") == "error":
                 continue
-            if row.get("filter", metric.filter) != metric.filter:
-                continue
-            item = row[metric.name]
-            value = item.get(score_key) if isinstance(item, Mapping) else item
-            if not isinstance(value, (int, float)):
-                continue
-            cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
-            found[row["doc_id"]] = DocumentScore(
-                float(value),
-                cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster),
-                "" if self.is_foreign else row.get("doc_hash", ""),
-                str(row.get("target", "")),
-                str(hash(row.get("input", ""))),
-            )
+            doc_hash = "" if self.is_foreign else row.get("doc_hash", "")
+            target, prompt = str(row.get("target", "")), str(hash(row.get("input", "")))
+            for metric in metrics:
+                if metric.name not in row or row.get("filter", metric.filter) != metric.filter:
+                    continue
+                item = row[metric.name]
+                value = item.get(score_key) if isinstance(item, Mapping) else item
+                if not isinstance(value, (int, float)):
+                    continue
+                cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
+                cluster = cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster)
+                found[metric][row["doc_id"]] = DocumentScore(float(value), cluster, doc_hash, target, prompt)
         return found
 
 

@@ -8,21 +8,24 @@ dataset without documents gives media alone; the documents then come from the ta
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_lmms.errors import DatasetError, explain
+from pytest_lmms.errors import DatasetError, MediaError, explain
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.packs import Pack
 from pytest_lmms.records import MediaRef
-from pytest_lmms.tasks.columns import wrapper
+from pytest_lmms.tasks.columns import copied, wrapper
 from pytest_lmms.tasks.spec import TaskSpec
 
 KEY = "lance"
 """Of `dataset_kwargs`."""
 VERSION = "1"
+_KEPT_ROWS = 8
+"""A row is rendered and hashed shortly after one another: its media are read once for both."""
 
 
 def pack_of(spec: TaskSpec, path: Path) -> Pack | None:
@@ -44,11 +47,12 @@ class PackRows:
         features: dict[str, Any] = json.loads(pack.table.metadata["features"])
         self.columns = list(features)
         self._wrap = {n: w for n, f in features.items() if (w := wrapper(f))}
+        self.storage = functools.lru_cache(maxsize=_KEPT_ROWS)(self._read)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def storage(self, index: int) -> Mapping[str, Any]:
+    def _read(self, index: int) -> Mapping[str, Any]:
         """One row as its dataset stored it."""
         row = self._rows[index]
         names = list(dict.fromkeys(_names_in(row)))
@@ -58,7 +62,7 @@ class PackRows:
 
     def document(self, index: int) -> dict[str, Any]:
         """One row as task code sees it."""
-        row = dict(self.storage(index))
+        row = {k: copied(v) if isinstance(v, (list, dict)) else v for k, v in self.storage(index).items()}
         return {k: self._wrap[k](v) if k in self._wrap else v for k, v in row.items()}
 
     def column(self, name: str) -> list[Any]:
@@ -66,13 +70,21 @@ class PackRows:
         return [row.get(name) for row in self._rows]
 
 
-def open_packed(pack: Pack) -> PackRows | None:
+def open_packed(pack: Pack, where: str) -> PackRows | None:
     """The documents of a pack; None when it has media alone.
 
+    Args:
+        pack: Unopened.
+        where: What names it, for errors.
+
     Raises:
-        DatasetError: It was written by another version.
+        DatasetError: It cannot be opened, or was written by another version.
+        UsageError: Lance is not installed.
     """
-    metadata = pack.table.metadata
+    try:
+        metadata = pack.table.metadata
+    except MediaError as error:
+        raise DatasetError(explain(f"dataset_kwargs: {KEY}: {error}", where=where)) from error
     if "pytest_lmms_pack" not in metadata:
         return None
     if metadata["pytest_lmms_pack"] != VERSION:

@@ -111,7 +111,10 @@ def test_a_wav_file_from_a_pipe_has_no_length_and_is_whole():
     assert len(read_audio(bytes(data))[0]) == 16000
 
 
-@pytest.mark.parametrize("data", [b"not a sound", b"\0" * 100, b"ID3", b"OggS", b"fLaC" + b"\0" * 50, b"\xff\xfb"])
+NO_SOUNDS = [b"not a sound", b"\0" * 100, b"ID3", b"OggS", b"fLaC" + b"\0" * 50, b"\xff\xfb", b"\xff"]
+
+
+@pytest.mark.parametrize("data", NO_SOUNDS)
 def test_what_is_no_sound_is_an_error_that_says_so(data):
     assert "cannot be read as a sound" in wrong(data)
 

@@ -23,14 +23,15 @@ def test_a_page_is_drawn_at_the_resolution_asked_for(pdf):
     page = render_page(pdf, 2, dots_per_inch=36)
     assert page.size == (36, 72)
     red, _, blue = page.getpixel((18, 36))
-    assert blue > 200 > 50 > red
+    assert blue > 200
+    assert red < 50
 
 
 def test_a_missing_page_or_file_is_named(pdf, tmp_path):
     pytest.importorskip("pypdfium2")
     with pytest.raises(MediaError, match=r"no page 3[\s\S]*expected: 1 to 2"):
         render_page(pdf, 3)
-    with pytest.raises(MediaError, match="nothing.pdf"):
+    with pytest.raises(MediaError, match=r"nothing\.pdf"):
         render_page(tmp_path / "nothing.pdf", 1)
 
 

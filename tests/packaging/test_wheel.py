@@ -122,6 +122,12 @@ def test_torch_is_needed_only_with_an_extra(wheel):
 # --- running ------------------------------------------------------------------------------------------------------
 
 
+def test_an_example_config_runs_from_an_empty_folder(evaluate):
+    done = evaluate("--lmms-config=configs/example_local.yaml", "--lmms-model-args=", "--lmms-limit=1", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lmms/mme/mme.yaml::mme[0] " in done.stdout
+
+
 def test_a_task_by_name_runs_from_an_empty_folder(evaluate, installed):
     done = evaluate("--lmms-tasks", "mme", "-v")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -169,6 +169,8 @@ class Model:
     def generate(self, requests):
         if self.crash:
             os._exit(9)
+        if self.answer == "fail":
+            raise ValueError("no")
         return [Response(text=self.answer) for _ in requests]
 
 def memory():
@@ -268,7 +270,7 @@ def test_a_keyword_may_name_a_run(runs):
 
 
 def test_one_run_of_a_list_is_named_by_its_number(runs):
-    runs(TWO, "--collect-only")
+    (runs.lab.path / "exp.yaml").write_text(TWO)
     run = runs.lab.run("--lmms-config=exp.yaml#2", "-v")
     assert run.code == 0, run
     assert "toy[dummy-0] SCORED" in run.output
@@ -311,3 +313,15 @@ def test_variables_that_come_too_late_are_told(pytester, config, monkeypatch):
     result = plain(pytester, config(BASE + "model: dummy\nenv: {CUDA_VISIBLE_DEVICES: '0'}\n"))
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*torch was imported before CUDA_VISIBLE_DEVICES could be set*"])
+
+
+def test_last_failed_runs_what_failed_in_the_run_where_it_failed(runs):
+    text = "- {model: mine, model_args: {answer: A}}\n- {model: mine, model_args: {answer: fail}}\n- {model: dummy}\n"
+    first = runs(text)
+    assert first.code == 1, first
+    again = runs(text, "--lf", "-v")
+    assert again.code == 1, again
+    failed = re.findall(r"toy\[(\w+)-\d\] ERROR", again.output)
+    assert set(failed) == {"mine_2"}
+    assert "mine_1: not run" in again.output
+    assert "dummy: not run" in again.output

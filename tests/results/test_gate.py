@@ -93,6 +93,13 @@ def test_a_least_value_is_a_largest_one_where_less_is_better(verdicts):
     assert (verdict.outcome, verdict.reason) == ("fail", "0.6 is above 0.5")
 
 
+def test_a_least_value_may_be_that_of_a_group(tmp_path):
+    groups = {"g": {"alias": "g", "acc,none": 0.5, "acc_stderr,none": 0.1}}
+    run = read_run(write_run(tmp_path / "run", {"t": [1, 1]}, groups=groups))
+    assert [v.outcome for v in judge(run, parse_under("g/acc=0.6", "x"))] == ["fail"]
+    assert [v.outcome for v in judge(run, parse_under("acc=0.6", "x"))] == ["pass"]
+
+
 @pytest.mark.parametrize("rule", ["acx:1pt", "u/acc:1pt", "acc@strict:1pt"])
 def test_a_gate_on_what_does_not_exist_fails_and_names_what_does(verdicts, rule):
     (verdict,) = verdicts(rule, [1], [1])

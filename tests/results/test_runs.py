@@ -32,8 +32,11 @@ def test_scores_inside_mappings_and_their_clusters_are_found(tmp_path):
 
 
 def test_rows_of_another_filter_are_left_out(tmp_path):
-    write_run(tmp_path / "run", {"t": [1, 0]}, samples={"filter": "strict"})
-    run = read_run(tmp_path / "run")
+    path = write_run(tmp_path / "run", {"t": [1, 0]}, samples={"filter": "strict"}) / "results.json"
+    results = json.loads(path.read_text())
+    results["results"]["t"] |= {"acc,strict": 0.5, "acc,loose": 0.5}
+    path.write_text(json.dumps(results))
+    run = read_run(path)
     assert not run.scores(Metric("t", "acc", "loose"))
     assert len(run.scores(Metric("t", "acc", "strict"))) == 2
 

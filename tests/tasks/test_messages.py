@@ -20,7 +20,8 @@ from pytest_lmms.tasks.messages import auto_messages, kind_of_path, media_ref, t
     [
         ("a.jpg", "image"), ("a.JPEG", "image"), ("dir.mp3/a.png", "image"), ("a.gif", "image"), ("a.TIF", "image"),
         ("a.wav", "audio"), ("a.MP3", "audio"), ("a.opus", "audio"), ("a.m4a", "audio"),
-        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"), ("a.webp", "image"),
+        ("a.mp4", "video"), ("a.webm", "video"), ("a.WEBM", "video"), ("a.mkv", "video"), ("a", "video"),
+        ("a.webp", "image"),
         ("https://h.org/a.png?x=b.mp4", "image"), ("https://h.org/a.wav#t=1.5", "audio"),
         ("https://h.org/a.mp4?as=c.png", "video"), ("file:///x/a.Png", "image"),
         ("/data/what?.png", "image"), ("/data/100%#1.png", "image"),

@@ -9,12 +9,13 @@ import PIL.Image
 import pytest
 import yaml
 
-from pytest_lmms.errors import DatasetError, MediaError, UsageError
+from pytest_lmms.errors import DatasetError, UsageError
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.video import open_video
 from pytest_lmms.tasks.inputs import task_inputs
 from pytest_lmms.tasks.load import load_one
 from pytest_lmms.tasks.rows import digest_row
+from tests.hub_server import Hub, running
 from tests.media.sounds import encoded, sine
 
 _lance = pytest.importorskip("pytest_lmms.media._lance", exc_type=ImportError)
@@ -97,6 +98,18 @@ def test_documents_and_what_they_ask_are_equal(task, stored, tmp_path):
     assert after.column("weight") == before.column("weight")
 
 
+def test_a_pack_on_the_hub_is_read_where_it_lies(task, stored, tmp_path, monkeypatch):
+    plain = task(**stored)
+    packing.write_pack(plain, str(tmp_path / "t.lance"), limit=2)
+    paths = [path for path in (tmp_path / "t.lance").rglob("*") if path.is_file()]
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in paths}
+    with running(Hub(datasets={"org/packs": files})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        kwargs = {"lance": "hf://datasets/org/packs/t.lance"}
+        packed = task("packed", doc_to_visual=stored["doc_to_visual"], dataset_kwargs=kwargs)
+        assert task_inputs(packed) == task_inputs(plain, limit=2)
+
+
 def test_opening_documents_reads_no_media(task, stored, tmp_path):
     import datasets
 
@@ -177,7 +190,7 @@ def test_a_lance_dataset_of_media_alone_gives_media_alone(task, tmp_path):
 
 
 def test_what_is_wrong_is_named(task, stored, tmp_path):
-    with pytest.raises(MediaError, match=r"none\.lance: cannot be opened"):
+    with pytest.raises(DatasetError, match=r"t\.yaml(.|\n)*none\.lance: cannot be opened"):
         task(dataset_kwargs={"lance": "none.lance"}).open_rows()
     _lance.write_table(str(tmp_path / "new.lance"), packing.COLUMNS, [{"row": "{}"}],
                        metadata={"pytest_lmms_pack": "9", "features": "{}"})  # fmt: skip

@@ -162,6 +162,32 @@ def mvbench() -> dict[str, list[Row]]:
     return dict.fromkeys(members("mvbench"), video_rows(row))
 
 
+def subtitled_clips(folder: Path) -> None:
+    """Put clips into a folder, and subtitles of two of them as Video-MME has them."""
+    clips(folder)
+    for scene in SCENES[:2]:
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        blocks = [
+            f'{i + 1}\n00:00:0{i},000 --> 00:00:0{i},900\n<font color="white" size=".72c">{text}</font>\n'
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}.srt").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def clips_with_json_subtitles(folder: Path) -> None:
+    """Put clips into a folder, and subtitles as LongVideoBench has them, in both of its forms."""
+    clips(folder)
+    for number, scene in enumerate(SCENES):
+        texts = (f"A {scene.colour} square", f"moves {scene.direction}.")
+        subtitles = [
+            {"start": f"00:00:0{i}.0", "end": f"00:00:0{i}.9", "line": text}
+            if number % 2
+            else {"timestamp": [float(i), i + 0.9], "text": text}
+            for i, text in enumerate(texts)
+        ]
+        (folder / f"{scene.stem}_en.json").write_text(json.dumps(subtitles), encoding="utf-8")
+
+
 def members(benchmark: str) -> list[str]:
     """The tasks of a benchmark, by their files."""
     paths = [p for p in (BENCHMARKS / benchmark).glob("*.yaml") if not p.stem.startswith("_")]
@@ -660,10 +686,137 @@ def ifeval() -> dict[str, list[Row]]:
     return {"ifeval": rows}
 
 
+def activitynetqa() -> dict[str, list[Row]]:
+    """Four open questions."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video_name": scene.stem,
+            "question": question.lower().rstrip("?"),
+            "question_id": f"v_{scene.stem}_{number}",
+            "answer": options[right],
+            "type": "0" if number % 2 else "4",
+        }
+
+    return {"activitynetqa": video_rows(row)}
+
+
+def vsi_bench() -> dict[str, list[Row]]:
+    """Two questions with options and two with numbers."""
+    kinds = ("object_counting", "object_rel_direction_easy", "object_size_estimation", "route_planning")
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        is_choice = number % 2 == 1
+        return {
+            "id": number,
+            "dataset": "made",
+            "scene_name": scene.stem,
+            "question_type": kinds[number],
+            "question": question if is_choice else "How many squares, or pixels a side, do you see?",
+            "ground_truth": "ABCD"[right] if is_choice else ("1", "", str(SQUARE_PX), "")[number],
+            "options": lettered(options) if is_choice else None,
+        }
+
+    return {"vsi_bench": video_rows(row)}
+
+
+def lvbench() -> dict[str, list[Row]]:
+    """Four questions that bring their options."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "key": scene.stem,
+            "uid": str(number),
+            "video_path": f"{scene.stem}.mp4",
+            "question": "\n".join([question, *lettered(options, "({letter}) {option}")]),
+            "answer": "ABCD"[right],
+            "question_type": ["key information retrieval"],
+            "time_reference": "00:00-00:02",
+            "type": "made-up",
+        }
+
+    return {"lvbench": video_rows(row)}
+
+
+def mlvu() -> dict[str, list[Row]]:
+    """Four questions that bring their options, for both splits."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "video_name": f"{scene.stem}.mp4",
+            "duration": NUM_FRAMES / FRAMES_PER_SECOND,
+            "question": "\n".join([question, *lettered(options, "({letter}) {option}")]),
+            "candidates": options,
+            "answer": "ABCD"[right],
+            "task_type": "order" if number % 2 else "count",
+        }
+
+    return dict.fromkeys(members("mlvu"), video_rows(row))
+
+
+def tempcompass() -> dict[str, list[Row]]:
+    """Four rows for each of the three tasks that rules can score."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        texts = [f"{text}" for text in lettered(options)]
+        return {
+            "video_id": scene.stem,
+            "question": "\n".join([question, *texts]),
+            "answer": texts[right],
+            "dim": "direction" if number % 2 else "action",
+        }
+
+    choices = video_rows(row)
+    yes_no = [
+        row
+        | {"question": f"Does the square move {scene.direction if number % 2 else 'away'}?"}
+        | {"answer": "yes" if number % 2 else "no"}
+        for number, (row, scene) in enumerate(zip(choices, SCENES, strict=True))
+    ]
+    captions = []
+    for row, scene in zip(choices, SCENES, strict=True):
+        options = [f"Caption A: A square moves {scene.direction}.", "Caption B: A square stands still."]
+        question = "Which caption matches the video better?"
+        captions.append(row | {"question": "\n".join([question, *options]), "answer": options[0]})
+    tasks = ("multi_choice", "yes_no", "caption_matching")
+    return {f"tempcompass_{t}": rows for t, rows in zip(tasks, (choices, yes_no, captions), strict=True)}
+
+
+def video_mmmu() -> dict[str, list[Row]]:
+    """Four questions for each of the three tracks, one of those of adaptation open."""
+
+    def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
+        return {
+            "id": f"made_{'Math' if number % 2 else 'Art'}_{number + 1}",
+            "question": question,
+            "options": options,
+            "answer": "ABCD"[right],
+            "question_type": "multiple-choice",
+        }
+
+    rows = video_rows(row)
+    open_row = rows[3] | {"question": "How many pixels wide is the square?", "options": [], "answer": str(SQUARE_PX)}
+    adaptation = [*rows[:3], open_row | {"question_type": "open"}]
+    tracks = {"perception": rows, "comprehension": rows, "adaptation": adaptation}
+    return {f"video_mmmu_{track}": own for track, own in tracks.items()}
+
+
+def lectures(folder: Path) -> None:
+    """Put the clips of `video_mmmu` into a folder, named by their rows."""
+    for number, scene in enumerate(SCENES):
+        write_clip(folder / f"made_{'Math' if number % 2 else 'Art'}_{number + 1}.mp4", scene)
+
+
+def activity_clips(folder: Path) -> None:
+    """Put the clips of `activitynetqa` into a folder, named as its videos are."""
+    for scene in SCENES:
+        write_clip(folder / f"v_{scene.stem}.mp4", scene)
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
-    "videomme": (videomme, clips),
+    "videomme": (videomme, subtitled_clips),
     "mvbench": (mvbench, clips),
-    "longvideobench": (longvideobench, clips),
+    "longvideobench": (longvideobench, clips_with_json_subtitles),
     "egoschema": (egoschema, clips),
     "nextqa": (nextqa, clips),
     "perceptiontest": (perceptiontest, clips),
@@ -672,6 +825,12 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "viverbench": (viverbench, frames_of_scenes),
     "egotempo": (egotempo, clips),
     "minerva": (minerva, clips),
+    "activitynetqa": (activitynetqa, activity_clips),
+    "vsi_bench": (vsi_bench, clips),
+    "lvbench": (lvbench, clips),
+    "mlvu": (mlvu, clips),
+    "tempcompass": (tempcompass, clips),
+    "video_mmmu": (video_mmmu, lectures),
     "ami": (ami, beeps),
     "europal_asr": (europal_asr, beeps),
     "librispeech": (librispeech, beeps),

@@ -1,0 +1,32 @@
+"""LVBench: multiple-choice questions about videos of an hour and more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.letters import first_capital, whole_word_letter
+from pytest_lmms.tasks.mediafiles import find_media
+
+Doc = Mapping[str, Any]
+LETTERS = "ABCD"
+
+
+def lvbench_doc_to_visual(doc: Doc) -> list[str]:
+    """Return the path of the row's video."""
+    return [find_media("lvbench", str(doc["video_path"]), beside=__file__)]
+
+
+def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
+    """Return the question, which brings its options, between the prompts."""
+    kwargs = kwargs or {}
+    parts = (kwargs.get("pre_prompt", ""), doc["question"], kwargs.get("post_prompt", ""))
+    return "".join(str(part) for part in parts)
+
+
+def lvbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
+    """Score one answer: its last capital from A to D that stands alone, else its first one anywhere."""
+    letter = whole_word_letter(results[0], LETTERS, last=True) or first_capital(results[0], LETTERS)
+    scores = {"lvbench_score": float(letter is not None and letter == doc["answer"])}
+    return scores if letter else Unparsed(scores)

@@ -1,0 +1,50 @@
+"""What an open answer concludes: several candidates, in words and numbers, compared with one gold answer.
+
+MMMU's rule with more cues, as benchmarks made after it use it; see `choices.read_conclusion` for the first one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_lmms.scoring.choices import CONCLUSION_CUES, TRIMMED_MARKS
+
+CUES = (
+    *CONCLUSION_CUES, "are ", "in total ", "total ", "identify ", "recognize ", "calculated as ", "counted as ",
+    "measured as ", "observed as ", "concluded as ", "found to be ", "equals ", "determined to be ", "number of ",
+    "value is ", "adds up to ", "have ", "has ",
+)  # fmt: skip
+NUMBER = r"-?\b\d{1,3}(?:,\d{3})+\b|-?\d+(?:\.\d+)?[eE][+-]?\d+|-?(?:\d+\.\d+|\.\d+|\d+\b)"
+
+
+def _normal(text: str) -> list[Any]:
+    """A number to two decimals, else lower case; a lone character with a blank before or after it."""
+    try:
+        return [round(float(text.replace(",", "")), 2)]
+    except ValueError:
+        text = text.strip().lower()
+        return [f" {text}", f"{text} "] if len(text) == 1 else [text]
+
+
+def read_conclusions(text: str) -> list[Any]:
+    """Return the shortest text after a cue in each line (``=`` too in the last), and the numbers in these."""
+    text = text.strip().strip(".").lower()
+    *lines, last = text.split("\n")
+    tails = [_tail(line, CUES) for line in lines] + [_tail(last, (*CUES, "="))]
+    said = [tail for tail in tails if tail and tail not in set(TRIMMED_MARKS)] or [text]
+    pieces = said + [number for piece in said for number in re.findall(NUMBER, piece)]
+    return list(dict.fromkeys(value for piece in pieces for value in _normal(piece)))
+
+
+def _tail(line: str, cues: Sequence[str]) -> str:
+    tails = [line.rpartition(cue)[2].strip() for cue in cues if cue in line]
+    return min((tail for tail in tails if tail), key=len, default="")
+
+
+def is_concluded(gold: str, conclusions: Sequence[Any]) -> bool:
+    """Tell whether a conclusion is the gold number, or contains the gold text."""
+    golds = _normal(gold)
+    texts = [g for g in golds if isinstance(g, str)]
+    return any(any(g in c for g in texts) if isinstance(c, str) else c in golds for c in conclusions)
