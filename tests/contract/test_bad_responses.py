@@ -20,7 +20,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 BAD = [
     "", "\n\n", "(" * 500, "[" * 500, "{" * 500, "\\boxed{" * 200, "\\boxed{}", "\x00\ud83d", "\u202eabc",
     "答案是A。", "الجواب ب", "½ ² ٣", "nan", "-inf", "1e999", "1/0", "9" * 5000, "<answer>", "</think>",
-    "[nan, nan, nan, nan]", "(inf, 1)", 
+    "[nan, nan, nan, nan]", "(inf, 1)",
     f"({'9' * 400}, 1)", f"[{'9' * 400}, 0, 1, 1]",
     '{"a": 1}', "None", "Final Answer: ", "answer is ", "\\frac{1}{0}", "= = =",
     "<bbox>1 2 3</bbox>", "<1>x</1><2>", "9^9^9^9", "A" * 100_000,
