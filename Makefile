@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,remote,anthropic,gemini,litellm,metrics,torchcodec,wandb,tensorboard,dev
+TEST_EXTRAS ?= local,peft,torchcodec,lance,pdf,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -23,7 +23,6 @@ SETUP_INPUTS := pyproject.toml $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
-.PHONY: help setup setup-dev demo test test-pytest8 lint types format bench bench-remote bench-media fuzz-media simulate-gates compat-venv compat build clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +62,21 @@ $(PYTEST8_VENV)/.installed: $(SETUP_INPUTS)
 test-pytest8: $(PYTEST8_VENV)/.installed  ## Run the plugin's tests with the oldest pytest that is supported
 	$(PYTEST8_VENV)/bin/pytest $(PYTEST8_ARGS) -n $(NUM_WORKERS) -p no:cacheprovider
 
+# A CPU build of torch has no torchvision of its own; the tests of models use the Python parts of another's.
+TORCHVISION := .torchvision
+
+$(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
+	@echo "Installing torchvision into $(TORCHVISION) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target $(TORCHVISION) \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) torchvision num2words
+	@touch $@
+
+test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words too
+	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
+
+bench-models: setup-dev  ## Measure a bare generate loop against the harness, on the same prepared batches
+	$(BIN)/python tools/bench/models.py
+
 lint: setup-dev  ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -91,6 +105,12 @@ fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=
 
 bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
 	$(BIN)/python tools/bench/lance_access.py
+
+bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
+	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
 
 COMPAT_VENV := .compat-venv
 

@@ -26,6 +26,7 @@ from pytest_lmms.inference.retry import (
     retry_after_seconds,
     worth_retrying,
 )
+from pytest_lmms.media.encode import wanted_format, wanted_quality
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response, Timing, TokenCounts
 
@@ -165,13 +166,17 @@ class RemoteChat(ABC):
     max_pixels: int | None = None
     """Frames of videos with more are made smaller."""
     max_size_in_mb: float = 20.0
-    """Images whose encoded file is larger are sent as smaller JPEG files."""
+    """Images whose encoded file is larger are sent as smaller JPEG files, and the response says so."""
+    image_format: str | None = None
+    """PNG, JPEG or WEBP for every image. None: LMMS_IMAGE_ENCODE_FORMAT, else as the dataset stores it."""
+    image_quality: int | None = None
+    """1 to 100, of JPEG and WEBP. None: LMMS_IMAGE_JPEG_QUALITY, else 85."""
 
     def __post_init__(self) -> None:
         """Check the settings; nothing is opened yet.
 
         Raises:
-            UsageError: No or two different model names, no key, or an impossible number.
+            UsageError: No or two different model names, no key, an impossible number, or an unknown format of images.
         """
         self._name = one_name({n: getattr(self, n) for n in ("model", "pretrained", "model_version")})
         self._key = Secret(self._find_key(self.api_key))
@@ -211,6 +216,8 @@ class RemoteChat(ABC):
             max_frames=self.max_frames,
             max_pixels=self.max_pixels,
             max_bytes=int(self.max_size_in_mb * 1_000_000),
+            image_format=wanted_format(self.image_format),
+            image_quality=wanted_quality(self.image_quality),
         )
         self._client: Any = None
 
@@ -255,6 +262,7 @@ class RemoteChat(ABC):
             "system_prompt": self.system_prompt,
             "max_new_tokens": self.max_new_tokens,
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
+            "images": [media.image_format, media.image_quality],
         }
 
     def give_up(self) -> None:
@@ -286,7 +294,7 @@ class RemoteChat(ABC):
         with collecting() as notes:
             prepared = await asyncio.to_thread(prepare, request) if request.media else prepare(request)
         response, _ = await self.ask(prepared)
-        return replace(response, flags=(*response.flags, *notes)) if notes else response
+        return replace(response, flags=tuple(dict.fromkeys((*response.flags, *notes)))) if notes else response
 
     async def ask(self, prepared: Any) -> tuple[Response, Any]:
         """Ask until there is an answer, or there can be none.

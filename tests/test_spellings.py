@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,22 @@ def test_an_ignored_flag_is_told(spelling):
 )
 def test_a_command_line_is_translated(typed, expected):
     assert translate(shlex.split(typed), options=OPTIONS)[0] == shlex.split(expected)
+
+
+def meaning(spelling):
+    if spelling.ours in BY_NAME:
+        return f"`{BY_NAME[spelling.ours].option}`" + f", as `{spelling.prefix}...`" * bool(spelling.prefix)
+    if spelling.model_argument:
+        return f"the model's argument `{spelling.model_argument}`"
+    if spelling.ignored:
+        return f"nothing to do: {spelling.ignored}"
+    return f"refused: {spelling.refused or 'no counterpart yet'}"
+
+
+def test_the_documentation_tells_every_flag():
+    lines = [f"| `--{s.name}` | {meaning(s)} |" for s in SPELLINGS]
+    text = (Path(__file__).resolve().parents[1] / "docs" / "flags.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("| `--")] == lines
 
 
 def test_a_flag_without_its_value_is_refused():

@@ -228,7 +228,7 @@ def _idefics3(folder: Path, kind: str) -> None:
     import transformers
 
     grid = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-    tok = tokenizer("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *grid)
+    tok = tokenizer("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", "<video>", *grid)
     config = getattr(transformers, f"{kind}Config")(
         text_config=llama(tok),
         vision_config=VISION,
@@ -246,7 +246,7 @@ def _idefics3(folder: Path, kind: str) -> None:
         config,
         tok,
         f"{kind}Processor",
-        chat=template("<image>"),
+        chat=template("<image>", "<video>"),
         parts={
             "image_processor": image,
             **({} if kind == "Idefics3" else {"video_processor": video_settings("SmolVLMVideoProcessor")}),

@@ -34,6 +34,10 @@ class MediaSettings:
     """Frames with more are made smaller."""
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
+    image_format: str | None = None
+    """PNG, JPEG or WEBP; None: as `encode_image` chooses."""
+    image_quality: int | None = None
+    """1 to 100, of JPEG and WEBP; None: as `encode_image` chooses."""
     max_bytes: int | None = None
     """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
     flags: list[str] = field(default_factory=list)
@@ -122,7 +126,7 @@ def image_uri(ref: MediaRef, media: MediaSettings) -> str:
     """
     from pytest_lmms.media.encode import encode_image
 
-    encoded = encode_image(ref, max_bytes=media.max_bytes)
+    encoded = encode_image(ref, image_format=media.image_format, quality=media.image_quality, max_bytes=media.max_bytes)
     media.flags.extend(encoded.flags)
     return encoded.uri
 
@@ -148,7 +152,8 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
         if media.max_pixels and frame.width * frame.height > media.max_pixels:
             shrink = (media.max_pixels / (frame.width * frame.height)) ** 0.5
             frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
-        yield data_uri(frame, default_format="JPEG"), float(seconds)
+        uri = data_uri(frame, image_format=media.image_format, quality=media.image_quality, default_format="JPEG")
+        yield uri, float(seconds)
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -33,8 +33,8 @@ FORMATS = (
 )
 """Containers that are opened. Left out are those that FFmpeg reads from text and those that name other files
 or addresses (playlists, descriptions, `concat`)."""
-SKIPPABLE = frozenset({"h264", "hevc", "vp9", "av1"})
-"""Codecs of which pictures that no other refers to can be left out without changing any other."""
+SKIPPABLE = frozenset({"h264", "hevc", "vp9"})
+"""Codecs of which pictures that no other refers to can be left out, packet by packet, without changing any other."""
 STANDALONE = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video"})
 """Codecs whose decoder needs no more of the container than `extradata`."""
 MAX_PIXELS = 1 << 27

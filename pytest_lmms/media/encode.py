@@ -89,11 +89,11 @@ def encode_image(
         UsageError: Unknown format, or a quality or count that is no number in its range.
     """
     ref = _as_reference(image)
-    wanted = _wanted_format(image_format)
+    wanted = wanted_format(image_format)
     passed = _pass_through(ref, wanted)
     if passed is not None and (max_bytes is None or len(passed[1]) <= max_bytes):
         return EncodedImage(mime=passed[0], text=base64.b64encode(passed[1]).decode("ascii"))
-    settings = (wanted, default_format, _wanted_quality(quality), max_bytes)
+    settings = (wanted, default_format, wanted_quality(quality), max_bytes)
     count = _number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
     encoded = _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
     for flag in encoded.flags:
@@ -177,7 +177,12 @@ def _as_reference(image: ImageLike) -> MediaRef:
     return MediaRef(kind="image", path=os.fspath(image))
 
 
-def _wanted_format(image_format: str | None) -> str | None:
+def wanted_format(image_format: str | None) -> str | None:
+    """The format that is asked for, by argument or LMMS_IMAGE_ENCODE_FORMAT; None where nobody asks.
+
+    Raises:
+        UsageError: It is none of PNG, JPEG (JPG) and WEBP.
+    """
     said = image_format or os.environ.get(FORMAT_VARIABLE) or None
     if said is None:
         return None
@@ -194,7 +199,12 @@ def _wanted_format(image_format: str | None) -> str | None:
     return name
 
 
-def _wanted_quality(quality: int | None) -> int:
+def wanted_quality(quality: int | None) -> int:
+    """The quality that is asked for, by argument or LMMS_IMAGE_JPEG_QUALITY, else 85.
+
+    Raises:
+        UsageError: It is no whole number from 1 to 100.
+    """
     if quality is not None:
         return _number(quality, "quality", 1, 100)
     return _number(os.environ.get(QUALITY_VARIABLE) or DEFAULT_QUALITY, QUALITY_VARIABLE, 1, 100)

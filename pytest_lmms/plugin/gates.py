@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
-from pytest_lmms.plugin.collection import given_index, is_document, named_groups
+from pytest_lmms.plugin.collection import given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.session import LmmsSession, session_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Gates:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Read the baseline before anything is collected, so that a wrong one is told at once."""
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or not may_hold_tasks(self.config):
             return
         try:
             self._read_baseline()

@@ -10,15 +10,28 @@ import pytest
 
 from pytest_lmms.errors import UsageError
 from pytest_lmms.loggers import Target, parse_targets
-from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.plugin.collection import may_hold_tasks
+from pytest_lmms.plugin.session import session_of
 
 
 class Loggers:
     """Tells trackers of the run."""
 
-    def __init__(self, session: LmmsSession, targets: tuple[Target, ...]) -> None:
-        self.session = session
-        self.targets = targets
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.session = session_of(config)
+        self.targets: tuple[Target, ...] = ()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Find the loggers before anything is collected, so that a wrong one is told at once."""
+        settings = self.session.settings
+        if settings.log_to is None or not may_hold_tasks(self.config):
+            return
+        try:
+            self.targets = parse_targets(settings.log_to, settings.sources.get("log_to", "--lmms-log-to"))
+        except UsageError as e:
+            raise pytest.UsageError(str(e)) from e
 
     @pytest.hookimpl(trylast=True)
     def pytest_lmms_run_finished(self, results: Mapping[str, Any], run_folder: Path) -> None:
@@ -33,12 +46,7 @@ class Loggers:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the loggers before anything runs; keep them in the process that the user started."""
+    """Keep loggers in the process that the user started."""
     session = session_of(config)
-    if session.settings.log_to is None or session.is_worker:
-        return
-    try:
-        targets = parse_targets(session.settings.log_to, session.settings.sources.get("log_to", "--lmms-log-to"))
-    except UsageError as e:
-        raise pytest.UsageError(str(e)) from e
-    config.pluginmanager.register(Loggers(session, targets), "lmms-loggers")
+    if session.settings.log_to is not None and not session.is_worker:
+        config.pluginmanager.register(Loggers(config), "lmms-loggers")

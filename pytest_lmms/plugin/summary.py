@@ -219,7 +219,7 @@ class Summary:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the run to go on with before anything is collected, so that a wrong one is told at once."""
         settings = self.session.settings
-        if is_remote(settings.output_path):
+        if is_remote(settings.output_path) and may_hold_tasks(self.config):
             try:
                 check(settings.output_path, settings.sources.get("output_path", "--lmms-output-path"))
             except LmmsError as e:

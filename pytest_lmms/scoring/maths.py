@@ -47,6 +47,8 @@ def math_equal(gold: str, answer: str, *, only_latex: bool = False, strict: bool
     Raises:
         UsageError: math-verify is not installed.
     """
+    if not gold.strip() or not answer.strip():
+        return False
     try:
         import math_verify
     except ImportError as e:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_lmms.errors import DatasetError, explain
+from pytest_lmms.errors import DatasetError, MediaError, explain
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.packs import Pack
 from pytest_lmms.records import MediaRef
@@ -70,13 +70,21 @@ class PackRows:
         return [row.get(name) for row in self._rows]
 
 
-def open_packed(pack: Pack) -> PackRows | None:
+def open_packed(pack: Pack, where: str) -> PackRows | None:
     """The documents of a pack; None when it has media alone.
 
+    Args:
+        pack: Unopened.
+        where: What names it, for errors.
+
     Raises:
-        DatasetError: It was written by another version.
+        DatasetError: It cannot be opened, or was written by another version.
+        UsageError: Lance is not installed.
     """
-    metadata = pack.table.metadata
+    try:
+        metadata = pack.table.metadata
+    except MediaError as error:
+        raise DatasetError(explain(f"dataset_kwargs: {KEY}: {error}", where=where)) from error
     if "pytest_lmms_pack" not in metadata:
         return None
     if metadata["pytest_lmms_pack"] != VERSION:

@@ -207,8 +207,10 @@ def open_rows(
             return rows
         return DatasetRows(_process(spec, rows.to_dataset(), where))
     pack = packed.pack_of(spec, path)
-    if pack is not None and split in (None, spec.split) and (packed_rows := packed.open_packed(pack)) is not None:
-        return packed_rows
+    if pack is not None and split in (None, spec.split):
+        packed_rows = packed.open_packed(pack, where)
+        if packed_rows is not None:
+            return packed_rows
     choice = hub.Choice.of(spec, path, where, split or spec.split)
     if pack is None:
         snapshots.fetch_media(choice)

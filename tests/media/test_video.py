@@ -78,6 +78,15 @@ def test_frames_are_those_of_a_decoder_that_runs_from_the_first(made, name, thre
         assert (found.frames == whole[found.indices]).all()
 
 
+@pytest.mark.parametrize("name", sorted(MADE.keys() - {"no_times.avi", "elementary.h264"}))
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_the_plan_names_is_enough_where_packets_say_when_they_are_shown(made, name, threads, monkeypatch):
+    monkeypatch.setenv("LMMS_VIDEO_PYAV_THREADS", str(threads))
+    monkeypatch.setattr(_pyav._Reading, "_all_frames", lambda *_: pytest.fail("decoded the whole file"))
+    for number in (3, 20):
+        assert len(open_video(at(made(name)), num_frames=number)) == min(number, MADE[name].get("num_frames", 60))
+
+
 @pytest.mark.parametrize("name", ["plain.mkv", "programme.ts", "vp9.webm", "fragments.mp4"])
 def test_packets_too_many_to_keep_are_read_again(made, name, monkeypatch):
     monkeypatch.setattr(_packets, "MAX_HELD_BYTES", 1000)

@@ -173,6 +173,15 @@ def test_an_image_above_the_servers_limit_is_sent_smaller_and_the_response_says_
     assert without.flags == ()
 
 
+def test_every_image_travels_in_the_format_that_the_user_names(server, monkeypatch):
+    monkeypatch.delenv("LMMS_IMAGE_ENCODE_FORMAT", raising=False)
+    answer(make(server, image_format="jpg", image_quality=40), ask(MediaRef(kind="image", data=png())))
+    assert server.requests[0][2]["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert make(server, image_format="jpg").identity != make(server).identity
+    with pytest.raises(UsageError, match="image_format: unknown image format 'gif'"):
+        make(server, image_format="gif")
+
+
 def test_sounds_travel_in_their_own_format(server):
     data = encoded(sine(0.2))
     answer(make(server), ask(MediaRef(kind="audio", data=data)))

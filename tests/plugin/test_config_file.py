@@ -270,7 +270,7 @@ def test_a_keyword_may_name_a_run(runs):
 
 
 def test_one_run_of_a_list_is_named_by_its_number(runs):
-    runs(TWO, "--collect-only")
+    (runs.lab.path / "exp.yaml").write_text(TWO)
     run = runs.lab.run("--lmms-config=exp.yaml#2", "-v")
     assert run.code == 0, run
     assert "toy[dummy-0] SCORED" in run.output

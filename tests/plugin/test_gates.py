@@ -150,6 +150,13 @@ def test_a_run_that_is_cut_short_is_not_judged(pytester, task, run):
     result.stdout.fnmatch_lines(["*1 gates were not judged: the run was cut short*"])
 
 
+def test_a_project_with_gates_in_its_ini_file_still_runs_its_other_tests(pytester):
+    pytester.makeini("[pytest]\nlmms_baseline = last:main\nlmms_fail_on_regression = 2%\nlmms_log_to = nothing\n"
+                     "lmms_output_path = nosuch://x\n")  # fmt: skip
+    path = pytester.makepyfile("def test_it():\n    assert True\n")
+    assert pytester.runpytest_inprocess(path).ret == 0
+
+
 def test_github_gets_a_table(pytester, task, baseline, run, monkeypatch):
     page = pytester.path / "summary.md"
     page.write_text("before\n")
@@ -159,3 +166,15 @@ def test_github_gets_a_table(pytester, task, baseline, run, monkeypatch):
     assert text.startswith("before\n### Gates: 1 of 1 failed\n")
     assert "| ❌ fail | t/exact_match" in text
     assert "tasks/t.yaml::t[1]" in text
+
+
+def test_an_inconclusive_gate_fails_nothing_and_is_a_skipped_test_case(pytester, write_task, run, run_folder):
+    task = write_task(pytester.path / "tasks", "t", ROWS)
+    run(task, "--lmms-model-args", "response=A", "--lmms-limit", 5)
+    xml = pytester.path / "junit.xml"
+    result = run(task, "--lmms-limit", 5, *worse("--lmms-baseline", run_folder(), "--lmms-fail-on-regression",
+                                                 "p<0.01 and within 5pt", "--junitxml", xml))  # fmt: skip
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["INCONCLUSIVE*documents would decide", "*1 inconclusive*"])
+    (skipped,) = ET.parse(xml).getroot().findall(".//skipped")
+    assert "neither shown nor ruled out" in skipped.get("message", "")

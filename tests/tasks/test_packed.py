@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import yaml
 
-from pytest_lmms.errors import DatasetError, MediaError, UsageError
+from pytest_lmms.errors import DatasetError, UsageError
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.video import open_video
 from pytest_lmms.tasks.inputs import task_inputs
@@ -190,7 +190,7 @@ def test_a_lance_dataset_of_media_alone_gives_media_alone(task, tmp_path):
 
 
 def test_what_is_wrong_is_named(task, stored, tmp_path):
-    with pytest.raises(MediaError, match=r"none\.lance: cannot be opened"):
+    with pytest.raises(DatasetError, match=r"t\.yaml(.|\n)*none\.lance: cannot be opened"):
         task(dataset_kwargs={"lance": "none.lance"}).open_rows()
     _lance.write_table(str(tmp_path / "new.lance"), packing.COLUMNS, [{"row": "{}"}],
                        metadata={"pytest_lmms_pack": "9", "features": "{}"})  # fmt: skip
