@@ -32,7 +32,7 @@ class TinyVlm(Qwen2_5_VL):
         use_cache: bool = True,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-        max_num_frames: int = 8,
+        max_num_frames: int = 32,
         max_frames: int | None = None,
         fps: float | None = None,
         max_image_size: int | None = None,

@@ -235,11 +235,8 @@ def _idefics3(folder: Path, kind: str) -> None:
         scale_factor=2,
         image_token_id=tok.convert_tokens_to_ids("<image>"),
     )
-    image = pil(
-        f"{kind.lower()}.{kind}ImageProcessorPil",
-        size={"longest_edge": 2 * SIDE},
-        max_image_size={"longest_edge": SIDE},
-    )
+    sizes = {"size": {"longest_edge": 2 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
+    image = pil(f"{kind.lower()}.{kind}ImageProcessorPil", **sizes)
     save(
         folder,
         f"{kind}ForConditionalGeneration",
@@ -249,7 +246,7 @@ def _idefics3(folder: Path, kind: str) -> None:
         chat=template("<image>", "<video>"),
         parts={
             "image_processor": image,
-            **({} if kind == "Idefics3" else {"video_processor": video_settings("SmolVLMVideoProcessor")}),
+            **({} if kind == "Idefics3" else {"video_processor": video_settings("SmolVLMVideoProcessor", **sizes)}),
         },
         image_seq_len=1,
     )
