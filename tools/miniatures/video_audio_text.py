@@ -813,6 +813,49 @@ def activity_clips(folder: Path) -> None:
         write_clip(folder / f"v_{scene.stem}.mp4", scene)
 
 
+def mmsearch() -> dict[str, list[Row]]:
+    """Four questions, two of them with an image; the web that answers them is made up too."""
+    rows: list[Row] = [{"$features": {"query_image": "image", "image_search_result": "image"}}]
+    for number, scene in enumerate(SCENES):
+        shows = number % 2 == 1
+        what = "the square in the picture" if shows else f"the {scene.colour} square"
+        rows.append(
+            {
+                "sample_id": f"made_{number}",
+                "query": f"Which way does {what} of the made-up museum move?",
+                "query_image": {"$image": f"{scene.stem}.png"} if shows else None,
+                "image_search_result": {"$image": f"{scene.stem}.png"} if shows else None,
+                "gt_requery": f"made-up museum {scene.colour} square direction",
+                "gt_answer": scene.direction,
+                "alternative_gt_answers": [f"it moves {scene.direction}"],
+                "area": "news" if number < 2 else "knowledge",
+                "subfield": "arts",
+                "timestamp": "2026-01-01",
+            }
+        )
+    return {"mmsearch_end2end": rows}
+
+
+def recorded_web(folder: Path) -> None:
+    """Put the images of `mmsearch` and what a search for each of its questions found into a folder."""
+    page = np.full((SIZE_PX * 9, SIZE_PX, 3), 255, np.uint8)
+    for number, scene in enumerate(SCENES):
+        Image.fromarray(frame_of(scene, 8)).save(folder / f"{scene.stem}.png")
+        page[:SIZE_PX] = frame_of(scene, 8)
+        Image.fromarray(page).save(folder / f"{scene.stem}_page.png")
+        sites = [
+            {
+                "title": f"The made-up museum, room {other + 1}",
+                "snippet": f"The {shown.colour} square",
+                "content": f"The {shown.colour} square moves {shown.direction}.",
+                "head": f"{shown.stem}.png",
+                "page": f"{shown.stem}_page.png",
+            }
+            for other, shown in enumerate(SCENES)
+        ]
+        (folder / f"made_{number}.json").write_text(json.dumps(sites), encoding="utf-8")
+
+
 MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], None] | None]] = {
     "videomme": (videomme, subtitled_clips),
     "mvbench": (mvbench, clips),
@@ -848,6 +891,7 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "browsecomp": (browsecomp, None),
     "safety_redteam": (safety_redteam, None),
     "ifeval": (ifeval, None),
+    "mmsearch": (mmsearch, recorded_web),
     "ovobench": (ovobench, numbered_clips),
     "vending_bench2": (vending_bench2, None),
     "tau2_bench_telecom": (tau2_bench_telecom, None),

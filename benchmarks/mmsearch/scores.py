@@ -1,0 +1,76 @@
+"""MMSearch: how near a query and an answer are to the gold ones."""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from pytest_lmms.records import Unparsed
+
+Doc = Mapping[str, Any]
+QUERY, ANSWER = 0, 2
+"""Places of these among the outputs of a document's three rounds."""
+UNSEEN = 0.1
+"""What BLEU counts instead of no word in common."""
+
+
+def _tokens(text: str) -> list[str]:
+    text = "".join(c for c in text.lower() if c not in string.punctuation)
+    return re.sub(r"\b(?:a|an|the)\b", " ", text).split()
+
+
+def f1_score(answer: str, golds: Sequence[str]) -> float:
+    """Return the best F1 of words, 0 to 1; case, marks and articles do not count."""
+    return max(_f1(_tokens(answer), _tokens(gold)) for gold in golds)
+
+
+def _f1(said: list[str], gold: list[str]) -> float:
+    if not said or not gold:
+        return float(said == gold)
+    return 2 * sum((Counter(said) & Counter(gold)).values()) / (len(said) + len(gold))
+
+
+def query_score(query: str, gold: str) -> float:
+    """Return the mean of BLEU-1 and ROUGE-L F1 of a query's words, 0 to 1."""
+    said, wanted = query.split(), gold.split()
+    if not said or not wanted:
+        return 0.0
+    common = sum((Counter(said) & Counter(wanted)).values())
+    brevity = 1.0 if len(said) > len(wanted) else math.exp(1 - len(wanted) / len(said))
+    row = [0] * (len(wanted) + 1)
+    for word in said:
+        previous = row[:]
+        for j, other in enumerate(wanted, start=1):
+            row[j] = previous[j - 1] + 1 if word == other else max(previous[j], row[j - 1])
+    return (brevity * (common or UNSEEN) / len(said) + 2 * row[-1] / (len(said) + len(wanted))) / 2
+
+
+def mmsearch_end2end_process_results(doc: Doc, results: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Score the query and the answer."""
+    outputs = [*results[0], "", "", ""]
+    place = {"area": doc["area"], "subfield": doc["subfield"]}
+    f1 = f1_score(outputs[ANSWER], [doc["gt_answer"], *(doc["alternative_gt_answers"] or [])])
+    scores = {
+        "end2end_f1_score": place | {"score": f1},
+        "requery_score": place | {"score": query_score(outputs[QUERY], doc["gt_requery"])},
+    }
+    return scores if outputs[ANSWER].strip() else Unparsed(scores)
+
+
+def mmsearch_group_scores(items: Sequence[Doc]) -> dict[str, float]:
+    """Return the mean by area and subfield, such as ``area/news``."""
+    groups = dict.fromkeys((key, item[key]) for key in ("area", "subfield") for item in items)
+    return {f"{k}/{v}": fmean(item["score"] for item in items if item[k] == v) for k, v in groups}
+
+
+def mmsearch_mean(items: Sequence[Doc]) -> float | None:
+    """Return the mean, 0 to 1."""
+    return fmean(item["score"] for item in items) if items else None
+
+
+mmsearch_mean.sub_scores = mmsearch_group_scores  # type: ignore[attr-defined]
