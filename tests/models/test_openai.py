@@ -365,19 +365,19 @@ def test_comments_between_events_are_no_token(server):
 
 
 def test_a_server_that_says_nothing_is_given_up_after_the_time_for_a_first_token(server):
-    server.plan = [{"silent": 1.5}] * 2
+    server.plan = [{"silent": 6}] * 2
     start = time.perf_counter()
     with pytest.raises(ModelError, match=r"time-out after 2 attempts: no token within 0\.2 s"):
         answer(make(server, first_token_timeout_s=0.2, max_retries=1), ask())
-    assert time.perf_counter() - start < 1.4
+    assert time.perf_counter() - start < 5
 
 
 def test_an_answer_that_drags_on_is_given_up_after_the_whole_time(server):
-    server.plan = [{"slow": 0.2, "text": "a b c d e f g h"}]
-    with pytest.raises(ModelError, match=r"no complete answer within 0\.5 s"):
-        answer(make(server, first_token_timeout_s=0.4, timeout=0.5, max_retries=0), ask())
-    server.plan = [{"slow": 0.1, "text": "a b c d"}]
-    assert answer(make(server, first_token_timeout_s=0.3, timeout=5, max_retries=0), ask())[0].text
+    server.plan = [{"slow": 0.3, "text": "a b c d e f g h"}]
+    with pytest.raises(ModelError, match=r"no complete answer within 1 s"):
+        answer(make(server, first_token_timeout_s=9, timeout=1, max_retries=0), ask())
+    server.plan = [{"slow": 0.2, "text": "a b c d e f g h"}]  # longer than the first token may take
+    assert answer(make(server, first_token_timeout_s=1, timeout=60, max_retries=0), ask())[0].text
 
 
 def test_a_port_that_takes_no_connection_is_given_up_soon(server):
