@@ -10,7 +10,8 @@ from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, image_uri, video_frames
 from pytest_lmms.records import FinishReason, MediaRef, Request, Response, TokenCounts
 
-from ._remote import Clock, RemoteChat
+from ._attempt import Clock
+from ._remote import RemoteChat
 
 _REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop", "stop_sequence": "stop", "tool_use": "stop", "pause_turn": "stop", "max_tokens": "length",

@@ -12,7 +12,8 @@ from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, image_uri, video_frames
 from pytest_lmms.records import FinishReason, MediaRef, Request, Response, TokenCounts
 
-from ._remote import Clock, RemoteChat
+from ._attempt import Clock
+from ._remote import RemoteChat
 
 _REASONS: Mapping[str, FinishReason] = {
     "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "filtered", "RECITATION": "filtered", "BLOCKLIST": "filtered",

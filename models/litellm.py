@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.records import Request, Response
 
+from ._attempt import Clock
 from ._chat_stream import BrokenReplyError, ChatReply
-from ._remote import Clock
 from .openai import OpenAIChat, respond
 
 _NO_KEY = "none"

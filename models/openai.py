@@ -14,8 +14,9 @@ from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
 
+from ._attempt import Clock, without_password
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
-from ._remote import Clock, RemoteChat, without_password
+from ._remote import RemoteChat
 from ._tools import Tools, converse
 
 _REASONING_MODEL = re.compile(r"^(o1|o3|o4|gpt-5)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import io
 import json
 import socket
+import threading
 import time
 
 import PIL.Image
@@ -306,29 +306,18 @@ def test_the_model_has_one_name_in_any_of_three_words(server):
         make(server, num_concurrent=0)
 
 
-def test_the_event_loop_stays_free_while_images_are_encoded(server, monkeypatch):
-    def slow(messages, media):
-        time.sleep(0.3)
+def test_the_event_loop_stays_free_while_media_are_opened(server, monkeypatch):
+    threads = []
+
+    def noted(messages, media):
+        threads.append(threading.get_ident())
         return [{"role": "user", "content": "x"}]
 
-    message_formats.register_message_format("slow", slow)
-    monkeypatch.delitem(message_formats._FORMATS, "slow", raising=True)
-    monkeypatch.setitem(message_formats._FORMATS, "slow", slow)
-    model = make(server, message_format="slow")
-
-    async def run():
-        await model.start()
-        gaps, last = [], time.perf_counter()
-        task = asyncio.create_task(model.generate(ask(MediaRef(kind="image", data=b"x"))))
-        with contextlib.suppress(asyncio.TimeoutError):
-            while not task.done():
-                await asyncio.sleep(0.01)
-                gaps.append(time.perf_counter() - last)
-                last = time.perf_counter()
-        await model.stop()
-        return max(gaps)
-
-    assert asyncio.run(run()) < 0.25
+    monkeypatch.setitem(message_formats._FORMATS, "noted", noted)
+    model = make(server, message_format="noted")
+    answer(model, ask(MediaRef(kind="image", data=b"x")))
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()  # asyncio.run runs its loop on this thread
 
 
 def test_a_client_that_was_not_started_says_so(server):
@@ -376,19 +365,19 @@ def test_comments_between_events_are_no_token(server):
 
 
 def test_a_server_that_says_nothing_is_given_up_after_the_time_for_a_first_token(server):
-    server.plan = [{"silent": 1.5}] * 2
+    server.plan = [{"silent": 6}] * 2
     start = time.perf_counter()
     with pytest.raises(ModelError, match=r"time-out after 2 attempts: no token within 0\.2 s"):
         answer(make(server, first_token_timeout_s=0.2, max_retries=1), ask())
-    assert time.perf_counter() - start < 1.4
+    assert time.perf_counter() - start < 5
 
 
 def test_an_answer_that_drags_on_is_given_up_after_the_whole_time(server):
-    server.plan = [{"slow": 0.2, "text": "a b c d e f g h"}]
-    with pytest.raises(ModelError, match=r"no complete answer within 0\.5 s"):
-        answer(make(server, first_token_timeout_s=0.4, timeout=0.5, max_retries=0), ask())
-    server.plan = [{"slow": 0.1, "text": "a b c d"}]
-    assert answer(make(server, first_token_timeout_s=0.3, timeout=5, max_retries=0), ask())[0].text
+    server.plan = [{"slow": 0.3, "text": "a b c d e f g h"}]
+    with pytest.raises(ModelError, match=r"no complete answer within 1 s"):
+        answer(make(server, first_token_timeout_s=9, timeout=1, max_retries=0), ask())
+    server.plan = [{"slow": 0.2, "text": "a b c d e f g h"}]  # longer than the first token may take
+    assert answer(make(server, first_token_timeout_s=1, timeout=60, max_retries=0), ask())[0].text
 
 
 def test_a_port_that_takes_no_connection_is_given_up_soon(server):

@@ -10,7 +10,6 @@ from run_helpers import lab, timeless  # noqa: F401
 from tests.chat_server import Server
 
 KEY = "sk-very-secret-key"
-BOTH = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
 
 
 @pytest.fixture
@@ -33,11 +32,12 @@ def remote(lab):  # noqa: F811
     return lab
 
 
-@BOTH
 @pytest.mark.parametrize(
-    ("option", "reason"), [("--lmms-max-tokens=450", "450 tokens"), ("--lmms-max-requests=30", "30 requests")]
+    ("option", "reason", "workers"),
+    [("--lmms-max-tokens=450", "450 tokens", ()), ("--lmms-max-requests=30", "30 requests", ("-n", "2"))],
+    ids=["tokens in process", "requests of two workers"],
 )
-def test_a_spent_budget_ends_the_run_and_keeps_what_is_done(remote, server, workers, option, reason):
+def test_a_spent_budget_ends_the_run_and_keeps_what_is_done(remote, server, option, reason, workers):
     remote.task(80)
     server.pause_seconds = 0.02
     command = ("--lmms-model", "openai", "--lmms-model-args", "model=m,num_concurrent=4", *workers)

@@ -1,0 +1,82 @@
+"""Small parts of asking a remote model: its key, its name, its address, and the clock of one attempt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.inference.retry import Deadline
+from pytest_lmms.records import Timing, TokenCounts
+
+
+class Secret:
+    """Holds a key without showing it in tracebacks and logs."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class Clock:
+    """When one attempt began and when the model spoke, in seconds of `time.perf_counter`."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.first: float | None = None
+        self.last: float | None = None
+        self.deadline: Deadline | None = None
+        self._timeout: float | None = None
+
+    def limit(self, deadline: Deadline, timeout: float) -> None:
+        """Give the whole answer `timeout` seconds once its first token is there."""
+        self.deadline, self._timeout = deadline, timeout
+
+    def spoke(self) -> None:
+        """Note that something was said just now."""
+        self.last = time.perf_counter()
+        if self.first is None:
+            self.first = self.last
+            if self.deadline is not None and self._timeout is not None:
+                self.deadline.move(self._timeout - (self.first - self.started))
+
+    def timing(self, tokens: TokenCounts) -> Timing:
+        """What this client saw; TTFT and TPOT only when the answer came in pieces."""
+        per_token = None
+        if self.first is not None and self.last is not None and (tokens.output_tokens or 0) > 1:
+            per_token = (self.last - self.first) / (tokens.output_tokens - 1)  # type: ignore[operator]
+        return Timing(
+            seconds=time.perf_counter() - self.started,
+            first_token_seconds=None if self.first is None else self.first - self.started,
+            seconds_per_token=per_token,
+            source="client",
+        )
+
+
+def one_name(said: Mapping[str, str | None]) -> str:
+    """The one name among synonyms.
+
+    Raises:
+        UsageError: There is none, or there are different ones.
+    """
+    names = {str(value) for value in said.values() if value}
+    if len(names) != 1:
+        given = ", ".join(f"{name}={value}" for name, value in said.items() if value)
+        raise UsageError(
+            explain(
+                f"several model names: {given}" if names else "this model needs a name",
+                where="model",
+                expected="one of model, pretrained and model_version",
+                remedy=None if names else "add: --lmms-model-args model=<name that the server knows>",
+            )
+        )
+    return names.pop()
+
+
+def without_password(url: str) -> str:
+    """Leave out ``user:password@`` and the query, which may hold keys."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
