@@ -91,6 +91,7 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
+bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON" needs lmms-eval there)
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
@@ -108,6 +109,7 @@ bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loos
 
 bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
 	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
+	$(BIN)/python tools/bench/media_replay.py $(filter-out --quick,$(BENCH_ARGS))
 
 fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_lmms.media.audio import open_audio
-from pytest_lmms.media.frames import VideoFrames
 from pytest_lmms.media.image import open_image
-from pytest_lmms.media.video import open_video
 from pytest_lmms.records import MediaRef
+
+if TYPE_CHECKING:
+    from pytest_lmms.media.frames import VideoFrames
 
 UNKNOWN_FPS = 24.0
 """What transformers' processors take for a video whose file does not say its frames per second."""
@@ -25,6 +25,8 @@ def image(ref: MediaRef, *, max_side_px: int | None) -> Any:
 
 def clip(ref: MediaRef, *, max_frames: int, fps: float | None, max_side_px: int | None) -> VideoFrames:
     """Open a video and take at most `max_frames` frames, `fps` a second, or evenly where that is None."""
+    from pytest_lmms.media.video import open_video  # numpy
+
     return open_video(ref, num_frames=max_frames, fps=fps, max_side_px=max_side_px)
 
 
@@ -48,4 +50,6 @@ def as_images(clip: VideoFrames) -> list[Any]:
 
 def samples(ref: MediaRef, *, rate: int) -> Any:
     """Open a sound as float32 (num_samples,), one channel, at `rate` samples per second."""
+    from pytest_lmms.media.audio import open_audio  # numpy
+
     return open_audio(ref, rate)[0]

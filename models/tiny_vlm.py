@@ -32,7 +32,12 @@ class TinyVlm(Qwen2_5_VL):
         use_cache: bool = True,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
+        max_num_frames: int = 8,
+        max_frames: int | None = None,
+        fps: float | None = None,
         max_image_size: int | None = None,
+        peft: str | None = None,
+        enable_thinking: bool | None = None,
         system_prompt: str | None = "You are a helpful assistant.",
         interleave_visuals: bool = False,
         reasoning_prompt: str | None = None,
@@ -54,7 +59,12 @@ class TinyVlm(Qwen2_5_VL):
             use_cache: As for `TransformersChat`.
             min_pixels: None is what the checkpoint itself says.
             max_pixels: None is what the checkpoint itself says.
+            max_num_frames: As for `TransformersChat`.
+            max_frames: As for `TransformersChat`.
+            fps: As for `TransformersChat`.
             max_image_size: As for `TransformersChat`.
+            peft: As for `TransformersChat`.
+            enable_thinking: As for `TransformersChat`.
             system_prompt: As for `TransformersChat`.
             interleave_visuals: As for `TransformersChat`.
             reasoning_prompt: As for `TransformersChat`.
@@ -75,7 +85,12 @@ class TinyVlm(Qwen2_5_VL):
             use_cache=use_cache,
             min_pixels=min_pixels,
             max_pixels=max_pixels,
+            max_num_frames=max_num_frames,
+            max_frames=max_frames,
+            fps=fps,
             max_image_size=max_image_size,
+            peft=peft,
+            enable_thinking=enable_thinking,
             system_prompt=system_prompt,
             interleave_visuals=interleave_visuals,
             reasoning_prompt=reasoning_prompt,

@@ -221,10 +221,11 @@ def _labelled(entries: list[Entry]) -> tuple[Entry, ...]:
     """Name each run after its model; those of one model, or of none, by their place as well."""
     names = [re.sub(r"[^\w.]+", "_", str(e.values.get("model") or "run")).strip("_") or "run" for e in entries]
     counts = Counter(names)
-    return tuple(
-        replace(e, label=name if counts[name] == 1 and name != "run" else f"{name}_{e.position}")
-        for e, name in zip(entries, names, strict=True)
-    )
+    numbered = [f"{name}_{e.position}" for e, name in zip(entries, names, strict=True)]
+    labels = [n if counts[n] == 1 and n != "run" else m for n, m in zip(names, numbered, strict=True)]
+    if len(set(labels)) < len(labels):  # a model that is called like another's numbered run
+        labels = [f"run_{e.position}" for e in entries]
+    return tuple(replace(e, label=label) for e, label in zip(entries, labels, strict=True))
 
 
 # --- a run as a config file ----------------------------------------------------------------------------------------

@@ -52,6 +52,11 @@ def test_runs_of_a_list_are_named_after_their_models(read):
     assert entries[2].where("model").endswith(":3")
 
 
+def test_runs_are_told_apart_whatever_their_models_are_called(read):
+    entries = read("- model: a\n- model: a\n- model: a_1\n")
+    assert len({e.label for e in entries}) == 3
+
+
 def test_variables_are_texts_as_written(read):
     (entry,) = read('env:\n  A: yes\n  B: 007\n  C: "1"\n  D: 1.50\nmodel: dummy\n')
     assert entry.env == {"A": "yes", "B": "007", "C": "1", "D": "1.50"}

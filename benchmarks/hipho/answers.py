@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import re
 
+from pytest_lmms.scoring.maths import boxed_texts
+
 TOLERANCE = 1e-3
 SMALLEST_FOR_RELATIVE = 1e-6
 _OPENING, _CLOSING = "([{", ")]}"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
-
-
-def boxed_texts(text: str) -> list[str]:
-    """Return what each box with balanced braces holds, in order."""
-    found, end = [], 0
-    for opening in re.finditer(r"\\boxed\{", text):
-        if opening.start() < end:
-            continue
-        depth = 1
-        for brace in re.finditer(r"[{}]", text[opening.end() :]):
-            depth += 1 if brace.group() == "{" else -1
-            if depth == 0:
-                found.append(text[opening.end() : opening.end() + brace.start()])
-                end = opening.end() + brace.end()
-                break
-        else:
-            break
-    return found
 
 
 def split_top(text: str) -> list[str]:
@@ -42,8 +26,13 @@ def split_top(text: str) -> list[str]:
 
 def read_answers(text: str) -> list[str]:
     """Read the answers of a response: in boxes, after "Final Answer:", or on the last line."""
-    if boxes := boxed_texts(text):
-        return [part for box in boxes for part in split_top(box)]
+    end, parts = 0, []
+    for start, box in boxed_texts(text):
+        if start >= end:  # a box inside another is part of it
+            end = start + len(box)
+            parts += split_top(box)
+    if parts:
+        return parts
     if found := re.search(r"final answer\s*[:\N{FULLWIDTH COLON}]\s*(.+)", text, re.IGNORECASE):
         return split_top(found.group(1))
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -40,7 +40,7 @@ def _plain(text: str) -> str:
 
 def read_counts(text: str) -> list[int]:
     """Return the integers of the last list in brackets that holds only numbers, or else all integers in the text."""
-    for listed in reversed(re.findall(r"\[[^\[\]]{0,4000}\]", text)):
+    for listed in reversed(re.findall(r"\[[\s\d.,'\"+\-eE]{0,4000}\]", text)):
         try:
             counts = [int(entry) for entry in ast.literal_eval(listed)]
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError):

@@ -84,7 +84,7 @@ def _score_texts(gold: str, answer: str) -> float:
 
 def _listed(text: str) -> list[str]:
     try:
-        value = ast.literal_eval(text.strip())
+        value = ast.literal_eval(text.strip()) if text.strip().startswith("[") else text
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
     return sorted(clean(entry) for entry in (value if isinstance(value, list) else [value]))

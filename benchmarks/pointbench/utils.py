@@ -19,7 +19,7 @@ FORM = (
     " 999, representing the pixel locations scaled to a 1000x1000 grid."
     " Return only list of tuples, do not add anything else."
 )
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+))"
+NUMBER = r"([-+]?(?:\d{1,15}(?:\.\d*)?|\.\d+))"
 PAIR = re.compile(rf"\({NUMBER}\s*,\s*{NUMBER}\)")
 GRID = 1000
 THRESHOLD = 127

@@ -28,19 +28,22 @@ class Kept:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     add_json(parser)
-    parser.add_argument("--clear", action="append", metavar="NAME", default=[], choices=("index", "datasets", "all"),
+    names = ("index", "datasets", "lance", "all")
+    parser.add_argument("--clear", action="append", metavar="NAME", default=[], choices=names,
                         help="remove one of them, or all; may be given several times")  # fmt: skip
     parser.set_defaults(run=_cache)
 
 
 def kept() -> dict[str, Kept]:
     """Every cache by name."""
+    from pytest_lmms.media.lance_blob import default_cache_dir
     from pytest_lmms.tasks.indexcache import cache_folder
     from pytest_lmms.tasks.reopen import notes_folder
 
     return {
         "index": Kept(cache_folder() / "index", "names of tasks, by the files that they were read from"),
         "datasets": Kept(notes_folder(), "where the files of opened datasets lie; the files themselves are the Hub's"),
+        "lance": Kept(Path(default_cache_dir()), "videos out of Lance datasets, for decoders that need a file"),
     }
 
 

@@ -36,7 +36,7 @@ def _compare(parsed: argparse.Namespace) -> int:
     cells = list(rows(runs[0], lines))
     print(*(markdown_table(cells) if parsed.markdown else text_table(cells)), sep="\n")
     notes = {f"{line.run.name}, {line.comparison.metric}: {n}" for line in lines for n in line.comparison.notes}
-    print("", "difference: of the documents' mean scores; p: two-sided, corrected by Holm's method, * below 0.05")
+    print("\ndifference: of the documents' mean scores; p: two-sided, corrected by Holm's method, * below 0.05")
     print(*sorted(notes), sep="\n")
     for line in lines:
         worse = line.comparison.worse[: max(0, parsed.documents)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media import wholeness
+from pytest_lmms.media.files import check_regular
 from pytest_lmms.media.kinds import is_mpeg_audio
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
@@ -80,7 +81,7 @@ def read_audio(source: bytes | str, *, rate: int | None = None) -> tuple[NDArray
     """
     where = source if isinstance(source, str) else f"a sound of {len(source):,} bytes"
     try:
-        size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
+        size = len(source) if isinstance(source, bytes) else check_regular(source)
         if isinstance(source, str) and os.path.isdir(source):
             raise _unreadable(where, "this is a folder")
         if not size:

@@ -8,6 +8,7 @@ from typing import Any
 import PIL.Image
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media.files import read_whole
 
 ORIENTATION_TAG = 0x0112
 """Of EXIF: how the camera was held."""
@@ -49,8 +50,7 @@ def decode(data: bytes | None, path: str | None, where: str) -> PIL.Image.Image:
 def read_file(path: str) -> bytes:
     """Read a whole file; `MediaError` when it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_whole(path)
     except OSError as error:
         raise unreadable(path, error) from error
 

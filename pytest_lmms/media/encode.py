@@ -18,6 +18,7 @@ import PIL.Image
 
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media import wholeness
+from pytest_lmms.media.files import read_whole
 from pytest_lmms.media.image import LazyImage, open_image, reference
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.memo import Memo
@@ -147,8 +148,7 @@ def file_uri(ref: MediaRef) -> str:
     data = ref.data
     if data is None and ref.path is not None:
         try:
-            with open(ref.path, "rb") as file:
-                data = file.read()
+            data = read_whole(ref.path)
         except OSError as error:
             raise MediaError(explain(f"cannot be read: {error.strerror}", where=ref.path)) from error
     if data is None:
@@ -230,8 +230,7 @@ def _pass_through(ref: MediaRef, wanted: str | None) -> tuple[str, bytes] | None
     data = ref.data
     if data is None and ref.path is not None:
         try:
-            with open(ref.path, "rb") as file:
-                data = file.read()
+            data = read_whole(ref.path)
         except OSError:
             return None
     if not data:

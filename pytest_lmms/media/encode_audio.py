@@ -11,6 +11,7 @@ from typing import Literal
 
 from pytest_lmms.errors import MediaError, UsageError, explain
 from pytest_lmms.media.audio import open_audio
+from pytest_lmms.media.files import read_whole
 from pytest_lmms.media.kinds import is_mpeg_audio
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.lazy_audio import LazyAudio
@@ -59,8 +60,7 @@ def _stored(ref: MediaRef) -> bytes | None:
     if ref.path is None:
         return None
     try:
-        with open(ref.path, "rb") as file:
-            return file.read()
+        return read_whole(ref.path)
     except OSError:
         return None  # open_audio says why
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_lmms.media._lance import LanceTable
 
 ID_COLUMN, BLOB_COLUMN = "video_id", "video_blob"
-DEFAULT_CACHE_DIR = "~/.cache/pytest-lmms/lance"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +32,8 @@ class LanceBlob:
     """The row's name."""
     id_column: str = ID_COLUMN
     blob_column: str = BLOB_COLUMN
-    cache_dir: str = DEFAULT_CACHE_DIR
-    """For decoders that need a path."""
+    cache_dir: str | None = None
+    """For decoders that need a path; None: `default_cache_dir`."""
 
     def table(self) -> LanceTable:
         """The dataset, opened once a process.
@@ -86,7 +85,9 @@ class LanceBlob:
         extension = self.extension
         if not name.lower().endswith(f".{extension.lower()}"):
             name += f".{extension}"
-        folder = os.path.join(os.path.expanduser(self.cache_dir), re.sub(r"\W", "_", self.digest.split("/")[0]))
+        folder = os.path.join(
+            os.path.expanduser(self.cache_dir or default_cache_dir()), re.sub(r"\W", "_", self.digest.split("/")[0])
+        )
         path = os.path.join(folder, f"{self.table().index(self.key)}_{name}"[-200:])
         if os.path.exists(path):
             return path
@@ -103,6 +104,11 @@ class LanceBlob:
         except OSError as error:
             raise MediaError(explain(f"cannot be written from {self.uri}: {error}", where=path)) from error
         return path
+
+
+def default_cache_dir() -> str:
+    """`pytest-lmms/lance` below XDG_CACHE_HOME or ~/.cache."""
+    return os.path.join(os.path.expanduser(os.getenv("XDG_CACHE_HOME") or "~/.cache"), "pytest-lmms", "lance")
 
 
 def loaded(ref: MediaRef) -> MediaRef:

@@ -12,6 +12,7 @@ from typing import Any
 import PIL.Image
 
 from pytest_lmms.media.decode_image import ORIENTATION_TAG, decode, read_file, unreadable
+from pytest_lmms.media.files import check_regular
 from pytest_lmms.records import MediaRef
 
 _TURNED = (5, 6, 7, 8)
@@ -158,6 +159,8 @@ class LazyImage(PIL.Image.Image):
             where = self._name()
             try:
                 source = self._source
+                if isinstance(source, str):
+                    check_regular(source)
                 with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as header:
                     if header.format in _HEADER_IS_TRUE:
                         # The base method: a PNG's own decodes, to look for EXIF behind the pixels.

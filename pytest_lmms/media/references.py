@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media.files import check_regular
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.records import MediaRef
 
@@ -88,6 +89,7 @@ def _hash_bytes(data: bytes) -> str:
 
 def _digest_path(path: str) -> str:
     try:
+        check_regular(path)
         status = os.stat(path)
         return _digest_file(os.path.abspath(path), status.st_mtime_ns, status.st_size)
     except OSError as error:

@@ -1,22 +1,21 @@
-"""Progress while documents run; results, complaints and the exit code when they have."""
+"""The controller's view of a run: what was expected and what came; results, complaints and the exit code at its end."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from pytest_lmms.errors import LmmsError
+from pytest_lmms.plugin.alike import Errors
 from pytest_lmms.plugin.collection import bound, given_index, is_document, may_hold_tasks, named_groups
+from pytest_lmms.plugin.progress import Progress
 from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
@@ -27,12 +26,6 @@ from pytest_lmms.results.store import RunFolder
 if TYPE_CHECKING:
     from pytest_lmms.results.groups import GroupTree
 
-REDRAW_SECONDS = 0.1
-ALIKE_SHOWN = 3
-"""Of errored documents with the same message, so many are shown in full."""
-FAILURES_SHOWN = 20
-"""Errored documents shown in full, whatever their messages."""
-GROUPS_SHOWN = 10
 LONGEST_MESSAGE = 4000
 """Characters of an error shown on the terminal; the record keeps all."""
 SURPLUS = "more documents with errors"
@@ -62,127 +55,6 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, s
     overview: Any = config.pluginmanager.get_plugin("lmms-summary")
     is_over = overview is None or overview.is_over  # a word while documents run would be taken for a dot
     return category, "", category.upper() if is_over else ""
-
-
-def alike(message: str) -> str:
-    """What messages have in common that differ in documents and numbers only: the first line, numbers left out."""
-    first = message.strip().partition("\n")[0]
-    return re.sub(r"\d+", "N", re.sub(r"[\w./:-]*\[\d+\]", "a document", first))[:200]
-
-
-@dataclass
-class AlikeErrors:
-    """Errored documents with one message."""
-
-    first: str
-    """Id of the first one."""
-    message: str
-    number: int = 0
-
-
-class Errors:
-    """Groups errored documents by message, and says which of them are worth showing in full."""
-
-    def __init__(self) -> None:
-        self.groups: dict[str, AlikeErrors] = {}
-        self.num_shown = 0
-
-    @property
-    def number(self) -> int:
-        """How many documents."""
-        return sum(group.number for group in self.groups.values())
-
-    def admit(self, nodeid: str, message: str) -> bool:
-        """Count one; whether it is to be shown in full."""
-        key = alike(message)
-        group = self.groups.get(key)
-        if group is None:
-            group = self.groups[key] = AlikeErrors(nodeid, message.strip().partition("\n")[0][:300])
-        group.number += 1
-        is_shown = group.number <= ALIKE_SHOWN and self.num_shown < FAILURES_SHOWN
-        self.num_shown += is_shown
-        return is_shown
-
-    def lines(self) -> Iterator[str]:
-        """One line a group, the largest first."""
-        ordered = sorted(self.groups.values(), key=lambda group: -group.number)
-        for group in ordered[:GROUPS_SHOWN]:
-            first = f" (first: {group.first})" if group.number > 1 else ""
-            yield f"{group.number:>7,} x {group.message}{first}"
-        if len(ordered) > GROUPS_SHOWN:
-            rest = sum(group.number for group in ordered[GROUPS_SHOWN:])
-            yield f"{rest:>7,} with {len(ordered) - GROUPS_SHOWN} other messages"
-
-
-class Progress:
-    """One line that is redrawn on a terminal, and nothing elsewhere."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        writer = getattr(self.reporter, "_tw", None)
-        is_terminal = writer is not None and bool(getattr(self.reporter, "isatty", False))
-        self.is_shown = is_terminal and config.get_verbosity() == 0
-        self.total = 0
-        self.done = 0
-        self.tokens = 0
-        self.has_tokens = False
-        self.scores: dict[str, list[float]] = {}
-        self.statuses: Counter[str] = Counter()
-        self.started: float | None = None
-        self._drawn = 0.0
-        self._width = 0
-
-    def add(self, summary: dict[str, Any]) -> None:
-        """Count a finished document."""
-        now = time.monotonic()
-        if self.started is None:
-            self.started = now
-        self.done += 1
-        self.statuses[summary["status"]] += 1
-        if summary["output_tokens"] is not None:
-            self.tokens += summary["output_tokens"]
-            self.has_tokens = True
-        if isinstance(summary["score"], (int, float)):
-            total = self.scores.setdefault(summary["task"], [0.0, 0])
-            total[0] += summary["score"]
-            total[1] += 1
-        is_news = summary["status"] != "scored" and self.statuses[summary["status"]] == 1
-        if self.is_shown and (is_news or now - self._drawn > REDRAW_SECONDS):
-            self._drawn = now
-            self._write(self.line(summary["task"], now))
-
-    def line(self, task: str, now: float) -> str:
-        """`[ 120/2374] mme 0.812 · 35.1 docs/s · 70 tokens/s · 1:04 left · 2 errors`."""
-        elapsed = max(now - (self.started or now), 1e-9)
-        rate = self.done / elapsed
-        parts = [f"[{self.done:>{len(str(self.total))}}/{self.total}] {task}"]
-        if task in self.scores:
-            parts[0] += f" {self.scores[task][0] / self.scores[task][1]:.3f}"
-        parts.append(f"{rate:,.1f} docs/s")
-        if self.has_tokens:
-            parts.append(f"{self.tokens / elapsed:,.0f} tokens/s")
-        if self.total > self.done:
-            left = int((self.total - self.done) / rate)
-            parts.append(f"{left // 60}:{left % 60:02} left")
-        parts += [f"{n} {s}" for s, n in self.statuses.items() if s != "scored"]
-        return " · ".join(parts)
-
-    def _write(self, text: str) -> None:
-        writer = self.reporter._tw
-        text = text[: max(20, writer.fullwidth - 1)]
-        prints: Any = self.config.pluginmanager.get_plugin("lmms-print-log")
-        with prints.uncaptured() if prints is not None else contextlib.nullcontext():
-            writer.write("\r" + text.ljust(self._width))
-            writer.flush()
-        self._width = len(text)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._width:
-            self.reporter._tw.write("\r" + " " * self._width + "\r")
-            self.reporter._tw.flush()
-            self._width = 0
 
 
 class Selection(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
+from pytest_lmms.results.efficiency import PERCENTILES
 
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
@@ -154,5 +155,6 @@ def efficiency_line(results: Mapping[str, Any]) -> str | None:
         parts.append(f"{overall['tokens_per_correct_answer']:,.1f} tokens a correct answer")
     for key, name in (("ttft_seconds", "TTFT"), ("tpot_seconds", "TPOT")):
         for source, values in (throughput[key] or {}).items():
-            parts.append(f"{name} p50 {values['p50'] * 1000:,.0f} ms p99 {values['p99'] * 1000:,.0f} ms ({source})")
+            shown = " ".join(f"p{p} {values[f'p{p}'] * 1000:,.0f} ms" for p in PERCENTILES)
+            parts.append(f"{name} {shown} ({source})")
     return " · ".join(parts) or None

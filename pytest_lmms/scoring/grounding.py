@@ -13,7 +13,7 @@ from typing import Any
 from pytest_lmms.scoring.geometry import Box, box_centre, box_iou, is_in_box
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)"
+_NUMBER = r"\s*(-?\d{1,15}(?:\.\d+)?)"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\s*\]")
 
 

@@ -14,22 +14,37 @@ from pytest_lmms.errors import UsageError, explain
 
 MAX_LENGTH = 4096
 """Of a longer text only this many characters from its end are read."""
-_COSTLY = re.compile(r"\d{4,}\s*!|!\s*!|(?:\^|\*\*)\s*\{?\s*-?\d{4,}|(?:(?:\^|\*\*)[^^*]{0,4}){3}")
+_COSTLY = re.compile(
+    r"\d{4,}\s*!|!\s*\)?\s*!"  # factorials of large numbers and of factorials
+    r"|(?:\^|\*\*)\s*[{(]?\s*-?\d{4,}"  # powers of a thousand and more
+    r"|(?:(?:\^|\*\*)[\s{(]*\d+){2}"  # powers of powers
+    r"|[)\]]\s*(?:\^|\*\*)\s*[{(]?\s*(?:\d{3,}|[3-9]\d)"  # brackets that would be multiplied out
+    r"|\\(?:binom|sum|prod|int)\b.{0,40}\d{4,}",  # far sums, products and the like
+    re.DOTALL,
+)
+
+
+def boxed_texts(text: str) -> list[tuple[int, str]]:
+    r"""Return what each ``\boxed{...}`` with balanced braces holds, in the order in which they open.
+
+    Returns:
+        (where the content begins, content) of each; a box inside another has its own entry, one that never closes none.
+    """
+    found, opened = [], []
+    for token in re.finditer(r"\\boxed\{|[{}]", text):
+        if token.group() != "}":
+            opened.append((token.end(), token.group() != "{"))
+        elif opened:
+            start, is_box = opened.pop()
+            if is_box:
+                found.append((start, text[start : token.start()]))
+    return sorted(found)
 
 
 def last_boxed(text: str) -> str | None:
     r"""Return what the last ``\boxed{...}`` with balanced braces holds; None without any."""
-    found = None
-    for opening in re.finditer(r"\\boxed\{", text):
-        depth, start = 1, opening.end()
-        for brace in re.finditer(r"[{}]", text[start:]):
-            depth += 1 if brace.group() == "{" else -1
-            if depth == 0:
-                found = text[start : start + brace.start()]
-                break
-        else:
-            break  # this one never closes, and neither does any after it on its own level
-    return found
+    boxes = boxed_texts(text)
+    return boxes[-1][1] if boxes else None
 
 
 def math_equal(gold: str, answer: str, *, only_latex: bool = False, strict: bool = True) -> bool:

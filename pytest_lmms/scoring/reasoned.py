@@ -31,12 +31,10 @@ _ENDS = ",.!?;:'\""
 _LAST_WORDS = re.compile(r"\b(\d+(?:\.\d+)?)\s*\.?\s*$")
 _FULL_FORM = re.compile(r"(?:<think>.*?</think>|<analysis>.*?</analysis>).*?<answer>.*?</answer>", re.DOTALL)
 _SUBJECTS = ("answer", "correct answer", "best answer", "option", "correct option", "choice", "correct choice")
-_PHRASES = (
-    *(f"{subject} is" for subject in _SUBJECTS), *("answer", "correct answer", "best answer"),
-    "i choose", "i select", "i pick", "my answer is", "my choice is",
-)  # fmt: skip
-"""What announces a letter. Longer forms with "the" before them change nothing: a letter counts from the phrase on, and
-these phrases are inside those; capitals between "the" and the phrase do not occur."""
+_ANNOUNCEMENTS = (*(f"{subject} is" for subject in _SUBJECTS), "answer", "correct answer", "best answer")
+_OWN_WORDS = ("i choose", "i select", "i pick", "my answer is", "my choice is")
+_PHRASES = (*_ANNOUNCEMENTS, *(f"the {phrase}" for phrase in _ANNOUNCEMENTS), *_OWN_WORDS)
+"""What announces a letter, in lower case."""
 _KINDS = {"({})": 6, "{}.": 5, "{}:": 4, "{})": 3, "{} ": 2, "{}-": 1, "{}_": 1, "{}=": 1}
 """How a letter may stand in the text, with the priority of each."""
 _START, _END, _NUMBERED, _PHRASE, _ANYWHERE = 10, 9, 8, 7, 0

@@ -14,6 +14,8 @@ from typing import Any
 from pytest_lmms.errors import TaskError, explain
 
 ENGLISH, CHINESE = "en", "zh"
+MAX_DIGITS = 1000
+"""Longer runs of digits are split."""
 
 
 def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
@@ -31,6 +33,9 @@ def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
     text = re.sub(r"<\|.*?\|>", " ", marked + end) + rest
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" ([!,.?;:])", r"\1", text).lstrip(" ")
+    if language == ENGLISH:  # its rules for numbers fail on digits of other scripts, and on numbers beyond Python's
+        text = text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
+        text = re.sub(rf"(\d{{{MAX_DIGITS}}})(?=\d)", r"\1 ", text)
     for normalise in _normalisers(language):
         text = normalise(text)
     words = [word for word in text.lower().split() if not all(_is_mark(c) for c in word)]

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from pytest_lmms.errors import explain
-from pytest_lmms.media.lance_blob import BLOB_COLUMN, DEFAULT_CACHE_DIR, ID_COLUMN, LanceBlob
+from pytest_lmms.media.lance_blob import BLOB_COLUMN, ID_COLUMN, LanceBlob
 from pytest_lmms.records import MediaRef
 from pytest_lmms.tasks.mediafiles import MissingMediaError, find_media, with_extensions
 
@@ -46,7 +46,7 @@ def find_video(video: str, *, prefix: str, cache_dir: str, address: str, beside:
                 key=video,
                 id_column=os.getenv(f"{prefix}_LANCE_VIDEO_ID_COLUMN") or ID_COLUMN,
                 blob_column=os.getenv(f"{prefix}_LANCE_VIDEO_BLOB_COLUMN") or BLOB_COLUMN,
-                cache_dir=os.getenv(f"{prefix}_LANCE_CACHE_DIR") or DEFAULT_CACHE_DIR,
+                cache_dir=os.getenv(f"{prefix}_LANCE_CACHE_DIR") or None,
             )
             if blob.exists():
                 return MediaRef(kind="video", content=blob)

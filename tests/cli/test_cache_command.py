@@ -11,7 +11,13 @@ import pytest
 def caches(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "ours"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "theirs"))
-    for name in ("ours/pytest-lmms/index/a.json", "theirs/pytest_lmms/b.json", "theirs/parquet/data.arrow"):
+    files = (
+        "ours/pytest-lmms/index/a.json",
+        "ours/pytest-lmms/lance/x/0_a.mp4",
+        "theirs/pytest_lmms/b.json",
+        "theirs/parquet/data.arrow",
+    )
+    for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x" * 1000)
     return tmp_path
@@ -20,7 +26,7 @@ def caches(tmp_path, monkeypatch):
 def test_caches_are_listed_with_place_and_size(run, caches):
     found = {entry["name"]: entry for entry in json.loads(run("cache", "--json")[1])}
     assert found["index"]["path"] == str(caches / "ours/pytest-lmms/index")
-    assert [found[n]["size_bytes"] for n in ("index", "datasets")] == [1000, 1000]
+    assert [found[n]["size_bytes"] for n in ("index", "datasets", "lance")] == [1000, 1000, 1000]
     assert str(caches / "theirs/pytest_lmms") in run("cache")[1]
 
 

@@ -369,3 +369,74 @@ def test_timings_tell_when_a_response_was_complete_and_how_many_shared_its_batch
         assert response.timing is not None
         assert response.timing.batch_size == 2
         assert before <= response.timing.finished <= time.time()  # type: ignore[operator]
+
+
+class Picky(AsyncEcho):
+    """Wants one request more with every three answers; lets those that wait inside it go when told."""
+
+    prefix_characters = 64
+    admits_most = 50
+
+    def __init__(self, seconds: float = 0.005) -> None:
+        super().__init__(seconds)
+        self.order: list[int] = []
+        self.gave_up = False
+        self.allowed = asyncio.Event()
+
+    @property
+    def admits(self) -> int:
+        return 1 + len(self.order) // 3
+
+    def give_up(self) -> None:
+        self.gave_up = True
+        self.allowed.set()
+
+    async def generate(self, request: Request) -> Response:
+        self.order.append(request.doc_id)
+        return await super().generate(request)
+
+
+def test_an_adapter_that_changes_its_mind_is_given_what_it_wants_now(start: Callable[..., Engine]) -> None:
+    model = Picky()
+    engine = start(model)
+    texts = ask(engine, [request(i) for i in range(20)])
+    assert texts == [f"question {i}" for i in range(20)]
+    assert 1 < model.most <= 1 + 20 // 3
+
+
+def test_requests_that_begin_alike_are_asked_together(start: Callable[..., Engine]) -> None:
+    model = Picky()
+    model.order = []
+    openings = ["a" * 64, "b" * 64, "c" * 64]
+    ask(start(model), [request(i, openings[i % 3] + str(i)) for i in range(60)])
+    changes = sum(a % 3 != b % 3 for a, b in zip(model.order, model.order[1:], strict=False))
+    assert sorted(model.order) == list(range(60))
+    assert changes < 20  # in their own order it would be 59
+
+
+def test_a_stopped_engine_tells_an_adapter_in_which_requests_wait(start: Callable[..., Engine]) -> None:
+    class Waiting(Picky):
+        async def generate(self, request: Request) -> Response:
+            await self.allowed.wait()
+            raise UnansweredError("not asked")
+
+    model = Waiting()
+    engine = start(model)
+    threading.Timer(0.1, engine.stop).start()
+    outcomes = ask(engine, [request(i) for i in range(5)])
+    assert model.gave_up
+    assert all(isinstance(outcome, UnansweredError) for outcome in outcomes)
+
+
+@pytest.mark.parametrize("model", [Echo, AsyncEcho])
+def test_nothing_more_is_sent_once_the_budget_is_spent(start: Callable[..., Engine], model: Callable[[], Any]) -> None:
+    seen: list[Response] = []
+
+    def spend(responses: Sequence[Response]) -> bool:
+        seen.extend(responses)
+        return len(seen) < 6
+
+    outcomes = ask(start(model(), batch_size=2, spend=spend), [request(i) for i in range(60)])
+    answered = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert 6 <= len(answered) == len(seen) <= 6 + 8
+    assert all(isinstance(outcome, (str, UnansweredError)) for outcome in outcomes)

@@ -15,7 +15,9 @@ from pytest_lmms.media.audio import open_audio
 from pytest_lmms.media.image import open_image
 from pytest_lmms.records import MediaRef
 
-pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Corrupt EXIF data", "ignore:Truncated File Read", "ignore:Tag data larger"
+)
 TOOLS = Path(__file__).parents[2] / "tools" / "fuzz"
 
 NO_MEDIA = [

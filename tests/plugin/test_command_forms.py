@@ -67,7 +67,7 @@ def test_the_qwen_adapter_takes_a_path_and_runs_in_two_processes(pytester, check
 
 
 def test_names_that_match_no_task_say_so_and_open_nothing(pytester, checkout):
-    result = run_words(pytester, "pytest -k safety_redteam")
+    result = run_words(pytester, "pytest -k no_task_has_this_name")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["*ruled out by name, datasets not opened*no task matches*"])
     assert not (checkout / "results").exists()

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from run_helpers import lab  # noqa: F401
 
-from pytest_lmms.plugin.summary import ALIKE_SHOWN, FAILURES_SHOWN, Errors, alike
+from pytest_lmms.plugin.alike import ALIKE_SHOWN, FAILURES_SHOWN, Errors, alike
 
 
 @pytest.mark.parametrize(

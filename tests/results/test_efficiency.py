@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_lmms.results.efficiency import Efficiency, number_of, union_seconds
+from pytest_lmms.results.table import efficiency_line
 
 
 def record(score=1.0, tokens=((10, 4, None),), timings=(), **more):
@@ -71,6 +72,18 @@ def test_latencies_are_told_apart_by_their_source():
     for n in range(1, 101):
         efficiency.add(record(timings=[(n, 0.5, 1, n / 100, 0.02, "engine")]), "score")
     assert efficiency.throughput()["ttft_seconds"] == {"engine": {"n": 100, "p50": 0.5, "p90": 0.9, "p99": 0.99}}
+
+
+def test_the_summary_shows_each_source_with_its_percentiles():
+    efficiency = Efficiency()
+    for n in range(1, 101):
+        efficiency.add(record(timings=[(n, 0.5, 1, n / 1000, 0.002, "hook")]), "score")
+    efficiency.add(record(timings=[(200, 0.5, 1, 3.0, None, "client")]), "score")
+    results = {"efficiency": {"overall": efficiency.summary()}, "throughput": efficiency.throughput()}
+    line = efficiency_line(results)
+    assert "TTFT p50 50 ms p90 90 ms p99 99 ms (hook)" in line
+    assert "TTFT p50 3,000 ms p90 3,000 ms p99 3,000 ms (client)" in line
+    assert "TPOT p50 2 ms p90 2 ms p99 2 ms (hook)" in line
 
 
 @pytest.mark.parametrize(

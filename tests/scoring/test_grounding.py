@@ -6,6 +6,7 @@ from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
 def test_the_first_box_in_square_brackets_is_read():
     assert read_box("at [0.1, 0.2 , 3] or [0.1, 0.2,0.3, -4 ]") == [0.1, 0.2, 0.3, -4.0]
     assert read_box("(0.1, 0.2, 0.3, 0.4)") is None
+    assert read_box(f"[{'9' * 400}, 0, 1, 1]") is None
 
 
 def test_boxes_are_scored_by_overlap_and_by_centre():

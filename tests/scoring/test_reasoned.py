@@ -20,7 +20,7 @@ def test_the_answer_stands_in_a_tag_a_box_or_at_a_lines_end(text, expected):
     ("text", "expected"),
     [
         ("Answer: C", "A"), ("Both", "B"), ("the answer is C, not D here", "C"), ("(D)", "D"), ("I think it is C", "C"),
-        ("a", None), ("", None), ("'B.'", "B"), ("it is 2. B or so", "B"),
+        ("a", None), ("", None), ("'B.'", "B"), ("it is 2. B or so", "B"), ("THE ANSWER IS c", "H"),
     ],
 )  # fmt: skip
 def test_the_surest_letter_decides(text, expected):

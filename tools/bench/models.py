@@ -117,9 +117,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--max-new-tokens", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of torch; more wait for a busy machine"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="of torch; more wait for a busy machine")
     parser.add_argument("--quick", action="store_true")
     told = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(told.threads)  # read when torch is imported

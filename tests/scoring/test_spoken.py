@@ -1,0 +1,27 @@
+import pytest
+
+from pytest_lmms.scoring.spoken import spoken_words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<|en|>Mr. Smith can't come , at 3:00!", ["mister", "smith", "can", "not", "come", "at", "3", "0"]),
+        ("twenty-five", ["25"]),
+        ("\N{ARABIC-INDIC DIGIT THREE} cats", ["3", "cats"]),
+        ("", []),
+    ],
+)
+def test_words_are_compared_in_whispers_form(text, expected):
+    pytest.importorskip("whisper_normalizer")
+    assert spoken_words(text) == expected
+
+
+def test_a_number_of_any_length_is_some_word():
+    pytest.importorskip("whisper_normalizer")
+    assert spoken_words("9" * 100_000)
+
+
+def test_chinese_is_compared_by_characters():
+    pytest.importorskip("whisper_normalizer")
+    assert spoken_words("你好, 世界", "zh") == list("你好世界")
