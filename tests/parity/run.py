@@ -13,21 +13,14 @@ Exit code: 0 all equal, 1 something differs, 2 a file cannot be compared.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import math
-import os
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.records import Response
@@ -38,14 +31,14 @@ from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.mediafiles import MissingMediaError
 from pytest_lmms.tasks.render import Task
-from pytest_lmms.tasks.rounds import AGENTIC, out_of_steps
+
+from .values import Doc, empty_media_home, masked, replay, revive, same
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
 NEED_A_JUDGE = "judge_needed"
 """Mark of responses that no rule decides."""
 MOST_FILES_OF_A_ROW = 16
-Doc = Mapping[str, Any]
 Items = dict[tuple[str, str], list[Any]]
 """(metric, filter) -> what its aggregation is given, in document order."""
 
@@ -95,71 +88,11 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
     path = Path(path)
     header, documents = _read(path)
     comparison = _Comparison(_find_task(header["task"], path, benchmarks), path)
-    with _empty_media_home():
+    with empty_media_home():
         for number, line in enumerate(documents):
             comparison.check_document(number, line)
     comparison.check_aggregated(header["aggregated"])
     return comparison.report
-
-
-def revive(value: Any) -> Any:
-    """Replace the stand-ins for media and numbers in a recorded value."""
-    if isinstance(value, list):
-        return [revive(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if list(value) == ["$image"]:
-        width, height, seed = value["$image"]
-        return Image.new("RGB", (width, height), (seed % 256, 64, 128))
-    if list(value) == ["$audio"]:
-        seconds, rate, seed = value["$audio"]
-        noise = np.random.default_rng(seed).uniform(-0.1, 0.1, round(seconds * rate))
-        return {"array": noise.astype(np.float32), "sampling_rate": rate}
-    if list(value) == ["$float"]:
-        return float(value["$float"])
-    return {k: revive(v) for k, v in value.items()}
-
-
-def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
-    """Tell whether two values are equal: numbers to nine digits, tuples as lists, numpy as Python.
-
-    Args:
-        theirs: Recorded value, revived.
-        ours: Our value.
-        partly: Whether our mappings may hold more keys than theirs.
-    """
-    ours = ours.tolist() if isinstance(ours, (np.ndarray, np.generic)) else ours
-    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
-        has_keys = theirs.keys() <= ours.keys() if partly else theirs.keys() == ours.keys()
-        return has_keys and all(same(v, ours[k], partly=partly) for k, v in theirs.items())
-    if isinstance(theirs, (list, tuple)) and isinstance(ours, (list, tuple)):
-        pairs = zip(theirs, ours, strict=False)
-        return len(theirs) == len(ours) and all(same(t, o, partly=partly) for t, o in pairs)
-    if isinstance(theirs, (int, float)) and isinstance(ours, (int, float)):
-        if math.isnan(theirs) or math.isnan(ours):
-            return math.isnan(theirs) and math.isnan(ours)
-        return math.isclose(theirs, ours, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(theirs == ours)
-
-
-def replay(task: Task, doc: Doc, replies: Sequence[str]) -> tuple[list[str], Any]:
-    """Go through the rounds of a document with recorded replies.
-
-    Returns:
-        The prompt of each round; and what is scored: an agent's final payload, else all outputs.
-    """
-    prompts, outputs, info = [task.render_text(doc)], [], None
-    is_agentic = task.spec.output_type == AGENTIC
-    for round_index, reply in enumerate(replies, start=1):
-        outputs = [*outputs, reply]
-        request, turn = task.next_request(doc, 0, outputs=outputs, round_index=round_index, info=info)
-        outputs, info = turn.outputs, turn.info
-        if request is None:
-            is_final = turn.is_terminal or info is None
-            return prompts, (outputs[-1] if is_final else out_of_steps(outputs, info)) if is_agentic else tuple(outputs)
-        if round_index < len(replies):
-            prompts.append(request.text)
-    return prompts, out_of_steps(outputs, info) if is_agentic else tuple(outputs)
 
 
 class _Comparison:
@@ -179,7 +112,7 @@ class _Comparison:
     def check_document(self, number: int, line: Mapping[str, Any]) -> None:
         """Compare prompt and responses of one document, and keep what its first response adds."""
         where = f"{self.report.path.name}: document {number}"
-        doc = revive({**line["doc"], **line.get("derived_doc", {}), **_masked(line, number)})
+        doc = revive({**line["doc"], **line.get("derived_doc", {}), **masked(line, number)})
         self.report.num_documents += 1
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
@@ -337,34 +270,6 @@ def _add(items: Items, outcome: Outcome) -> Items:
         for metric, item in scores.items():
             items.setdefault((metric, filter_name), []).append(item)
     return items
-
-
-@contextlib.contextmanager
-def _empty_media_home() -> Iterator[None]:
-    """Let tasks look for media in a folder that only holds what `_Comparison` puts there."""
-    before = os.environ.get("HF_HOME")
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["HF_HOME"] = home
-        try:
-            yield
-        finally:
-            os.environ.pop("HF_HOME")
-            if before is not None:
-                os.environ["HF_HOME"] = before
-
-
-def _masked(line: Mapping[str, Any], number: int) -> Doc:
-    """Draw the mask that a document is scored with where its task looks for it; return what numbers the row."""
-    if "mask" not in line.get("aux", {}):
-        return {}
-    if mask := line["aux"]["mask"]:
-        image = Image.new("L", tuple(mask["size"]), 0)
-        for left, top, right, bottom in mask["white_rectangles"]:
-            image.paste(255, (left, top, right, bottom))
-        path = Path(os.environ["HF_HOME"], "pointbench", line["doc"]["mask_filename"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path)
-    return {"row_idx": number, "question_id": number}
 
 
 def _num_media(task: Task, doc: Doc) -> int:

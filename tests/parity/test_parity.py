@@ -12,6 +12,7 @@ import pytest
 from pytest_lmms.errors import UsageError
 
 from . import run
+from .values import revive
 
 DATA = Path(__file__).parent / "data"
 LIBRARIES = {"ifeval": ("langdetect", "nltk", "punkt"), "librispeech_test_clean": ("whisper_normalizer",)}
@@ -95,6 +96,33 @@ def test_a_difference_is_printed_with_both_sides_and_exits_1(
     assert "recording.jsonl: task mme, 8 documents" in printed
 
 
+def changed(task: str, tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> run.Report:
+    """What comparing another recording gives once its first response is changed."""
+    lines = [json.loads(line) for line in (DATA / f"{task}.jsonl").read_text("utf-8").splitlines()]
+    change(lines[1]["responses"][0])
+    path = tmp_path / "recording.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    return run.check_file(path)
+
+
+def test_another_prompt_of_a_later_step_is_a_mismatch(tmp_path: Path) -> None:
+    report = changed("tau2_bench_telecom", tmp_path, lambda response: response["prompts"].__setitem__(2, "Go on."))
+    assert [mismatch.what for mismatch in report.mismatches] == ["prompts"]
+
+
+def test_another_verdict_of_a_judge_is_a_mismatch(tmp_path: Path) -> None:
+    report = changed("song_describer_validation", tmp_path, lambda response: response.update(judge_reply="Rating: 2"))
+    assert {mismatch.what for mismatch in report.mismatches} >= {"scores", "aggregated eval_score"}
+
+
+def test_a_payload_that_the_model_wrote_is_not_compared(tmp_path: Path) -> None:
+    report = changed(
+        "vending_bench2", tmp_path, lambda response: response.update(final_response=response["response"][-1])
+    )
+    assert report.not_compared["a payload that the model itself wrote"] == 9
+    assert not report.mismatches
+
+
 def test_equal_files_exit_0_with_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     some = [str(DATA / f"{task}.jsonl") for task in ("mme", "mmmu_val", "tau2_bench_telecom")]
     assert run.main(some) == 0
@@ -135,7 +163,7 @@ def test_a_missing_file_does_not_keep_the_others_from_being_compared(
 
 
 def test_stand_ins_become_media_and_numbers() -> None:
-    row = run.revive(
+    row = revive(
         {
             "image": {"$image": [8, 6, 1]},
             "sound": [{"$audio": [0.5, 8000, 2]}],

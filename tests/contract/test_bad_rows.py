@@ -1,0 +1,71 @@
+"""A row that lacks a value, and bad replies within several rounds: a score, or an error of that document alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_lmms.errors import LmmsError
+from pytest_lmms.records import Response
+from pytest_lmms.scoring.build import build_scorer
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
+from pytest_lmms.scoring.score import Scorer, score
+from pytest_lmms.tasks.index import index_tasks
+from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.render import Task
+from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES
+from pytest_lmms.tasks.spec import LOGPROB_TYPES
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BAD = (
+    *("", "\x00", "NaN", "答案是B", "[" * 1000, "{" * 1000),
+    *('"' * 999, "<submit>" * 200, "<tool_call>{}</tool_call>", "9" * 5000),
+)
+
+
+def one_task_a_rule() -> Iterator[tuple[str, Path]]:
+    """A task for each function that scores, by its place and name."""
+    seen = set()
+    for name, path in sorted(index_tasks([BENCHMARKS]).tasks.items()):
+        task = load_task(path)
+        key = (path.parent, str(task.spec.process_results), str(task.spec.filter_list))
+        if task.spec.output_type not in LOGPROB_TYPES and key not in seen:
+            seen.add(key)
+            yield name, path
+
+
+RULES = list(one_task_a_rule())
+ROUNDS = [(name, path) for name, path in RULES if load_task(path).spec.output_type in ROUND_TYPES]
+
+
+def outcome_of(task: Task, scorer: Scorer, document: Any, text: str) -> Any:
+    spoken = None
+    if task.spec.output_type in ROUND_TYPES:
+        spoken = [text if task.spec.output_type == AGENTIC else (text, text, text)]
+    return score(scorer, document, [Response(text=text)], spoken=spoken)
+
+
+@pytest.mark.parametrize("path", [path for _, path in RULES], ids=[name for name, _ in RULES])
+def test_a_row_that_lacks_a_value_is_scored_or_an_error_of_its_own(path: Path) -> None:
+    task = load_task(path)
+    document = task.open_rows("mini").document(0)
+    scorer = build_scorer(task, reasoning_tags=DEFAULT_TAGS, full_docs=lambda: [document])
+    for column, value in document.items():
+        for broken in (None, [] if isinstance(value, list) else ""):
+            with contextlib.suppress(LmmsError):
+                outcome_of(task, scorer, document | {column: broken}, "The answer is (A).")
+
+
+@pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
+@pytest.mark.parametrize("path", [path for _, path in ROUNDS], ids=[name for name, _ in ROUNDS])
+def test_any_reply_in_any_round_is_scored(path: Path, text: str) -> None:
+    task = load_task(path)
+    document = task.open_rows("mini").document(0)
+    scorer = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
+    request, turn = task.next_request(document, 0, outputs=[text], round_index=1, info=None)
+    assert (request is None) == turn.is_terminal
+    assert outcome_of(task, scorer, document, text).status in ("scored", "unparsed")
