@@ -95,12 +95,6 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
-bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
-	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
-
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
-
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 
