@@ -91,11 +91,10 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
-bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON" needs lmms-eval there)
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
-fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
+fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 
 bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
