@@ -91,15 +91,8 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
-bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON" needs lmms-eval there)
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
-
-bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
-	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
-
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
 
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
@@ -111,8 +104,8 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
 	$(BIN)/python tools/bench/media_replay.py $(filter-out --quick,$(BENCH_ARGS))
 
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends pyav,torchcodec
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
 
 COMPAT_VENV := .compat-venv
 

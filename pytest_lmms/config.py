@@ -256,7 +256,7 @@ OPTIONS: tuple[Option, ...] = (
            _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
-    Option("video_backend", "library that decodes videos; auto is the quickest on this machine's kind",
+    Option("video_backend", "library that decodes videos; auto leaves the choice to us",
            _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
     Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
            in_plan=False),

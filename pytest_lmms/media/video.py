@@ -30,7 +30,7 @@ MAX_THREADS = 8
 
 BACKENDS = ("pyav", "torchcodec", "decord", "dali")
 AUTO = "pyav"
-"""What `auto` means: no other backend was quicker on a CPU, at any number of frames (`make bench-media`)."""
+"""What `auto` means: the backend that took the least CPU time in first trials; `make bench-media` measures."""
 _THREADS = {
     "pyav": ("LMMS_VIDEO_PYAV_THREADS", MAX_THREADS),
     "torchcodec": ("LMMS_VIDEO_TORCHCODEC_THREADS", MAX_THREADS),
