@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
@@ -63,11 +63,10 @@ class AnthropicChat(RemoteChat):
             api_key=self._key.value, base_url=self._base_url, timeout=timeout, max_retries=0
         )
 
-    def _prepare(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
-        media = replace(self._media, flags=[])
+    def _prepare(self, request: Request) -> dict[str, Any]:
         turns = self._with_system(request.messages)
         messages = [
-            {"role": m.role, "content": [block for part in m.content for block in _blocks(part, media)]}
+            {"role": m.role, "content": [block for part in m.content for block in _blocks(part, self._media)]}
             for m in turns
             if m.role != "system"
         ]
@@ -89,27 +88,26 @@ class AnthropicChat(RemoteChat):
             said = {name: value for name, value in sampling.items() if value is not None}
             # The client has lost its words for them; the API of older models has not.
             body["extra_body"] = said if settings.samples else {"temperature": 0.0}
-        return body, tuple(dict.fromkeys(media.flags))
+        return body
 
-    async def _attempt(self, prepared: tuple[dict[str, Any], tuple[str, ...]], clock: Clock) -> tuple[Response, None]:
-        body, flags = prepared
+    async def _attempt(self, prepared: dict[str, Any], clock: Clock) -> tuple[Response, None]:
         if self.stream:
-            texts, usage, reason = await self._streamed(body, clock)
+            texts, usage, reason = await self._streamed(prepared, clock)
         else:
-            message = await self._client.messages.create(**body)
+            message = await self._client.messages.create(**prepared)
             texts = [block.text for block in message.content if block.type == "text"]
             usage, reason = message.usage.model_dump(), message.stop_reason
         tokens = _counts(usage)
         finish = _REASONS.get(reason or "", "stop")
-        return Response(
-            text="".join(texts), finish_reason=finish, tokens=tokens, timing=clock.timing(tokens), flags=flags
-        ), None
+        return Response(text="".join(texts), finish_reason=finish, tokens=tokens, timing=clock.timing(tokens)), None
 
-    async def _streamed(self, body: Mapping[str, Any], clock: Clock) -> tuple[list[str], dict[str, Any], str | None]:
+    async def _streamed(
+        self, prepared: Mapping[str, Any], clock: Clock
+    ) -> tuple[list[str], dict[str, Any], str | None]:
         texts: list[str] = []
         usage: dict[str, Any] = {}
         reason = None
-        async for event in await self._client.messages.create(**body, stream=True):
+        async for event in await self._client.messages.create(**prepared, stream=True):
             if event.type == "message_start":
                 usage |= event.message.usage.model_dump()
             elif event.type == "content_block_delta":

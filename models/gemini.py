@@ -69,11 +69,10 @@ class GeminiChat(RemoteChat):
         if close is not None:
             await close()
 
-    def _prepare(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
-        media = replace(self._media, flags=[])
+    def _prepare(self, request: Request) -> dict[str, Any]:
         said = self._with_system(request.messages)
         contents = [
-            {"role": _ROLES[m.role], "parts": [wire for part in m.content for wire in _parts(part, media)]}
+            {"role": _ROLES[m.role], "parts": [wire for part in m.content for wire in _parts(part, self._media)]}
             for m in said
             if m.role != "system"
         ]
@@ -93,15 +92,13 @@ class GeminiChat(RemoteChat):
             config["stop_sequences"] = list(settings.until)
         if self.thinking_tokens is not None:
             config["thinking_config"] = {"thinkingBudget": self.thinking_tokens}
-        body = {"model": self._name, "contents": contents, "config": config}
-        return body, tuple(dict.fromkeys(media.flags))
+        return {"model": self._name, "contents": contents, "config": config}
 
-    async def _attempt(self, prepared: tuple[dict[str, Any], tuple[str, ...]], clock: Clock) -> tuple[Response, None]:
-        body, flags = prepared
+    async def _attempt(self, prepared: dict[str, Any], clock: Clock) -> tuple[Response, None]:
         texts: list[str] = []
         usage: Any = None
         reason: str | None = None
-        async for piece in self._pieces(body):
+        async for piece in self._pieces(prepared):
             usage = piece.usage_metadata or usage
             if piece.prompt_feedback is not None and piece.prompt_feedback.block_reason is not None:
                 reason = "SAFETY"
@@ -116,15 +113,13 @@ class GeminiChat(RemoteChat):
             raise ConnectionError("the answer ended without a finish reason")
         tokens = _counts(usage)
         finish = _REASONS.get(reason, "stop")
-        return Response(
-            text="".join(texts), finish_reason=finish, tokens=tokens, timing=clock.timing(tokens), flags=flags
-        ), None
+        return Response(text="".join(texts), finish_reason=finish, tokens=tokens, timing=clock.timing(tokens)), None
 
-    async def _pieces(self, body: Mapping[str, Any]) -> Any:
+    async def _pieces(self, prepared: Mapping[str, Any]) -> Any:
         if not self.stream:
-            yield await self._client.models.generate_content(**body)
+            yield await self._client.models.generate_content(**prepared)
             return
-        async for piece in await self._client.models.generate_content_stream(**body):
+        async for piece in await self._client.models.generate_content_stream(**prepared):
             yield piece
 
 

@@ -13,7 +13,7 @@ Formats run on preparation threads: they open, decode and encode media. They kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
@@ -40,8 +40,6 @@ class MediaSettings:
     """1 to 100, of JPEG and WEBP; None: as `encode_image` chooses."""
     max_bytes: int | None = None
     """Images whose encoded file is larger are sent as smaller JPEG files, and the record says so."""
-    flags: list[str] = field(default_factory=list)
-    """Formats note here what a response should tell, e.g. that an image was made smaller."""
 
 
 MessageFormat = Callable[[Sequence[Message], MediaSettings], list[dict[str, Any]]]
@@ -127,7 +125,6 @@ def image_uri(ref: MediaRef, media: MediaSettings) -> str:
     from pytest_lmms.media.encode import encode_image
 
     encoded = encode_image(ref, image_format=media.image_format, quality=media.image_quality, max_bytes=media.max_bytes)
-    media.flags.extend(encoded.flags)
     return encoded.uri
 
 

@@ -13,6 +13,7 @@ import soundfile
 
 from pytest_lmms.errors import MediaError, UsageError
 from pytest_lmms.inference.message_formats import MediaSettings, message_format
+from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import MediaRef, Message
 
 FPS = 4
@@ -114,8 +115,8 @@ def test_sounds_travel_as_input_audio():
 
 
 def test_an_image_above_the_limit_is_made_smaller_and_that_is_told():
-    flags = []
-    (part,) = write("openai", MediaRef(kind="image", data=picture((300, 200))), max_bytes=20_000, flags=flags)
+    with collecting() as flags:
+        (part,) = write("openai", MediaRef(kind="image", data=picture((300, 200))), max_bytes=20_000)
     assert len(base64.b64decode(part["image_url"]["url"].partition(",")[2])) <= 20_000
     assert flags
 

@@ -6,8 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from models.tiny_vlm import TinyVlm
+from pytest_lmms import catalog
 from pytest_lmms.records import PROMPT_TRUNCATED, Generation, MediaRef, Message, Request
+
+TinyVlm = catalog.import_model_module("tiny_vlm").TinyVlm
 
 
 def request(text, *media):
