@@ -36,7 +36,7 @@ def fuzz(monkeypatch):
     import images
 
     yield images, damage.damaged
-    for name in ("damage", "images"):
+    for name in ("damage", "images", "harness"):
         sys.modules.pop(name, None)
 
 

@@ -10,26 +10,14 @@ child is replaced, and the rest goes on. Exits with 1 when a rule was broken.
 from __future__ import annotations
 
 import argparse
-import collections
 import io
-import json
-import os
-import random
-import resource
-import select
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-from damage import damaged  # noqa: E402
-
-MAX_MEMORY_MB = 2000
-"""Of address space beyond what the libraries take."""
+from harness import feed, serve  # noqa: E402
 
 
 def seeds() -> dict[str, bytes]:
@@ -104,80 +92,6 @@ def read_all(path: str, named: dict[str, Callable[[str], object]]) -> dict[str, 
     return answers
 
 
-def child() -> None:
-    """Read files named on standard input, one JSON answer a file."""
-    named, limited = readers(), False
-    for line in sys.stdin:
-        print(json.dumps(read_all(line.rstrip("\n"), named)), flush=True)
-        if not limited:  # the libraries are loaded now
-            with open("/proc/self/statm", encoding="ascii") as file:
-                now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-            resource.setrlimit(resource.RLIMIT_AS, (now + MAX_MEMORY_MB * 1_000_000, resource.RLIM_INFINITY))
-            limited = True
-
-
-class Child:
-    """A process that reads, replaced when it dies."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def ask(self, path: Path, limit_seconds: float) -> dict[str, str]:
-        """Have a file read; what went wrong with the process is an answer too."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, "--child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            limit_seconds += 60  # it imports its libraries
-        print(path, file=self._process.stdin, flush=True)
-        ready, _, _ = select.select([self._process.stdout], [], [], limit_seconds)
-        line = self._process.stdout.readline() if ready else None
-        if line:
-            return json.loads(line)
-        if line is None:
-            self._process.kill()
-        code = self._process.wait()
-        self._process = None
-        return {"process": "hung" if line is None else f"died with {code}"}
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.stdin.close()
-            self._process.wait(30)
-
-
-def run(count: int, seed: int, limit_seconds: float, keep: Path | None) -> list[str]:
-    """Feed damaged files; return a line for every rule that was broken."""
-    whole, reader, broken = seeds(), Child(), []
-    counts: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(count):
-            rng = random.Random(f"{seed}/{number}")
-            name = rng.choice(sorted(whole))
-            path = Path(folder) / rng.choice(sorted(whole))  # the extension may be wrong as well
-            path.write_bytes(damaged(whole[name], rng))
-            start = time.perf_counter()
-            answers = reader.ask(path, limit_seconds)
-            slowest = max(slowest, time.perf_counter() - start) if number else 0.0
-            for what, answer in answers.items():
-                fine = answer in ("read", "refused")
-                counts[f"{what}: {answer if fine else 'broken'}"] += 1
-                if not fine:
-                    broken.append(f"{seed}/{number} {name}, {what}: {answer}")
-                    if keep is not None:
-                        keep.mkdir(parents=True, exist_ok=True)
-                        (keep / f"{seed}_{number}_{name}").write_bytes(path.read_bytes())
-    reader.close()
-    print(f"{count} files: " + ", ".join(f"{k} {v}" for k, v in sorted(counts.items())) + f"; slowest {slowest:.2f} s")
-    return broken
-
-
 def main() -> int:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -188,9 +102,13 @@ def main() -> int:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        child()
+        named = readers()
+        serve(lambda name: read_all(name, named))
         return 0
-    broken = run(given.count, given.seed, given.limit, given.keep)
+    broken = feed(
+        seeds(), [sys.executable, __file__, "--child"], count=given.count, seed=given.seed,
+        limit_seconds=given.limit, keep=given.keep, fine=("read", "refused"), any_extension=True,
+    )  # fmt: skip
     print("\n".join(broken))
     return int(bool(broken))
 

@@ -10,20 +10,14 @@ child is replaced, and the rest goes on. Exits with 1 when a rule was broken.
 from __future__ import annotations
 
 import argparse
-import collections
-import json
 import os
-import random
-import select
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-from damage import damaged  # noqa: E402
+from harness import feed, serve  # noqa: E402
 
 SEEDS: dict[str, dict[str, Any]] = {
     "h264.mp4": {},
@@ -36,8 +30,6 @@ SEEDS: dict[str, dict[str, Any]] = {
     "mpeg4.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
     "h264.ts": {},
 }
-MAX_MEMORY_MB = 2000
-"""Of address space beyond what the libraries take."""
 
 
 def seeds() -> dict[str, bytes]:
@@ -56,17 +48,14 @@ def seeds() -> dict[str, bytes]:
 
 def child(backends: list[str]) -> None:
     """Read files named on standard input, one JSON answer a file."""
-    import resource
-
     from pytest_lmms.errors import LmmsError
     from pytest_lmms.media.video import open_video
     from pytest_lmms.records import MediaRef
 
     os.environ["LMMS_VIDEO_CACHE_MB"] = "0"
     os.environ.setdefault("LMMS_VIDEO_PYAV_THREADS", "2")
-    limited = False
-    for line in sys.stdin:
-        name = line.rstrip("\n")
+
+    def read(name: str) -> dict[str, str]:
         answers = {}
         for backend in backends:
             try:
@@ -82,75 +71,9 @@ def child(backends: list[str]) -> None:
                 answers[backend] = "out of memory"
             except Exception as e:  # noqa: BLE001 - anything that is no error of ours is what is looked for
                 answers[backend] = f"{type(e).__name__}: {e}"
-        print(json.dumps(answers), flush=True)
-        if not limited:  # the libraries are loaded now
-            with open("/proc/self/statm", encoding="ascii") as file:
-                now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-            resource.setrlimit(resource.RLIMIT_AS, (now + MAX_MEMORY_MB * 1_000_000, resource.RLIM_INFINITY))
-            limited = True
+        return answers
 
-
-# --- the parent ---------------------------------------------------------------------------------------------------
-
-
-class Child:
-    """A process that reads, replaced when it dies."""
-
-    def __init__(self, backends: list[str]) -> None:
-        self._command = [sys.executable, __file__, "--child", ",".join(backends)]
-        self._process: subprocess.Popen[str] | None = None
-
-    def ask(self, path: Path, limit_seconds: float) -> dict[str, str]:
-        """Have a file read; what went wrong with the process is an answer too."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-            limit_seconds += 60  # it imports its libraries
-        print(path, file=self._process.stdin, flush=True)
-        ready, _, _ = select.select([self._process.stdout], [], [], limit_seconds)
-        line = self._process.stdout.readline() if ready else None
-        if line:
-            return json.loads(line)
-        if line is None:
-            self._process.kill()
-        code = self._process.wait()
-        self._process = None
-        return {"process": "hung" if line is None else f"died with {code}"}
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.stdin.close()
-            self._process.wait(30)
-
-
-def run(count: int, seed: int, backends: list[str], limit_seconds: float, keep: Path | None) -> list[str]:
-    """Feed damaged files; return a line for every rule that was broken."""
-    whole = seeds()
-    reader, broken = Child(backends), []
-    counts: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(count):
-            rng = random.Random(f"{seed}/{number}")
-            name = rng.choice(sorted(whole))
-            path = Path(folder) / name
-            path.write_bytes(damaged(whole[name], rng))
-            start = time.perf_counter()
-            answers = reader.ask(path, limit_seconds)
-            slowest = max(slowest, time.perf_counter() - start) if number else 0.0
-            for backend, answer in answers.items():
-                fine = answer in ("read", "replaced", "refused")
-                counts[f"{backend}: {answer if fine else 'broken'}"] += 1
-                if not fine:
-                    broken.append(f"{seed}/{number} {name}, {backend}: {answer}")
-                    if keep is not None:
-                        keep.mkdir(parents=True, exist_ok=True)
-                        (keep / f"{seed}_{number}_{name}").write_bytes(path.read_bytes())
-    reader.close()
-    print(", ".join(f"{k} {v}" for k, v in sorted(counts.items())) + f"; slowest {slowest:.2f} s")
-    return broken
+    serve(read)
 
 
 def main() -> int:
@@ -166,7 +89,10 @@ def main() -> int:
     if given.child:
         child(given.child.split(","))
         return 0
-    broken = run(given.count, given.seed, given.backends.split(","), given.limit, given.keep)
+    broken = feed(
+        seeds(), [sys.executable, __file__, "--child", given.backends], count=given.count, seed=given.seed,
+        limit_seconds=given.limit, keep=given.keep, fine=("read", "replaced", "refused"),
+    )  # fmt: skip
     print("\n".join(broken))
     return int(bool(broken))
 
