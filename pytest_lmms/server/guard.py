@@ -1,0 +1,107 @@
+"""Who may talk to the server, and how much at once: one layer around all endpoints."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_lmms.server.policy import is_loopback
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 1_000_000
+OPEN_PATHS = frozenset({"/health"})
+
+
+class TooLarge(Exception):
+    """A body that grew beyond the limit while it was read."""
+
+
+class Guard:
+    """Refuses requests of strangers before an endpoint sees them.
+
+    Without a token only this machine can connect; there, a page of another site that a browser shows must not reach
+    the server either: `Host` has to be this machine, `Origin` the server itself, and a body JSON.
+    """
+
+    def __init__(self, app: App, *, token: str | None, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        """Wrap an application.
+
+        Args:
+            app: What answers.
+            token: What `Authorization: Bearer` has to say; None leaves the choice to `Host`.
+            max_body_bytes: Of one request.
+        """
+        self._app = app
+        self._token = token
+        self._max = max_body_bytes
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        problem = self._problem(scope, headers)
+        if problem is not None:
+            await _refuse(send, *problem)
+            return
+        started = False
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._max:
+                raise TooLarge
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, bounded, noted)
+        except TooLarge:
+            if not started:
+                await _refuse(send, 413, f"a body of at most {self._max:,} bytes is expected")
+
+    def _problem(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if self._token is not None:
+            given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+            if scope["path"] not in OPEN_PATHS and not hmac.compare_digest(given.encode(), self._token.encode()):
+                return 401, "an `Authorization: Bearer TOKEN` header with the server's token is expected"
+        elif not is_loopback(_host_name(host)):
+            return 403, "this server answers on this machine only: `Host` has to be 127.0.0.1 or localhost"
+        origin = headers.get("origin")
+        if origin not in (None, "null") and urlsplit(origin).netloc != host:
+            return 403, "requests of other sites' pages are not answered"
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > self._max:
+            return 413, f"a body of at most {self._max:,} bytes is expected"
+        has_body = length != "0" or "transfer-encoding" in headers
+        if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return 415, "a body has to be JSON: `Content-Type: application/json`"
+        return None
+
+
+def _host_name(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""
+
+
+async def _refuse(send: Send, status: int, text: str) -> None:
+    body = json.dumps({"detail": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
