@@ -60,8 +60,8 @@ def _headers(token: str | None) -> dict[str, str]:
 
 
 FIELDS = (
-    "num_fewshot", "batch_size", "device", "limit", "gen_kwargs", "log_samples", "predict_only", "num_gpus", "output_dir",
-    "env", "settings",
+    "num_fewshot", "batch_size", "device", "limit", "gen_kwargs", "log_samples", "predict_only", "num_gpus",
+    "output_dir", "env", "settings",
 )  # fmt: skip
 """Of a request, beside model, tasks and model_args."""
 
