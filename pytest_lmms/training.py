@@ -79,7 +79,7 @@ def checkpoint_callback(
     """
     from transformers import TrainerCallback
 
-    jobs = _CheckpointJobs(client, model, tasks, {**(model_args or {})}, fields, log)
+    jobs = _CheckpointJobs(client, model, tasks, model_args=model_args or {}, fields=fields, log=log)
 
     class EvaluateCheckpoints(TrainerCallback):
         """Submits on save, looks now and then, waits at the end."""
@@ -116,6 +116,7 @@ class _CheckpointJobs:
         client: EvalClient,
         model: str,
         tasks: Sequence[str],
+        *,
         model_args: Mapping[str, Any],
         fields: Mapping[str, Any],
         log: Callable[[dict[str, float], int], None] | None,

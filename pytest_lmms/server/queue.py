@@ -29,7 +29,10 @@ STOP_SECONDS = 45.0
 LOCK_SECONDS = 60.0
 LOG_TAIL = 2_000
 STOPPED = "the server stopped while this job ran; what was answered is kept: POST /jobs/{id}/resume goes on"
-_GONE = "its secrets ({names}) were kept in memory only, and the server started again since: send the job again"
+_GONE = (
+    "its secrets were kept in memory only, and the server started again since: start it with {names} in its environment "
+    "and resume the job, or send the job again"
+)
 
 
 def found_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -273,14 +276,14 @@ class JobQueue:
 
 
 def has_scores(run: Path) -> bool:
-    """Whether a run has a results.json with a value in it, or with responses that nobody wanted scored."""
+    """Whether a run has ended with a document that was scored, or answered where nobody wanted scores."""
     try:
         stored = read_run(run)
     except StoreError:
         return False
     if stored.results.get("config", {}).get("resolved_cli_args", {}).get("predict_only"):
         return True
-    return any(stored.value(m) is not None for task in [*stored.tasks, *stored.groups] for m in stored.metrics(task))
+    return bool(stored.results.get("counts", {}).get("n_scored"))
 
 
 async def _until_gone(folder: Path) -> None:
