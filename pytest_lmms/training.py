@@ -236,6 +236,12 @@ def evaluate_in_memory(
         model.train(was_training)
 
 
+def _option(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no-'}lmms-{name}"
+    return f"--lmms-{name}={value}"
+
+
 def _run(
     ours: Any,
     tasks: Sequence[str],
@@ -264,7 +270,7 @@ def _run(
             self.results = results
 
     listener = Listener()
-    words = [f"--lmms-{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    words = [_option(name.replace("_", "-"), value) for name, value in settings.items()]
     words += [f"--lmms-tasks={','.join(tasks)}", f"--lmms-output-path={os.fspath(output_path)}", "--color=no"]
     words += ["-p", "no:cacheprovider", "-W", "ignore:Module already imported", "-c", os.devnull, "--rootdir=."]
     code = pytest.main([*words, *arguments], plugins=[listener])

@@ -32,14 +32,14 @@ ORDER = [
     {"results"},
     {"loggers"},
     {"preflight"},
-    {"lint", "dryrun"},
+    {"lint", "dryrun", "viewer"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},
 ]
 """Rooms from top to bottom: each imports from itself, and from rooms above it."""
-OUTSIDE = {"testing", "training", "viewer"}
-"""For authors of tasks and models, for training, and files for a browser: nothing in the house imports them."""
+OUTSIDE = {"testing", "training"}
+"""For authors of tasks and models, and for training: nothing in the house imports them."""
 NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin"), ("plugin", "server")]
 """Rooms of one floor that must not know each other."""
 SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}

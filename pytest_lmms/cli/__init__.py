@@ -33,6 +33,7 @@ COMMANDS = {
     "merge": "the runs of all shards of --lmms-shard, as one run",
     "export": "a finished run in the schema of Every Eval Ever",
     "power": "how many documents a comparison of two models needs",
+    "view": "runs in a browser: scores, documents, comparisons",
     "serve": "evaluation over HTTP: jobs in a queue",
     "cache": "what is kept between runs, and how much",
     "completion": "the script that lets a shell complete commands and names",

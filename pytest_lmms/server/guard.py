@@ -52,8 +52,8 @@ class Guard:
         if problem is not None:
             await _refuse(send, *problem)
             return
-        started = False
         size = 0
+        is_refused = False
 
         async def bounded() -> Message:
             nonlocal size
@@ -64,15 +64,22 @@ class Guard:
             return message
 
         async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
+            """Whatever an endpoint says of a body that was cut off, this is why."""
+            nonlocal is_refused
+            if size <= self._max:
+                await send(message)
+            elif not is_refused:
+                is_refused = True
+                await _refuse(send, 413, self._expected())
 
         try:
             await self._app(scope, bounded, noted)
         except TooLarge:
-            if not started:
-                await _refuse(send, 413, f"a body of at most {self._max:,} bytes is expected")
+            if not is_refused:
+                await _refuse(send, 413, self._expected())
+
+    def _expected(self) -> str:
+        return f"a body of at most {self._max:,} bytes is expected"
 
     def _problem(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -87,7 +94,7 @@ class Guard:
             return 403, "requests of other sites' pages are not answered"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max:
-            return 413, f"a body of at most {self._max:,} bytes is expected"
+            return 413, self._expected()
         has_body = length != "0" or "transfer-encoding" in headers
         if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return 415, "a body has to be JSON: `Content-Type: application/json`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 SETTINGS = frozenset({
     "baseline", "data", "fail_on_regression", "fail_under", "fewshot_as_multiturn", "gates", "max_errors",
-    "max_requests", "max_tokens", "offset", "parquet", "reasoning_tags", "repeats", "replicas_per_device", "seed",
-    "subset", "system_instruction", "time_limit", "timeout", "video_backend",
+    "max_requests", "max_tokens", "offset", "parquet", "reasoning_tags", "repeats", "replicas_per_device", "report",
+    "seed", "subset", "system_instruction", "time_limit", "timeout", "video_backend",
 })  # fmt: skip
 """Keys of a config file that `settings` of a request may have; the request's own fields have the rest."""
 VARIABLES = (
@@ -113,6 +114,8 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
     env = {k: _as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
     entry = Entry(path=Path("request"), values=values, env=env)
     known = {**environ, **secrets}
+    for key, value in values.items():  # one by one, for messages that name the key
+        settings_of(Entry(path=Path(f"request, {key}"), values={key: value}), {**known, **request.env})
     settings_of(entry, {**known, **entry.environment(known)})
     output = None if request.output_dir is None else _inside(request.output_dir, policy.output_roots, "output_dir")
     return Plan(values, env, secrets, mask(request.model_dump()), output)
@@ -263,7 +266,7 @@ def _as_variable(name: str, text: str, secrets: dict[str, str]) -> str:
         raise UsageError(explain(f"{name} is masked", where=WHERE, expected="the secret, or ${" + name.upper() + "}"))
     if next(iter(variables_in(text)), None) is not None:
         return text
-    variable = name.upper()
+    variable = re.sub(r"\W", "_", name.upper())
     if secrets.get(variable, text) != text:
         variable = f"{variable}_{len(secrets)}"
     secrets[variable] = text

@@ -30,8 +30,8 @@ LOCK_SECONDS = 60.0
 LOG_TAIL = 2_000
 STOPPED = "the server stopped while this job ran; what was answered is kept: POST /jobs/{id}/resume goes on"
 _GONE = (
-    "its secrets were kept in memory only, and the server started again since: start it with {names} in its environment "
-    "and resume the job, or send the job again"
+    "its secrets were kept in memory only, and the server started again since: start it with {names} in its "
+    "environment and resume the job, or send the job again"
 )
 
 
@@ -276,14 +276,15 @@ class JobQueue:
 
 
 def has_scores(run: Path) -> bool:
-    """Whether a run has ended with a document that was scored, or answered where nobody wanted scores."""
+    """Whether a run has ended with a document that counts, or that was answered where nobody wanted scores."""
     try:
         stored = read_run(run)
     except StoreError:
         return False
     if stored.results.get("config", {}).get("resolved_cli_args", {}).get("predict_only"):
         return True
-    return bool(stored.results.get("counts", {}).get("n_scored"))
+    counts = stored.results.get("counts") or {}
+    return any(counts.get(name) for name in ("n_scored", "n_unparsed", "n_filtered"))
 
 
 async def _until_gone(folder: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_secret_of_a_request_is_in_no_file_and_no_answer(serve, slow_arguments
     job = server.client.wait_for_job(job_id, poll_interval=0.1, timeout=60)
     assert canary not in json.dumps([job, server.client.list_jobs()])
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and canary.encode() in p.read_bytes()]
-    assert not [pid for pid in pids_of(canary)]
+    assert not pids_of(canary)
 
 
 def test_a_thousand_queued_jobs_are_listed(serve, slow_arguments):
