@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "a finished run in the schema of Every Eval Ever",
     "power": "how many documents a comparison of two models needs",
     "view": "runs in a browser: scores, documents, comparisons",
+    "ui": "a form to start runs, in a browser; `serve` with its page open",
     "serve": "evaluation over HTTP: jobs in a queue",
     "cache": "what is kept between runs, and how much",
     "completion": "the script that lets a shell complete commands and names",

@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     add_server_arguments(parser)
     parser.epilog = EPILOG
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=serve)
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,17 @@ def _folder(text: str, option: str) -> Path:
     return path
 
 
-def _serve(parsed: argparse.Namespace) -> int:
+def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
+    """Serve until interrupted.
+
+    Args:
+        parsed: Of `add_server_arguments`.
+        open_browser: Show the page.
+
+    Raises:
+        UsageError: A library is missing, a wrong argument, or it cannot listen there.
+        StoreError: Another server uses the folder.
+    """
     try:
         import uvicorn
 
@@ -117,6 +127,11 @@ def _serve(parsed: argparse.Namespace) -> int:
     port = listening.getsockname()[1]
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     print(f"pytest-lmms serves at http://{host}:{port} on {', '.join(settings.devices)}; Ctrl-C stops", flush=True)
+    listening.listen()
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(f"http://{host}:{port}")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
     server.run(sockets=[listening])
     return OK

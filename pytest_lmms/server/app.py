@@ -36,6 +36,7 @@ from pytest_lmms.server.schema import (
     Status,
     Submitted,
 )
+from pytest_lmms.server.ui import add_pages
 from pytest_lmms.tasks.index import TaskIndex, index_tasks
 
 EVENT_SECONDS = 0.25
@@ -96,6 +97,7 @@ def make_app(settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     _add_jobs(app, queue, settings, tasks)
     _add_lists(app, queue, settings, tasks)
+    add_pages(app, policy=settings.policy, tasks=tasks, runs_folder=queue.folder, token=settings.token)
     return app
 
 

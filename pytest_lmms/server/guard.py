@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 1_000_000
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/", "/health", "/session"})
+"""Answered without a token: a page without data, whether the server lives, and where the token is shown."""
+COOKIE = "lmms_token"
 
 
 class TooLarge(Exception):
@@ -84,8 +87,8 @@ class Guard:
     def _problem(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if self._token is not None:
-            given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-            if scope["path"] not in OPEN_PATHS and not hmac.compare_digest(given.encode(), self._token.encode()):
+            given = headers.get("authorization", "").removeprefix("Bearer ").strip() or _cookie(headers)
+            if scope["path"] not in OPEN_PATHS and not is_token(given, self._token):
                 return 401, "an `Authorization: Bearer TOKEN` header with the server's token is expected"
         elif not is_loopback(_host_name(host)):
             return 403, "this server answers on this machine only: `Host` has to be 127.0.0.1 or localhost"
@@ -99,6 +102,19 @@ class Guard:
         if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return 415, "a body has to be JSON: `Content-Type: application/json`"
         return None
+
+
+def is_token(given: str, token: str) -> bool:
+    """Whether it is the token, in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _cookie(headers: Mapping[str, str]) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
 
 
 def _host_name(host: str) -> str:
