@@ -5,6 +5,7 @@ Declares what `config.OPTIONS` holds and reads nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
