@@ -23,6 +23,7 @@ ORDER = [
     {"hookspecs", "registry", "catalog", "jsonl", "stats", "media", "client"},
     {"tasks", "inference"},
     {"scoring"},
+    {"judging"},
     {"evaluate"},
     {"masks", "spellings"},
     {"variables"},

@@ -2,9 +2,9 @@
 
     python tools/bench/server.py [--jobs 1000] [--clients 50] [--rounds 5]
 
-The job evaluates the tiny model on the MME miniature, again and again (`--lmms-repeats`); its time is that of answering,
-with and without clients in turn, so that a machine that grows slower harms both. Each client asks for a job once a
-second.
+The job evaluates the tiny model on the MME miniature, again and again (`--lmms-repeats`); its time is that of
+answering, with and without clients in turn, so that a machine that grows slower harms both. Each client asks for a job
+once a second.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ def main() -> None:
             listings.append(time.monotonic() - began)
         client.cancel_job(slow)
     a, b = statistics.median(without), statistics.median(with_clients)
-    print(f"| | |\n| --- | ---: |\n| {given.jobs:,} queued jobs listed | {statistics.median(listings) * 1000:.0f} ms |")
+    print("| | |\n| --- | ---: |")
+    print(f"| {given.jobs:,} queued jobs listed | {statistics.median(listings) * 1000:.0f} ms |")
     print(f"| one job queued | {queueing * 1000:.1f} ms |")
-    print(
-        f"| a job, alone | {a:.2f} s |\n| with {given.clients} clients that poll | {b:.2f} s ({(b / a - 1) * 100:+.1f} %) |"
-    )
+    print(f"| a job, alone | {a:.2f} s |")
+    print(f"| with {given.clients} clients that poll | {b:.2f} s ({(b / a - 1) * 100:+.1f} %) |")
     print(f"| CPU of the server meanwhile | {statistics.median(shares) * 100:.1f} % of a core |")
 
 
