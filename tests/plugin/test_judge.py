@@ -76,7 +76,7 @@ def test_the_judge_is_told_the_schema_and_sees_question_gold_and_answer(run, ser
     run("mmvet", *judged_by(server))
     _, _, body = server.requests[0]
     assert body["response_format"]["json_schema"]["schema"]["properties"]["score"]["maximum"] == 1
-    text = json.dumps(body["messages"])
+    text = json.dumps([body["messages"] for _, _, body in server.requests])
     assert "circle<OR>disc" in text
     assert "<given>" in text
 
