@@ -83,6 +83,7 @@ class Engine:
         self.fitting_batch_size = self.batch_size
         """Largest size that has not run out of memory; below `batch_size` once one has."""
         self.num_asked = 0
+        self._timeout_seconds = None if getattr(model, "keeps_time", False) else self.settings.timeout_seconds
         self._prepares = hasattr(model, "prepare") and hasattr(model, "generate_prepared")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="lmms-engine", daemon=True)
@@ -355,7 +356,7 @@ class Engine:
             self._started.set()
             self._call(self._loop.stop)
             return
-        if self.settings.timeout_seconds is not None:
+        if self._timeout_seconds is not None:
             self._call(self._watch)
         self._started.set()
         for thread in (others := self._model_threads[1:]):
@@ -383,7 +384,7 @@ class Engine:
 
     def _watch(self) -> None:
         """Notice a batch that never comes back."""
-        limit = self.settings.timeout_seconds
+        limit = self._timeout_seconds
         now = time.monotonic()
         late = [batch for since, batch in list(self._busy.values()) if limit is not None and now - since > limit]
         if late:

@@ -9,7 +9,8 @@ thread; `prepare` alone runs elsewhere, on preparation threads. An async adapter
 the engine's event loop.
 
 Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter (see `admitted_by`),
-`num_parallel` of a batch adapter that may be asked several batches at once (see `asked_in_parallel`),
+`num_parallel` of a batch adapter that may be asked several batches at once (see `asked_in_parallel`), `keeps_time`,
+True for one that raises by itself when a batch takes longer than allowed,
 `why_no_logprobs`, `draws`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
 `doc_to_visual` and `doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
