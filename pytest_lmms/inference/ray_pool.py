@@ -23,9 +23,12 @@ from pytest_lmms.records import Request, Response
 
 DEPTH = 2
 """Batches that a replica has: one that it answers, and one that it prepares."""
-MAX_DEATHS = 3
-"""Deaths in a row, no batch answered between them, after which a replica is given up; and deaths that one batch may
-cause before it is an error. Those of a machine are not counted."""
+MAX_DEATHS_OF_BATCH = 2
+"""Actors that may die while they have a batch before it is an error; after the first it is asked with no other beside
+it, so that its neighbours are not blamed. Deaths of whole machines are not counted, here and below."""
+MAX_DEATHS_IN_A_ROW = 2 * MAX_DEATHS_OF_BATCH + 1
+"""Deaths, no batch answered between them, after which a replica is given up: more than one document alone can cause,
+which is asked with its batch first and then by itself."""
 PATIENCE_SECONDS = 300.0
 """How long a run without any replica waits for a machine that has room for one."""
 CONNECT_SECONDS = 10.0
@@ -98,6 +101,7 @@ class RayPool:
         self._cause: LmmsError | None = None
         """Of the last replica that was given up."""
         self._is_closed = False
+        self._num_waiting_alone = 0
         self.num_deaths = 0
         for seat in self._seats:
             self._in_background(self._fill, seat)
@@ -162,25 +166,26 @@ class RayPool:
         ray, errors = self._ray, self._ray.exceptions
         deaths = 0
         while True:
-            seat, actor = self._take()
+            seat, actor = self._take(alone=deaths > 0)
             try:
                 outcome: list[Response] | LmmsError = ray.get(actor.answer.remote(list(requests)), timeout=self._limit)
             except errors.GetTimeoutError:
                 self._replace(seat, actor)
                 raise ModelError(f"no response within {self._timeout_seconds} s; its actor was replaced") from None
             except errors.RayTaskError as error:  # it could not be sent, or not be sent back
-                self._give_back(seat, actor)
+                self._give_back(seat, actor, alone=deaths > 0)
                 raise ModelError(f"the batch did not reach an actor and come back: {error}") from error
             except errors.RayError as error:
                 if self._is_closed:
                     raise UnansweredError("not asked: the run was stopped") from error
+                was_alone = deaths > 0
                 deaths += not self._replace(seat, actor)
-                if deaths >= MAX_DEATHS:
+                if was_alone and deaths >= MAX_DEATHS_OF_BATCH:
                     text = f"{deaths} actors died while they had this batch, the last of: {error}"
                     raise ModelError(text) from error
                 continue
             seat.deaths_in_a_row = 0
-            self._give_back(seat, actor)
+            self._give_back(seat, actor, alone=deaths > 0)
             if isinstance(outcome, LmmsError):
                 raise outcome
             return outcome
@@ -190,25 +195,35 @@ class RayPool:
         """A batch may wait behind those that its actor has already."""
         return None if self._timeout_seconds is None else self._timeout_seconds * DEPTH
 
-    def _take(self) -> tuple[_Seat, Any]:
-        """A place at the replica that has the fewest batches; waits for one."""
+    def _take(self, *, alone: bool) -> tuple[_Seat, Any]:
+        """A place at the replica that has the fewest batches, or all places of one; waits for it."""
         with self._changed:
-            while True:
-                free = [seat for seat in self._seats if seat.is_live and seat.num_inside < DEPTH]
-                if self._is_closed:
-                    raise UnansweredError("not asked: the run was stopped")
-                if free:
-                    seat = min(free, key=lambda each: each.num_inside)
-                    seat.num_inside += 1
-                    return seat, seat.actor
-                if self._is_over():
-                    raise ModelError(self._why())
-                self._changed.wait(POLL_SECONDS)
+            self._num_waiting_alone += alone
+            try:
+                return self._wait_for_place(alone=alone)
+            finally:
+                self._num_waiting_alone -= alone
+                self._changed.notify_all()
 
-    def _give_back(self, seat: _Seat, actor: Any) -> None:
+    def _wait_for_place(self, *, alone: bool) -> tuple[_Seat, Any]:
+        """`_changed` is held."""
+        while True:
+            if self._is_closed:
+                raise UnansweredError("not asked: the run was stopped")
+            room = 1 if alone else DEPTH
+            free = [seat for seat in self._seats if seat.is_live and seat.num_inside < room]
+            if free and (alone or not self._num_waiting_alone):
+                seat = min(free, key=lambda each: each.num_inside)
+                seat.num_inside += DEPTH if alone else 1
+                return seat, seat.actor
+            if self._is_over():
+                raise ModelError(self._why())
+            self._changed.wait(POLL_SECONDS)
+
+    def _give_back(self, seat: _Seat, actor: Any, *, alone: bool) -> None:
         with self._changed:
             if seat.actor is actor:
-                seat.num_inside -= 1
+                seat.num_inside -= DEPTH if alone else 1
                 self._changed.notify_all()
 
     # --- life and death ----------------------------------------------------------------------------------------------
@@ -237,8 +252,8 @@ class RayPool:
         """Start actors in a seat until one has loaded the model, or the seat is given up."""
         ray = self._ray
         while not self._is_closed:
-            if seat.deaths_in_a_row >= MAX_DEATHS:
-                return self._give_up(seat, ModelError(f"{MAX_DEATHS} actors died in a row"))
+            if seat.deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
+                return self._give_up(seat, ModelError(f"{MAX_DEATHS_IN_A_ROW} actors died in a row"))
             try:
                 actor = self._new_actor()
                 with self._changed:

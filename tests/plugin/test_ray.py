@@ -121,7 +121,7 @@ def test_an_actor_that_dies_is_replaced_and_its_batch_asked_again(ray_lab):
     assert timeless(ray_lab.records()) == expected
     again = Counter(ray_lab.asked().values())
     assert again[1] >= 40 - 2 * 2 * 2, again  # two deaths, two batches of two in hand each
-    assert set(again) <= {1, 2}
+    assert set(again) <= {1, 2, 3}
     assert "2 actor(s) died" in run.output
 
 
@@ -159,8 +159,9 @@ def test_when_every_replica_is_gone_for_good_what_is_left_is_an_error_and_has_no
     run = ray_lab.run("--lmms-ray", ray_lab.on_cluster[1], "--lmms-replicas", "1", *ray_lab.arguments())
     assert run.code == 1, run
     records = ray_lab.records()
-    assert [r["doc_id"] for r in records if r["status"] == "scored"] == list(range(20))
-    assert all(not r["scores"] for r in records[20:])
+    assert [r["doc_id"] for r in records if r["status"] == "scored"] == list(range(20)), (records[0], (ray_lab.path / "asked").read_text())
+    assert all("exact_match" in r for r in records[:20])
+    assert not any("exact_match" in r for r in records[20:])
     assert "none of 1 replica of mortal is left" in records[39]["error"]
 
 
@@ -193,7 +194,7 @@ def test_the_tiny_model_says_the_same_on_a_cluster(ray_lab):
     for extra in ((), ray_lab.on_cluster):
         run = ray_lab.run(*asked, *extra)
         assert run.code == 0, run
-        texts.append([r["resps"] for r in ray_lab.records("mme")])
+        texts.append(timeless(ray_lab.records("mme")))
     assert texts[0] == texts[1]
     assert len(texts[0]) > 3
 
