@@ -32,7 +32,7 @@ ORDER = [
     {"results"},
     {"loggers"},
     {"preflight"},
-    {"lint", "dryrun"},
+    {"lint", "dryrun", "modelcheck"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},
