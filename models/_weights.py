@@ -57,6 +57,8 @@ def load_weights(
         UsageError: `quantization` is none of the known.
         ModelError: A library is missing, or no class knows the checkpoint's family.
     """
+    if (model := _GIVEN.get()) is not None:
+        return model
     import torch
 
     name = _loading.resolve_device(device)
@@ -92,6 +94,19 @@ def left_out() -> Iterator[None]:
         yield
     finally:
         _LEFT_OUT.reset(token)
+
+
+_GIVEN: contextvars.ContextVar[Any] = contextvars.ContextVar("_GIVEN", default=None)
+
+
+@contextlib.contextmanager
+def given(model: Any) -> Iterator[None]:
+    """Load no weights: adapters made meanwhile use this model, where it is and as it is."""
+    token = _GIVEN.set(model)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 def _empty(found: Any, pretrained: str, options: Mapping[str, Any]) -> Any:

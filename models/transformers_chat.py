@@ -8,6 +8,7 @@ defaults, or overrides a step.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -206,6 +207,20 @@ class TransformersChat:
         with _weights.left_out():
             model = cls(**model_args)
         return model.measured
+
+    @classmethod
+    def around(cls, model: Any, **model_args: Any) -> TransformersChat:
+        """Make an adapter of a model that is in memory already, for instance because it is being trained.
+
+        Args:
+            model: Of transformers, in evaluation mode; it stays where it is.
+            model_args: Of the constructor. `pretrained` has the processor and the configuration; its weights are not
+                read. Answers are never taken from a cache: the same name may have other weights a moment later.
+        """
+        with _weights.given(model):
+            adapter = cls(**model_args)
+        adapter._identity = {**adapter._identity, "weights": {"in_memory": uuid.uuid4().hex}}
+        return adapter
 
     def measured(self, request: Request) -> Measured:
         """Say how long a request is."""

@@ -244,6 +244,8 @@ OPTIONS: tuple[Option, ...] = (
            default="results", in_plan=False),
     Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
            default=True, kind="flag", in_plan=False),
+    Option("report", "write report.html, a page to look at the run (on unless switched off)", _yes, default=True,
+           kind="flag", in_plan=False),
     Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
            in_plan=False),
     Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
@@ -317,6 +319,7 @@ class RunConfig:
     dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True
+    report: bool = True
     parquet: bool = False
     log_to: str | None = None
     cache: str | None = None

@@ -105,3 +105,18 @@ def pytest_lmms_run_finished(results: Mapping[str, Any], run_folder: Path) -> No
         results: What results.json holds.
         run_folder: Where it lies.
     """
+
+
+# --- watching: while a run goes on --------------------------------------------------------------------------------
+
+
+@hookspec
+def pytest_lmms_progressed(progress: Mapping[str, Any]) -> None:
+    """Hear how far a run is.
+
+    When: after a document, at most 10 times a second, and once at the end. Where: controller.
+
+    Args:
+        progress: `done` and `total` (documents), `task` (of the last one), `seconds` (since the first one), `statuses`
+            (status -> documents), `scores` (task -> mean so far), `output_tokens` (None where nobody counts).
+    """

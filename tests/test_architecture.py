@@ -20,7 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
-    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media"},
+    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client"},
     {"tasks", "inference"},
     {"scoring"},
     {"evaluate"},
@@ -32,14 +32,14 @@ ORDER = [
     {"results"},
     {"loggers"},
     {"preflight"},
-    {"lint", "dryrun", "modelcheck"},
+    {"lint", "dryrun", "modelcheck", "viewer"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},
 ]
 """Rooms from top to bottom: each imports from itself, and from rooms above it."""
-OUTSIDE = {"testing", "viewer"}
-"""For authors of tasks and models, and files for a browser: nothing in the house imports them."""
+OUTSIDE = {"testing", "training"}
+"""For authors of tasks and models, and for training: nothing in the house imports them."""
 NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin"), ("plugin", "server")]
 """Rooms of one floor that must not know each other."""
 SAME_FLOOR = {("registry", "catalog"), ("registry", "entry_points"), ("media", "jsonl")}
@@ -152,7 +152,8 @@ def test_nothing_in_the_house_imports_the_catalogue_or_the_tests():
 
 @pytest.mark.parametrize("library", ["pytest", "_pytest"])
 def test_only_the_plugin_imports_pytest(library):
-    wrong = {p: n for p, n in importers_of(library).items() if not p.startswith("plugin/")}
+    starts_it = {"training.py", "server/reporting.py"}  # pytest in this process; a plugin's types
+    wrong = {p: n for p, n in importers_of(library).items() if not p.startswith("plugin/") and p not in starts_it}
     assert not wrong
 
 
@@ -177,7 +178,14 @@ def test_a_media_library_has_one_home(library, home):
 @pytest.mark.parametrize("library", ["torch", "transformers", "datasets", "openai", "lance", "ray", "fastapi", "vllm"])
 def test_heavy_libraries_are_imported_when_used(library):
     paths = [*MODULES, *CATALOGUE]
-    allowed = {"media/_torchcodec.py", "media/_lance.py", "media/_dali.py", "inference/ray_pool.py"}
+    allowed = {
+        "media/_torchcodec.py",
+        "media/_lance.py",
+        "media/_dali.py",
+        "inference/ray_pool.py",
+        "server/app.py",
+        "server/ui.py",
+    }
     assert importers_of(library, paths, only_at_import=True).keys() <= allowed
 
 

@@ -23,4 +23,5 @@ pytest_plugins = (
     "pytest_lmms.plugin.gates",
     "pytest_lmms.plugin.dryrun",
     "pytest_lmms.plugin.loggers",
+    "pytest_lmms.plugin.report",
 )

@@ -143,8 +143,11 @@ def _register_marks(config: pytest.Config) -> None:
 
 def may_hold_tasks(config: pytest.Config) -> bool:
     """Whether this session's paths may hold tasks: named YAMLs, or folders with one."""
+    settings = session_of(config).settings
+    if settings.task_names and config.args_source is not config.ArgsSource.ARGS:
+        return True
     if config.args_source is config.ArgsSource.INVOCATION_DIR:
-        return bool(session_of(config).settings.task_folders)
+        return bool(settings.task_folders)
     for arg in config.args:
         path = Path(config.invocation_params.dir, arg.partition("::")[0])
         if path.suffix in SUFFIXES:

@@ -5,6 +5,7 @@ Declares what `config.OPTIONS` holds and reads nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,8 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     settings = session_of(config).settings
     if settings.model is None or not _wants_documents(config):
         return None
-    arguments = "".join(f", {k}={v}" for k, v in session_of(config).settings.resolved()["model_args"].items())
+    given = settings.resolved()["model_args"]  # as a config file has it: a text, or a mapping
+    arguments = "".join(f", {k}={v}" for k, v in given.items()) if isinstance(given, Mapping) else f", {given}"
     origin = f"(from {settings.sources['model']})"
     return [f"lmms: model {settings.model}{arguments} {origin}, data {settings.data}, batch size {settings.batch_size}"]
 

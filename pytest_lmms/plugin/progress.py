@@ -14,7 +14,7 @@ REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """One line that is redrawn on a terminal, and nothing elsewhere."""
+    """One line that is redrawn on a terminal, and nothing elsewhere; a hook tells it to others."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -47,9 +47,23 @@ class Progress:
             total[0] += summary["score"]
             total[1] += 1
         is_news = summary["status"] != "scored" and self.statuses[summary["status"]] == 1
-        if self.is_shown and (is_news or now - self._drawn > REDRAW_SECONDS):
+        if is_news or self.done == self.total or now - self._drawn > REDRAW_SECONDS:
             self._drawn = now
-            self._write(self.line(summary["task"], now))
+            self._tell(summary["task"], now)
+            if self.is_shown:
+                self._write(self.line(summary["task"], now))
+
+    def _tell(self, task: str, now: float) -> None:
+        progress = {
+            "done": self.done,
+            "total": self.total,
+            "task": task,
+            "seconds": now - (self.started or now),
+            "statuses": dict(self.statuses),
+            "scores": {name: total / n for name, (total, n) in self.scores.items()},
+            "output_tokens": self.tokens if self.has_tokens else None,
+        }
+        self.config.hook.pytest_lmms_progressed(progress=progress)
 
     def line(self, task: str, now: float) -> str:
         """`[ 120/2374] mme 0.812 · 35.1 docs/s · 70 tokens/s · 1:04 left · 2 errors`."""

@@ -372,6 +372,8 @@ class Summary:
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
         terminalreporter.write_line(f"Run folder: {path}")
+        if (path / "report.html").is_file():
+            terminalreporter.write_line(f"To look at: {path / 'report.html'}")
         if self.uploaded is not None:
             terminalreporter.write_line(f"Copied to: {self.uploaded}")
 

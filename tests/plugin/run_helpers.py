@@ -102,7 +102,8 @@ class Lab:
         environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(paths)}
         loaded = [word for plugin in ("pytest_lmms.plugin", *plugins) for word in ("-p", plugin)]
         targets = [] if any(a.startswith("bench") for a in arguments) else ["bench"]
-        command = [sys.executable, "-m", "pytest", *loaded, "--lmms-data", "mini", *targets, *arguments]
+        report = [] if "--lmms-report" in arguments else ["--no-lmms-report"]  # a page that few tests look at
+        command = [sys.executable, "-m", "pytest", *loaded, "--lmms-data", "mini", *report, *targets, *arguments]
         # A file: an orphan that holds a pipe open would keep its reader waiting.
         with (self.path / "output").open("w") as output:
             options = {"stdout": output, "stderr": subprocess.STDOUT, **options}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -178,3 +180,13 @@ def test_an_inconclusive_gate_fails_nothing_and_is_a_skipped_test_case(pytester,
     result.stdout.fnmatch_lines(["INCONCLUSIVE*documents would decide", "*1 inconclusive*"])
     (skipped,) = ET.parse(xml).getroot().findall(".//skipped")
     assert "neither shown nor ruled out" in skipped.get("message", "")
+
+
+def test_a_baseline_is_read_where_tasks_are_named_and_nothing_lies_in_the_folder(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lmms-tasks=mme", "--lmms-data=mini"]
+    done = subprocess.run(
+        [*command, "--lmms-model=dummy", "--lmms-baseline=nowhere"], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stdout
+    assert "nowhere" in done.stderr

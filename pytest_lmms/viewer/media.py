@@ -1,0 +1,241 @@
+"""Pictures, sounds and exact messages of a run's documents: each rendered again from its task, when it is looked at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_lmms import catalog
+from pytest_lmms.errors import TaskError, explain
+from pytest_lmms.records import MediaRef
+from pytest_lmms.registry import MODELS
+from pytest_lmms.results.runs import StoredRun
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from pytest_lmms.tasks.render import Task
+    from pytest_lmms.tasks.rows import DataChoice, Rows
+
+THUMBNAIL_PX = 200
+LARGE_PX = 1280
+NUM_FRAMES = 4
+"""Frames of a video that are shown side by side."""
+SOUND_SECONDS = 60
+SOUND_RATE = 16_000
+
+
+class Documents:
+    """The documents of one run, from the tasks and the data that it was made with."""
+
+    def __init__(self, run: StoredRun) -> None:
+        """Open nothing yet."""
+        self._run = run
+        self._tasks: dict[str, tuple[Task, Rows]] = {}
+        self._lock = threading.Lock()
+
+    def messages(self, task: str, doc_id: int) -> list[dict[str, Any]]:
+        """The messages of a document's first request.
+
+        Returns:
+            Each: `role`, and `parts`, each a `text`, or a `kind` with the `place` that `medium` takes.
+
+        Raises:
+            LmmsError: The task or its data cannot be opened, or the document cannot be rendered.
+        """
+        found, place = [], 0
+        for message in self._request(task, doc_id).messages:
+            parts: list[dict[str, Any]] = []
+            for part in message.content:
+                if isinstance(part, str):
+                    parts.append({"text": part})
+                else:
+                    parts.append({"kind": part.kind, "place": place})
+                    place += 1
+            found.append({"role": message.role, "parts": parts})
+        return found
+
+    def medium(self, task: str, doc_id: int, place: int, *, side_px: int = LARGE_PX) -> tuple[str, bytes]:
+        """One medium as a browser shows it: an image, four frames of a video beside each other, or a WAV.
+
+        Args:
+            task: Of the run.
+            doc_id: Of the task.
+            place: Of the medium, from 0.
+            side_px: The longer side of an image, at most.
+
+        Returns:
+            Mime type and bytes.
+
+        Raises:
+            LmmsError: There is no such medium, or it cannot be read.
+        """
+        media = self._request(task, doc_id).media
+        if not 0 <= place < len(media):
+            raise TaskError(explain(f"no medium {place}", where=f"{task}[{doc_id}]", expected=f"0 to {len(media) - 1}"))
+        return shown(media[place], side_px)
+
+    def _request(self, task: str, doc_id: int) -> Any:
+        opened, rows = self._open(task)
+        return opened.render(rows, doc_id).requests[0]
+
+    def _open(self, name: str) -> tuple[Task, Rows]:
+        from pytest_lmms.tasks.load import load_from
+
+        with self._lock:
+            if name not in self._tasks:
+                settings = (self._run.results.get("config") or {}).get("resolved_cli_args") or {}
+                task = load_from(self._task_file(name), name)
+                task = task.bind(model_names=_model_names(settings.get("model")))
+                data: DataChoice = "mini" if settings.get("data") == "mini" else "full"
+                self._tasks[name] = task, task.open_rows(data)
+            return self._tasks[name]
+
+    def _task_file(self, name: str) -> Path:
+        """The YAML that the run's node ids name."""
+        node = str((self._run.results.get("node_ids") or {}).get(name, ""))
+        file = node.partition("::")[0]
+        if file.startswith("lmms/"):
+            return catalog.folder("benchmarks") / file.removeprefix("lmms/")
+        path = Path(_started_in(self._run)) / file
+        if file and path.is_file():
+            return path
+        raise TaskError(explain("its task is not on this machine", where=node or name, expected=str(path)))
+
+
+def _started_in(run: StoredRun) -> str:
+    import json
+
+    try:
+        text = (run.path.parent / "run.json").read_text(encoding="utf-8")
+        return str(json.loads(text).get("cwd") or ".")
+    except (OSError, ValueError, AttributeError):
+        return "."
+
+
+def _model_names(name: str | None) -> tuple[str, ...]:
+    if name is None or name not in MODELS:
+        return ()
+    canonical = MODELS.canonical(name)
+    return (canonical, *MODELS.aliases(canonical))
+
+
+# --- for a browser ------------------------------------------------------------------------------------------------
+
+
+def shown(ref: MediaRef, side_px: int) -> tuple[str, bytes]:
+    """A medium as a browser shows it.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    from pytest_lmms.media.image import open_image
+
+    if ref.kind == "image":
+        return "image/webp", _webp(open_image(ref), side_px)
+    if ref.kind == "video":
+        return "image/webp", _webp(_frames(ref), side_px)
+    return "audio/wav", _wav(ref)
+
+
+def _webp(image: PIL.Image.Image, side_px: int) -> bytes:
+    image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    image.thumbnail((side_px, side_px))
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=70 if side_px <= THUMBNAIL_PX else 85, method=2)
+    return file.getvalue()
+
+
+def _frames(ref: MediaRef) -> PIL.Image.Image:
+    import PIL.Image
+
+    from pytest_lmms.media.video import open_video
+
+    found = open_video(ref, num_frames=NUM_FRAMES, max_side_px=LARGE_PX // NUM_FRAMES)
+    frames = [PIL.Image.fromarray(f) for f in found.frames]
+    width, height = sum(f.width for f in frames), max(f.height for f in frames)
+    strip = PIL.Image.new("RGB", (width, height))
+    left = 0
+    for frame in frames:
+        strip.paste(frame, (left, 0))
+        left += frame.width
+    return strip
+
+
+def _wav(ref: MediaRef) -> bytes:
+    import wave
+
+    import numpy as np
+
+    from pytest_lmms.media.audio import open_audio
+
+    samples, rate = open_audio(ref, rate=SOUND_RATE)
+    samples = samples[: SOUND_SECONDS * rate]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+# --- for a report -------------------------------------------------------------------------------------------------
+
+
+def thumbnails(
+    documents: Documents, wanted: Iterable[tuple[str, int]], *, seconds: float, num_bytes: int
+) -> Iterator[tuple[str, int, list[dict[str, Any]]]]:
+    """Messages with small pictures inside, for as many documents as time and size allow.
+
+    Args:
+        documents: Of the run.
+        wanted: (task, document), the most interesting first.
+        seconds: Time for all of them.
+        num_bytes: Of all pictures.
+
+    Yields:
+        Task, document and its messages; a part with a picture has `src`. Documents that cannot be rendered are left
+        out.
+    """
+    deadline = time.monotonic() + seconds
+    left = num_bytes
+    for task, doc_id in wanted:
+        if time.monotonic() > deadline or left <= 0:
+            return
+        try:
+            messages = documents.messages(task, doc_id)
+            left -= _fill(documents, task, doc_id, messages)
+        except Exception:  # noqa: BLE001, S112  (a task's own code; a report is made of what can be shown)
+            continue
+        yield task, doc_id, messages
+
+
+def _fill(documents: Documents, task: str, doc_id: int, messages: list[dict[str, Any]]) -> int:
+    size = 0
+    for message in messages:
+        for part in message["parts"]:
+            if part.get("kind") in ("image", "video"):
+                part["src"] = data_uri(*documents.medium(task, doc_id, part["place"], side_px=THUMBNAIL_PX))
+                size += len(part["src"])
+    return size
+
+
+def data_uri(mime: str, content: bytes) -> str:
+    """The address that holds its own content."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def interesting_first(records: Mapping[str, list[dict[str, Any]]]) -> list[tuple[str, int]]:
+    """(task, document) in turn over tasks: errors and unparsed first, then wrong ones, then the others."""
+    rank = {"error": 0, "unparsed": 1, "filtered": 2}
+    queues = []
+    for task, rows in records.items():
+        ordered = sorted(rows, key=lambda r: (rank.get(r["status"], 3 if r["is_right"] is False else 4), r["id"]))
+        queues.append([(task, row["id"]) for row in ordered])
+    return [q[i] for i in range(max(map(len, queues), default=0)) for q in queues if i < len(q)]

@@ -1,0 +1,203 @@
+"""`pytest-lmms serve` as clients and its owner meet it: a process, real jobs, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from served import until
+
+from pytest_lmms.client import JobError, RefusedError
+
+
+def pids_of(text):
+    """Processes whose command line holds a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if text in line:
+                found.append(int(entry.name))
+    return found
+
+
+def texts_asked(server):
+    return [json.dumps(body["messages"]) for _, _, body in server.requests]
+
+
+def test_a_job_runs_and_its_scores_come_back(serve):
+    server = serve()
+    job_id = server.evaluate("tiny_vlm")
+    job = server.client.wait_for_job(job_id, poll_interval=0.2, timeout=120)
+    assert job["status"] == "completed"
+    assert job["exit_code"] == 0
+    assert job["progress"]["done"] == job["progress"]["total"] == 8
+    assert job["result"]["results"]["mme"]["mme_perception_score,none"] > 0
+    assert server.client.results(job_id) == job["result"]["results"]
+    assert Path(job["run_folder"], "results.json").is_file()
+    assert job["devices"] == ["cpu"]
+
+
+def test_a_stream_tells_status_progress_and_log_until_the_end(serve):
+    server = serve()
+    events = list(server.client.stream(server.evaluate()))
+    assert [e.data["status"] for e in events if e.name == "status"][-1] == "completed"
+    assert [e.data["done"] for e in events if e.name == "progress"][-1] == 8
+    log = "".join(e.data["text"] for e in events if e.name == "log")
+    assert "8 passed" in log
+
+
+def test_jobs_on_one_device_wait_for_each_other_in_order(serve, slow_arguments):
+    server = serve()
+    first = server.evaluate("async_openai", model_args=slow_arguments)
+    second = server.evaluate()
+    third = server.evaluate()
+    queue = server.client.get_queue_status()
+    assert (queue["running_job"], queue["queued_jobs"]) == (first, [second, third])
+    assert server.job(third)["position_in_queue"] == 1
+    for job_id in (first, second, third):
+        server.client.wait_for_job(job_id, poll_interval=0.1, timeout=120)
+    ends = [server.job(j)["completed_at"] for j in (first, second, third)]
+    assert ends == sorted(ends)
+    assert server.job(second)["started_at"] >= ends[0]
+
+
+def test_cancelling_a_running_job_ends_its_whole_process_group(serve, slow_arguments):
+    server = serve()
+    job_id = server.evaluate("async_openai", model_args=slow_arguments)
+    until(lambda: server.job(job_id)["progress"])
+    assert pids_of(job_id)
+    server.client.cancel_job(job_id)
+    until(lambda: server.job(job_id)["status"] == "cancelled")
+    assert not pids_of(job_id)
+    with pytest.raises(JobError):
+        server.client.wait_for_job(job_id)
+
+
+def test_a_cancelled_queued_job_never_starts(serve, slow_arguments):
+    server = serve()
+    server.evaluate("async_openai", model_args=slow_arguments)
+    job_id = server.evaluate()
+    assert server.client.cancel_job(job_id)["status"] == "cancelled"
+    assert server.job(job_id)["started_at"] is None
+    with pytest.raises(RefusedError, match="nothing can be cancelled"):
+        server.client.cancel_job(job_id)
+
+
+def test_a_killed_server_comes_back_with_its_queue_and_resumes_without_asking_twice(serve, slow_model, slow_arguments):
+    server = serve()
+    running = server.evaluate("async_openai", model_args=slow_arguments)
+    waiting = server.evaluate()
+    until(lambda: (server.job(running)["progress"] or {}).get("done", 0) >= 2)
+    server.kill()
+
+    server.start()
+    job = until(lambda: (j := server.job(running))["status"] == "failed" and j)
+    assert not pids_of(running)
+    assert job["is_resumable"]
+    assert "the server stopped while this job ran" in job["error"]
+    server.client.wait_for_job(waiting, poll_interval=0.1, timeout=120)
+
+    asked_before = len(slow_model.requests)
+    server.client.resume_job(running)
+    job = server.client.wait_for_job(running, poll_interval=0.1, timeout=120)
+    assert job["progress"]["total"] == 8
+    asked = texts_asked(slow_model)
+    assert len(asked) - asked_before <= 8 - 2
+    assert len(set(asked)) == 8
+    assert len(asked) <= 8 + 1  # the one in flight
+
+
+def test_a_run_ends_when_its_server_is_gone(serve, slow_arguments):
+    server = serve()
+    job_id = server.evaluate("async_openai", model_args=slow_arguments)
+    until(lambda: server.job(job_id)["progress"])
+    server.kill()
+    until(lambda: not pids_of(job_id))
+
+
+def test_stopping_the_server_leaves_its_running_job_resumable(serve, slow_arguments):
+    server = serve()
+    job_id = server.evaluate("async_openai", model_args=slow_arguments)
+    until(lambda: server.job(job_id)["progress"])
+    server.stop()
+    server.start()
+    job = until(lambda: (j := server.job(job_id))["status"] == "failed" and j)
+    assert job["is_resumable"]
+
+
+def test_a_run_that_cannot_start_is_a_failed_job_with_the_reason(serve):
+    server = serve()
+    job_id = server.evaluate("dummy", model_args={"respnse": "A"})
+    with pytest.raises(JobError, match=r"respnse(.|\n)*response"):
+        server.client.wait_for_job(job_id, poll_interval=0.1, timeout=60)
+    assert server.job(job_id)["result"] is None
+
+
+def test_a_run_whose_documents_all_error_is_failed_not_a_score(serve):
+    server = serve()
+    job_id = server.evaluate("scripted", model_args={"responses": {"other": "A"}})
+    job = until(lambda: (j := server.job(job_id))["status"] not in {"queued", "running"} and j)
+    assert job["status"] == "failed"
+    assert job["result"] is None
+
+
+def test_a_failed_gate_is_a_completed_job_with_exit_code_1(serve):
+    server = serve()
+    job_id = server.evaluate(settings={"data": "mini", "fail_under": "mme_perception_score=1999"})
+    job = server.client.wait_for_job(job_id, poll_interval=0.1, timeout=60)
+    assert job["exit_code"] == 1
+    assert job["result"]["gates"]
+
+
+def test_two_servers_cannot_use_one_folder(serve, tmp_path):
+    serve()
+    command = [sys.executable, "-m", "pytest_lmms", "serve", "--port", "0", "--devices", "cpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "another server uses this folder" in done.stderr
+    assert "--data-dir" in done.stderr
+
+
+def test_other_machines_need_a_token(tmp_path, monkeypatch):
+    monkeypatch.delenv("LMMS_SERVER_TOKEN", raising=False)
+    command = [sys.executable, "-m", "pytest_lmms", "serve", "--host", "0.0.0.0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "export LMMS_SERVER_TOKEN" in done.stderr
+
+
+def test_with_a_token_only_those_who_have_it_are_answered(serve):
+    from pytest_lmms.client import EvalClient
+
+    server = serve(env={"LMMS_SERVER_TOKEN": "not-a-secret"})
+    assert "mme" in server.client.list_tasks()
+    with EvalClient(server.url, token="another") as stranger:
+        assert stranger.is_healthy()
+        with pytest.raises(RefusedError, match="Bearer"):
+            stranger.list_tasks()
+
+
+def test_a_secret_of_a_request_is_in_no_file_and_no_answer(serve, slow_arguments, tmp_path):
+    server = serve()
+    canary = "sk-canary-5316"
+    job_id = server.evaluate("async_openai", model_args={**slow_arguments, "api_key": canary}, limit=1)
+    job = server.client.wait_for_job(job_id, poll_interval=0.1, timeout=60)
+    assert canary not in json.dumps([job, server.client.list_jobs()])
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and canary.encode() in p.read_bytes()]
+    assert not pids_of(canary)
+
+
+def test_a_thousand_queued_jobs_are_listed(serve, slow_arguments):
+    server = serve()
+    server.evaluate("async_openai", model_args=slow_arguments)
+    ids = [server.evaluate() for _ in range(50)]
+    listed = [j["job_id"] for j in server.client.list_jobs(status="queued")]
+    assert listed == ids[::-1]

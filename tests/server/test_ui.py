@@ -1,0 +1,156 @@
+"""The web page as a person uses it, in a real browser, with the tiny model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium: apt install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    problems = []
+    opened.on("pageerror", lambda e: problems.append(str(e)))
+    yield opened
+    context.close()
+    assert not problems
+
+
+@pytest.fixture
+def picture(page):
+    """Keep a screenshot where LMMS_SCREENSHOTS names a folder."""
+
+    def take(name):
+        folder = os.environ.get("LMMS_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{folder}/{name}.png")
+
+    return take
+
+
+def start(page, server, *, noise=None, task="mme"):
+    page.goto(server.url + "/#/")
+    page.reload()
+    page.wait_for_selector("html[data-ready=form]")
+    page.fill("#model", "tiny_vlm")
+    page.wait_for_selector("[name=arg-noise]")
+    if noise is not None:
+        page.fill("[name=arg-noise]", str(noise))
+    page.fill("#task-search", task)
+    page.check(f"[name=task-{task}]")
+    page.fill("[name=set-data]", "mini")
+    page.wait_for_selector("#yaml:has-text('data: mini')")
+
+
+def run(page):
+    page.click("#start:enabled")
+    page.wait_for_selector("#open", timeout=90_000)
+
+
+def test_from_the_form_to_a_wrong_document_and_a_comparison(serve, page, picture):
+    server = serve()
+    start(page, server)
+    assert "--lmms-tasks=mme" in page.inner_text("#command")
+    picture("ui-form")
+    run(page)
+    assert "8 of 8 documents" in page.inner_text("#far")
+    assert "8 passed" in page.inner_text("#log")
+    picture("ui-job")
+
+    start(page, server, noise=0.8)
+    run(page)
+    page.click("#open")
+    page.wait_for_selector("text=mme_perception_score")
+    page.click("tbody a")
+    page.click("button:has-text('unparsed'), button:has-text('wrong')")
+    page.click(".row >> nth=0")
+    page.wait_for_selector("img.media")
+    assert "target" in page.inner_text("main").lower()
+    picture("viewer-document")
+
+    page.goto(server.url + "/view/")
+    page.wait_for_selector("tbody input")
+    for i in range(2):
+        page.locator("tbody input").nth(i).check()
+    page.click("button:has-text('Compare two')")
+    page.wait_for_selector("text=Two runs")
+    assert "▼" in page.inner_text("main") or "▲" in page.inner_text("main")
+    picture("viewer-compare")
+
+
+def test_a_config_file_is_exported_and_imported_again(serve, page, tmp_path):
+    server = serve()
+    start(page, server, noise=0.25)
+    page.fill("[name=env-name-0]", "OPENAI_API_KEY")
+    page.fill("[name=env-value-0]", "sk-canary")
+    page.press("[name=env-value-0]", "Tab")
+    page.wait_for_selector("#yaml:has-text('OPENAI_API_KEY')")
+    before = page.inner_text("#yaml")
+    assert "sk-canary" not in before + page.inner_text("#command")
+    assert "${OPENAI_API_KEY}" in before
+    with page.expect_download() as download:
+        page.click("#export")
+    path = tmp_path / "run.yaml"
+    download.value.save_as(path)
+    page.click("text=Clear")
+    page.wait_for_selector("#problem:has-text('Choose a model')")
+    page.set_input_files("#import", path)
+    page.wait_for_selector("#yaml:has-text('noise: 0.25')")
+    assert page.inner_text("#yaml") == before
+    assert page.input_value("#model") == "tiny_vlm"
+
+
+def test_what_is_wrong_is_said_while_one_types_and_cannot_be_started(serve, page):
+    server = serve()
+    start(page, server)
+    page.fill("[name=limit]", "many")
+    page.wait_for_selector("#problem:has-text('limit')")
+    assert page.is_disabled("#start")
+    page.fill("[name=limit]", "4")
+    page.wait_for_selector("#start:enabled")
+
+
+def test_a_run_that_goes_on_can_be_cancelled(serve, page, slow_arguments):
+    server = serve()
+    job_id = server.evaluate("async_openai", model_args=slow_arguments)
+    page.goto(f"{server.url}/#/job/{job_id}")
+    page.click("button:has-text('Cancel')")
+    page.wait_for_selector("#status.cancelled", timeout=60_000)
+
+
+def test_a_browser_is_let_in_with_the_token_alone(serve, page):
+    server = serve(env={"LMMS_SERVER_TOKEN": "right"})
+    page.goto(server.url)
+    page.fill("#token", "wrong")
+    page.click("text=Sign in")
+    page.wait_for_selector("text=not the server's token")
+    page.fill("#token", "right")
+    page.click("text=Sign in")
+    page.wait_for_selector("html[data-ready=form]")
+    assert "right" not in page.evaluate("document.cookie")
+
+
+def test_a_narrow_screen_needs_no_scrolling_sideways(serve, page):
+    server = serve()
+    page.set_viewport_size({"width": 390, "height": 800})
+    start(page, server)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
