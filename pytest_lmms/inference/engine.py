@@ -104,6 +104,8 @@ class Engine:
         self.offload = Offloader(self._loop, self._pool, self._call).offload
         self._queue: Queue[Entry] = Queue(getattr(model, "prefix_characters", None))
         """Requests that wait for an async adapter."""
+        self._answered: list[tuple[Entry, Response]] = []
+        """By an async adapter, in this turn of the loop."""
         self._num_inside = 0
         """Requests that the async adapter has."""
         self._busy: dict[int, tuple[float, Sequence[Entry]]] = {}
@@ -318,6 +320,7 @@ class Engine:
 
     async def _ask_one(self, entry: Entry) -> None:
         """Ask an async adapter one request."""
+        answered: tuple[Entry, Response] | None = None
         try:
             if self._stopping:
                 raise self._refusal()
@@ -327,12 +330,7 @@ class Engine:
             _check(response, entry.request)
             self.num_asked += 1
             timing = response.timing or Timing(seconds=time.perf_counter() - start)
-            response = replace(response, timing=replace(timing, finished=time.time()))
-            if self.store is not None:
-                self.store.put([(entry.key, response)])
-            self._spend([response])
-            if not entry.future.done():
-                entry.future.set_result(response)
+            answered = (entry, replace(response, timing=replace(timing, finished=time.time())))
         except asyncio.TimeoutError:
             self._fail([entry], ModelError(f"no response within {self.settings.timeout_seconds} s"))
         except asyncio.CancelledError:
@@ -341,9 +339,31 @@ class Engine:
         except Exception as e:  # noqa: BLE001  (belongs to this document alone)
             self._fail([entry], e)
         finally:
-            self._num_dispatched -= 1
-            self._num_inside -= 1
-            self._admit()
+            if answered is None:
+                self._leave(1)
+            else:
+                if not self._answered:
+                    self._loop.call_soon(self._settle)
+                self._answered.append(answered)
+
+    def _settle(self) -> None:
+        """Store, with one write, what an async adapter answered in this turn of the loop; then hand it out."""
+        answered, self._answered = self._answered, []
+        try:
+            if self.store is not None:
+                self.store.put([(entry.key, response) for entry, response in answered])
+            self._spend([response for _, response in answered])
+        except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
+            self._fail([entry for entry, _ in answered], e)
+        for entry, response in answered:
+            if not entry.future.done():
+                entry.future.set_result(response)
+        self._leave(len(answered))
+
+    def _leave(self, number: int) -> None:
+        self._num_dispatched -= number
+        self._num_inside -= number
+        self._admit()
 
     # --- the model thread ----------------------------------------------------------------------------------------
 
