@@ -50,7 +50,13 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) $(PYTEST_ARGS)
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) $(PYTEST_ARGS)
+
+# Clusters of several nodes, whose processes and nodes are killed.
+RAY_TESTS := tests/plugin/test_ray.py
+
+test-ray: setup-dev  ## Run whole evaluations on Ray clusters that lose processes and nodes
+	$(BIN)/pytest $(RAY_TESTS) $(PYTEST_ARGS)
 
 $(PYTEST8_VENV)/.installed: $(SETUP_INPUTS)
 	@echo "Installing pytest-lmms with pytest $(PYTEST8_VERSION) into $(PYTEST8_VENV) ..."

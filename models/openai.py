@@ -15,6 +15,7 @@ from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
 
 from ._attempt import Clock, without_password
+from ._chat_post import Poster
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
 from ._remote import RemoteChat
 from ._tools import Tools, converse
@@ -93,14 +94,21 @@ class OpenAIChat(RemoteChat):
     def _open(self) -> Any:
         return self._openai.AsyncOpenAI(api_key=self._key.value, base_url=self._base_url, **self._client_settings())
 
+    async def start(self) -> None:
+        """Open the client on the loop where it will be used."""
+        self._transport: Any = None
+        await super().start()
+        if self._transport is not None:  # litellm brings its own
+            self._poster: Poster = Poster(self._openai, self._client, self._transport, _PATH, stream=self.stream)
+
     def _client_settings(self) -> dict[str, Any]:
         timeout = self._openai.Timeout(self.timeout, connect=self.connect_timeout_s)
         settings = {"timeout": timeout, "trust_env": self.httpx_trust_env}
         try:
-            transport = self._openai.DefaultAioHttpClient(**settings)
+            self._transport = self._openai.DefaultAioHttpClient(**settings)
         except (AttributeError, RuntimeError):  # an older client, or no aiohttp
-            transport = self._openai.DefaultAsyncHttpxClient(**settings)
-        return {"timeout": timeout, "max_retries": 0, "http_client": transport}
+            self._transport = self._openai.DefaultAsyncHttpxClient(**settings)
+        return {"timeout": timeout, "max_retries": 0, "http_client": self._transport}
 
     def _server(self) -> str:
         return without_password(str(self._client.base_url)) if self._client else super()._server()
@@ -172,7 +180,7 @@ class OpenAIChat(RemoteChat):
     async def _reply(self, content: bytes, clock: Clock) -> ChatReply:
         """Send a request's JSON, and read what comes."""
         try:
-            answer = await self._post(content)
+            answer = await self._poster.post(content)
             if not self.stream or "event-stream" not in answer.headers.get("content-type", ""):
                 return read_whole(await answer.aread())
             return await read_stream(answer.aiter_bytes(), clock.spoke)
@@ -182,17 +190,6 @@ class OpenAIChat(RemoteChat):
                 raise
             raise BrokenReplyError(f"the answer broke off: {type(error).__name__}: {error}") from error
 
-    async def _post(self, content: bytes) -> Any:
-        """Send bytes, and return the transport's own response, unread."""
-        return await self._client.post(
-            _PATH,
-            content=content,
-            cast_to=_transport_response(),
-            stream=self.stream,
-            stream_cls=self._openai.AsyncStream[object] if self.stream else None,
-            options={"headers": {"Content-Type": "application/json"}},
-        )
-
     # --- failing -----------------------------------------------------------------------------------------------------
 
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
@@ -200,15 +197,6 @@ class OpenAIChat(RemoteChat):
             may_pass = getattr(error, "code", None) not in ("insufficient_quota", "invalid_request_error")
             return Failure(message=self._explain(f"broken reply: {error}", num_attempts), may_pass=may_pass)
         return super()._failure(error, num_attempts)
-
-
-def _transport_response() -> Any:
-    """The class of the responses of the client's transport: httpx2's, of older clients httpx's."""
-    try:
-        from httpx2 import Response
-    except ImportError:
-        from httpx import Response  # type: ignore[assignment]
-    return Response
 
 
 def respond(reply: ChatReply, clock: Clock) -> Response:

@@ -103,6 +103,16 @@ def _count(text: str, where: str) -> int:
     return value
 
 
+def _amount(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(explain(f"{text!r} is no number", where=where)) from None
+    if not 0 <= value < float("inf"):
+        raise UsageError(explain(text, where=where, expected="0 or more"))
+    return value
+
+
 def _shard(text: str, where: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
@@ -261,6 +271,12 @@ OPTIONS: tuple[Option, ...] = (
            _seconds, "SECONDS", in_plan=False),
     Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
            in_plan=False),
+    Option("ray", "run the model's replicas on a Ray cluster: auto, HOST:PORT, or local for one of this machine",
+           _text, "ADDRESS", in_plan=False),
+    Option("replicas", "replicas of the model on the Ray cluster (one a GPU, or one a machine without)", _count, "N",
+           in_plan=False),
+    Option("gpus_per_replica", "GPUs of each replica on the Ray cluster; a fraction shares one (1 where there are any)",
+           _amount, "N", in_plan=False),
     Option("video_backend", "library that decodes videos; auto leaves the choice to us",
            _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
     Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
@@ -320,6 +336,9 @@ class RunConfig:
     max_requests: int | None = None
     time_limit: float | None = None
     replicas_per_device: int = 1
+    ray: str | None = None
+    replicas: int | None = None
+    gpus_per_replica: float | None = None
     video_backend: str = "pyav"
     video_cache: str | None = None
     video_cache_mb: int = 512

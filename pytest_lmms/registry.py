@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms import catalog
@@ -22,15 +22,19 @@ _OPENING = {"(": ")", "[": "]", "{": "}"}
 class Registry:
     """Names, each standing for ``module:attribute``, and their aliases."""
 
-    def __init__(self, kind: str, *, listing: str) -> None:
+    def __init__(self, kind: str, *, listing: str, discover: Sequence[Callable[[Registry], None]] = ()) -> None:
         """Make an empty registry.
 
         Args:
             kind: What the names stand for, for messages: ``model``.
             listing: The command that lists the names, for messages.
+            discover: Each registers names that others have installed; called once, in order, as long as a name is not
+                known without, or all when all names are asked for.
         """
         self._kind = kind
         self._listing = listing
+        self._discover = list(discover)
+        self._refused: dict[str, str] = {}
         self._targets: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
 
@@ -70,13 +74,23 @@ class Registry:
             self._targets.pop(alias, None)
             self._aliases[alias] = name
 
+    def refuse(self, name: str, reason: str) -> None:
+        """Say why a name that somebody might use stands for nothing; one that is registered stays."""
+        self._refused[name] = reason
+
     def __contains__(self, name: object) -> bool:
-        """Whether a name or alias is known."""
+        """Whether a name or alias is known; others' names only once they have been discovered."""
         return name in self._targets or name in self._aliases
 
     def names(self) -> list[str]:
-        """Return all names without aliases, sorted; imports nothing."""
+        """Return all names without aliases, sorted; imports none of what they stand for."""
+        self._look_around()
         return sorted(self._targets)
+
+    def _look_around(self, name: str | None = None) -> None:
+        """Ask for others' names until one of them is `name`."""
+        while self._discover and (name is None or name not in self):
+            self._discover.pop(0)(self)
 
     def aliases(self, name: str) -> list[str]:
         """Return the other names of `name`, sorted."""
@@ -94,6 +108,9 @@ class Registry:
                     f"the {self._kind} {name!r} was removed in lmms-eval 0.7", remedy=f"use: {REMOVED_MODELS[name]}"
                 )
             )
+        self._look_around(name)
+        if name not in self and name in self._refused:
+            raise UsageError(self._refused[name])
         if name not in self:
             known = [*self._targets, *self._aliases]
             raise UsageError(
@@ -157,8 +174,21 @@ REMOVED_MODELS: Mapping[str, str] = {
 }
 """Names that lmms-eval once had, and what to type instead."""
 
-MODELS = Registry("model", listing="pytest-lmms models")
-"""The models that come with pytest-lmms; the hook `pytest_lmms_register_models` adds others."""
+
+def _installed(models: Registry) -> None:
+    from pytest_lmms.entry_points import register_installed
+
+    register_installed(models)
+
+
+def _installed_for_lmms_eval(models: Registry) -> None:
+    from pytest_lmms.entry_points import register_manifests
+
+    register_manifests(models)
+
+
+MODELS = Registry("model", listing="pytest-lmms models", discover=[_installed, _installed_for_lmms_eval])
+"""The models that come with pytest-lmms; the hook `pytest_lmms_register_models` and installed packages add others."""
 
 for _name, _target, _aliases in (
     ("huggingface", "models/transformers_chat:TransformersChat", ("hf", "hf_chat")),

@@ -1,4 +1,4 @@
-"""For authors of tasks and models: a model whose answers are written down beforehand, and a check of a task."""
+"""For authors of tasks and models: a model whose answers are written down beforehand; checks of tasks and adapters."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from pytest_lmms.errors import ModelError, did_you_mean, explain
 from pytest_lmms.inference.model import HONOURS_ALL
 from pytest_lmms.lint import check_task
+from pytest_lmms.modelcheck import Findings, check_model
 from pytest_lmms.records import Request, Response
 
-__all__ = ["Answer", "ScriptedModel", "check_task", "score_text"]
+__all__ = ["Answer", "Findings", "ScriptedModel", "check_model", "check_task", "score_text"]
 
 Answer = str | Response | Mapping[str, Any] | Sequence[Any]
 """A text; a whole response; ``{"text": ..., "finish_reason": ...}``; ``{"raise": message}``; or a

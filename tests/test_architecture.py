@@ -20,7 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
-    {"hookspecs", "registry", "catalog", "jsonl", "stats", "media", "client"},
+    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client"},
     {"tasks", "inference"},
     {"scoring"},
     {"judging"},
@@ -33,7 +33,7 @@ ORDER = [
     {"results"},
     {"loggers"},
     {"preflight"},
-    {"lint", "dryrun", "viewer"},
+    {"lint", "dryrun", "modelcheck", "viewer"},
     {"plugin", "server"},
     {"cli"},
     {"__main__"},
@@ -43,7 +43,7 @@ OUTSIDE = {"testing", "training"}
 """For authors of tasks and models, and for training: nothing in the house imports them."""
 NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin"), ("plugin", "server")]
 """Rooms of one floor that must not know each other."""
-SAME_FLOOR = {("registry", "catalog"), ("media", "jsonl")}
+SAME_FLOOR = {("registry", "catalog"), ("registry", "entry_points"), ("media", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
 PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6

@@ -27,7 +27,7 @@ COMMANDS = {
     "config": "a run's settings as a config file",
     "tasks": "tasks, groups and tags; what a task asks",
     "data": "documents and media of a task as one Lance dataset",
-    "models": "every model, and its other names",
+    "models": "every model, and its other names; what is wrong with an adapter",
     "compare": "runs side by side, paired document by document",
     "gate": "whether a finished run meets what is demanded of it",
     "merge": "the runs of all shards of --lmms-shard, as one run",

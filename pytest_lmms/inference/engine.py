@@ -1,8 +1,8 @@
 """The engine: takes requests from many documents at once, and gets them answered.
 
 One engine serves one model object. It runs an event loop on a thread of its own; a batch adapter is asked on one
-more thread, the model thread, and on no other; preparation (rendering, media, tokenising) has a small pool. It
-knows no task, no document and no pytest.
+more thread, the model thread, and on no other (one that has replicas elsewhere, on several); preparation (rendering,
+media, tokenising) has a small pool. It knows no task, no document and no pytest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 from pytest_lmms.errors import ModelError, OutOfMemoryError, UnansweredError
 from pytest_lmms.inference.batching import Group, by_kind, split
 from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
-from pytest_lmms.inference.model import admitted_by, no_logprobs
+from pytest_lmms.inference.model import admitted_by, asked_in_parallel, no_logprobs
 from pytest_lmms.inference.offload import Offloader
 from pytest_lmms.inference.ordering import Queue
 from pytest_lmms.records import Request, Response, Timing
@@ -83,21 +83,33 @@ class Engine:
         self.fitting_batch_size = self.batch_size
         """Largest size that has not run out of memory; below `batch_size` once one has."""
         self.num_asked = 0
+        self._timeout_seconds = None if getattr(model, "keeps_time", False) else self.settings.timeout_seconds
         self._prepares = hasattr(model, "prepare") and hasattr(model, "generate_prepared")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="lmms-engine", daemon=True)
         self._pool = ThreadPoolExecutor(self.settings.num_preparation_threads, "lmms-prepare")
         self._jobs: queue.SimpleQueue[tuple[Sequence[Entry], ThreadFuture[Any] | None] | None] = queue.SimpleQueue()
-        self._model_thread = threading.Thread(target=self._run_model, name="lmms-model", daemon=True)
+        self.num_parallel = 1 if self.is_async else asked_in_parallel(model)
+        """Batches that the adapter has at once."""
+        self._model_threads = [threading.Thread(target=self._run_model, name="lmms-model", daemon=True)]
+        self._model_threads += [
+            threading.Thread(target=self._work, name=f"lmms-model-{number}", daemon=True)
+            for number in range(2, self.num_parallel + 1)
+        ]
+        self._bookkeeping = threading.Lock()
+        """For what several model threads write."""
         self._ready: deque[Sequence[Entry]] = deque()
         self._dynamic: list[Entry] = []
         self._num_dispatched = 0
         self.offload = Offloader(self._loop, self._pool, self._call).offload
         self._queue: Queue[Entry] = Queue(getattr(model, "prefix_characters", None))
         """Requests that wait for an async adapter."""
+        self._answered: list[tuple[Entry, Response]] = []
+        """By an async adapter, in this turn of the loop."""
         self._num_inside = 0
         """Requests that the async adapter has."""
-        self._busy: tuple[float, Sequence[Entry]] | None = None
+        self._busy: dict[int, tuple[float, Sequence[Entry]]] = {}
+        """By model thread: since when it asks what."""
         self._stopping = False
         self.is_stuck = False
         """The adapter has not come back within the timeout; nothing more can be asked of it."""
@@ -114,7 +126,7 @@ class Engine:
         """
         self._thread.start()
         if not self.is_async:
-            self._model_thread.start()
+            self._model_threads[0].start()
         while not self._started.wait(POLL_SECONDS):
             if not self._thread.is_alive():
                 break
@@ -131,8 +143,9 @@ class Engine:
         deadline = time.monotonic() + self.settings.shutdown_seconds
         self._call(self._stop)
         if not self.is_async and not self.is_stuck:
-            self._jobs.put(None)
-            self._model_thread.join(self.settings.shutdown_seconds)
+            for _ in self._model_threads:
+                self._jobs.put(None)
+            self._model_threads[0].join(self.settings.shutdown_seconds)
         idle = threading.Event()
         self._call(self._set_when_idle, idle, deadline)
         while not idle.wait(POLL_SECONDS) and self._thread.is_alive() and time.monotonic() < deadline:
@@ -261,7 +274,7 @@ class Engine:
 
     def _feed(self) -> None:
         """Hand ready batches to preparation and the model thread, never more than a few ahead."""
-        while self._ready and self._num_dispatched <= AHEAD:
+        while self._ready and self._num_dispatched < AHEAD + self.num_parallel:
             batch = self._ready.popleft()
             if self._stopping or self.is_stuck:
                 self._fail(batch, self._refusal())
@@ -307,6 +320,7 @@ class Engine:
 
     async def _ask_one(self, entry: Entry) -> None:
         """Ask an async adapter one request."""
+        answered: tuple[Entry, Response] | None = None
         try:
             if self._stopping:
                 raise self._refusal()
@@ -316,12 +330,7 @@ class Engine:
             _check(response, entry.request)
             self.num_asked += 1
             timing = response.timing or Timing(seconds=time.perf_counter() - start)
-            response = replace(response, timing=replace(timing, finished=time.time()))
-            if self.store is not None:
-                self.store.put([(entry.key, response)])
-            self._spend([response])
-            if not entry.future.done():
-                entry.future.set_result(response)
+            answered = (entry, replace(response, timing=replace(timing, finished=time.time())))
         except asyncio.TimeoutError:
             self._fail([entry], ModelError(f"no response within {self.settings.timeout_seconds} s"))
         except asyncio.CancelledError:
@@ -330,9 +339,31 @@ class Engine:
         except Exception as e:  # noqa: BLE001  (belongs to this document alone)
             self._fail([entry], e)
         finally:
-            self._num_dispatched -= 1
-            self._num_inside -= 1
-            self._admit()
+            if answered is None:
+                self._leave(1)
+            else:
+                if not self._answered:
+                    self._loop.call_soon(self._settle)
+                self._answered.append(answered)
+
+    def _settle(self) -> None:
+        """Store, with one write, what an async adapter answered in this turn of the loop; then hand it out."""
+        answered, self._answered = self._answered, []
+        try:
+            if self.store is not None:
+                self.store.put([(entry.key, response) for entry, response in answered])
+            self._spend([response for _, response in answered])
+        except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
+            self._fail([entry for entry, _ in answered], e)
+        for entry, response in answered:
+            if not entry.future.done():
+                entry.future.set_result(response)
+        self._leave(len(answered))
+
+    def _leave(self, number: int) -> None:
+        self._num_dispatched -= number
+        self._num_inside -= number
+        self._admit()
 
     # --- the model thread ----------------------------------------------------------------------------------------
 
@@ -345,29 +376,41 @@ class Engine:
             self._started.set()
             self._call(self._loop.stop)
             return
-        if self.settings.timeout_seconds is not None:
+        if self._timeout_seconds is not None:
             self._call(self._watch)
         self._started.set()
-        while (job := self._jobs.get()) is not None:
-            batch, prepared = job
-            self._busy = (time.monotonic(), batch)
-            self._answer_batch(batch, prepared)
-            self._busy = None
+        for thread in (others := self._model_threads[1:]):
+            thread.start()
+        self._work()
+        for thread in others:
+            thread.join()
         if hasattr(self.model, "stop"):
             self.model.stop()
 
+    def _work(self) -> None:
+        """Answer batches until there are no more."""
+        here = threading.get_ident()
+        while (job := self._jobs.get()) is not None:
+            batch, prepared = job
+            self._busy[here] = (time.monotonic(), batch)
+            self._answer_batch(batch, prepared)
+            self._busy.pop(here, None)
+
     def _restart_watch(self) -> float:
         """Give what begins now the whole of the timeout; return the time by `time.perf_counter`."""
-        if self._busy is not None:
-            self._busy = (time.monotonic(), self._busy[1])
+        here = threading.get_ident()
+        self._busy[here] = (time.monotonic(), self._busy[here][1])
         return time.perf_counter()
 
     def _watch(self) -> None:
         """Notice a batch that never comes back."""
-        busy, limit = self._busy, self.settings.timeout_seconds
-        if busy is not None and limit is not None and time.monotonic() - busy[0] > limit:
+        limit = self._timeout_seconds
+        now = time.monotonic()
+        late = [batch for since, batch in list(self._busy.values()) if limit is not None and now - since > limit]
+        if late:
             self.is_stuck = True
-            self._fail(busy[1], ModelError(f"no response within {limit} s: the adapter's generate is stuck"))
+            for batch in late:
+                self._fail(batch, ModelError(f"no response within {limit} s: the adapter's generate is stuck"))
             self._feed_nothing()
             while not self._jobs.empty():
                 job = self._jobs.get()
@@ -384,9 +427,10 @@ class Engine:
             outcomes = self._ask_parts(batch, self.fitting_batch_size, "batch_halved")
         else:
             outcomes = self._ask(batch, prepared)
-        if self.store is not None:
-            self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
-        self._spend([r for _, r in outcomes if isinstance(r, Response)])
+        with self._bookkeeping:
+            if self.store is not None:
+                self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
+            self._spend([r for _, r in outcomes if isinstance(r, Response)])
         self._call(self._resolve, outcomes)
 
     def _ask_parts(
@@ -434,7 +478,8 @@ class Engine:
             if len(batch) == 1:
                 return [(batch[0], e)]
             return self._ask_parts(batch, 1, None)
-        self.num_asked += len(batch)
+        with self._bookkeeping:
+            self.num_asked += len(batch)
         finished = time.time()
         timing = Timing(seconds=time.perf_counter() - start, batch_size=len(batch), finished=finished)
         timed: list[Response | BaseException] = [

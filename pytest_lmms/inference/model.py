@@ -9,6 +9,8 @@ thread; `prepare` alone runs elsewhere, on preparation threads. An async adapter
 the engine's event loop.
 
 Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter (see `admitted_by`),
+`num_parallel` of a batch adapter that may be asked several batches at once (see `asked_in_parallel`), `keeps_time`,
+True for one that raises by itself when a batch takes longer than allowed,
 `why_no_logprobs`, `draws`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
 `doc_to_visual` and `doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
@@ -143,6 +145,15 @@ def admitted_by(model: Any, *, most: bool = False) -> int:
     if said is None:
         said = getattr(model, "num_concurrent", None)
     return max(1, int(said if said is not None else DEFAULT_NUM_CONCURRENT))
+
+
+def asked_in_parallel(model: Any) -> int:
+    """How many batches a batch adapter may be asked at once, each on a thread of its own.
+
+    Its optional attribute `num_parallel` says so: for one whose work is done elsewhere. 1 without it: everything
+    happens on the one model thread.
+    """
+    return max(1, int(getattr(model, "num_parallel", 1)))
 
 
 HONOURS_ALL = frozenset({"max_new_tokens", "temperature", "top_p", "top_k", "num_beams", "do_sample", "until", "seed"})

@@ -18,6 +18,7 @@ from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
 from pytest_lmms.inference.model import no_logprobs, no_pictures
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import is_document
+from pytest_lmms.plugin.replicas import check_ray, replicas_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Generation
 from pytest_lmms.registry import MODELS, check_model_args
@@ -40,9 +41,11 @@ def lmms_model(pytestconfig: pytest.Config) -> Iterator[Any]:
     if session.settings.model is None:
         raise UsageError(NO_MODEL)
     adapter = check_model(session)
-    model = adapter(**_arguments(session, adapter))
+    arguments = _arguments(session, adapter)
+    model = adapter(**arguments) if session.settings.ray is None else replicas_of(session, arguments)
     _check_typed_settings(session, getattr(model, "honours", None))
     yield model
+    session.notices.extend(getattr(model, "notices", ()))
     close = getattr(model, "close", None)
     if callable(close):
         close()
@@ -59,6 +62,7 @@ def check_model(session: LmmsSession) -> Any:
     adapter = MODELS.load(settings.model)
     where = settings.sources.get("model_args", "--lmms-model-args")
     check_model_args(adapter, settings.model_args, model_name=settings.model, where=where)
+    check_ray(session, adapter)
     _check_typed_settings(session, getattr(adapter, "honours", None))
     return adapter
 

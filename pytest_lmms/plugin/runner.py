@@ -64,7 +64,7 @@ class ModelLine:
         self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges)
         self.model = model
         self.recorder = recorder
-        self.window = max(WINDOW, 4 * self.engine.batch_size)
+        self.window = max(WINDOW, 4 * self.engine.batch_size * self.engine.num_parallel)
         if self.engine.is_async:
             self.window = max(WINDOW, 2 * admitted_by(model, most=True))
         self.done: dict[Document, Record | None] = {}

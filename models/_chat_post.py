@@ -1,0 +1,98 @@
+"""Sending one request after the other through OpenAI's client, whose own work on each is more than all of ours.
+
+The client writes the first request: address, key, headers, time limits. Those after it are copies with another body,
+sent over the same transport; errors are the client's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+_OF_ONE_REQUEST = ("content-length", "idempotency-key")
+"""Headers that the next request cannot have."""
+
+
+class Poster:
+    """Posts JSON to one path."""
+
+    def __init__(self, openai: Any, client: Any, transport: Any, path: str, *, stream: bool) -> None:
+        """Take a client.
+
+        Args:
+            openai: The package.
+            client: Its client, which retries nothing itself.
+            transport: The HTTP client that it was given.
+            path: After the client's base URL.
+            stream: Whether answers come piece by piece.
+        """
+        self._openai = openai
+        self._client = client
+        self._transport = transport
+        self._path = path
+        self._stream = stream
+        self._template: tuple[Any, Any, Any, dict[str, Any]] | None = None
+        """(the transport's package, address, headers, extensions) of the first request that was answered."""
+
+    async def post(self, content: bytes) -> Any:
+        """Send bytes, and return the transport's own response, unread.
+
+        Raises:
+            openai.APIError: The server refused, or could not be reached.
+        """
+        if self._template is None:
+            answer = await self._by_client(content)
+            self._template = _template(answer.request)
+            return answer
+        package, url, headers, extensions = self._template
+        request = package.Request("POST", url, headers=headers, content=content, extensions=dict(extensions))
+        try:
+            answer = await self._transport.send(request, stream=True)
+            if answer.status_code >= 300:
+                await answer.aread()
+        except package.TimeoutException as error:
+            raise self._openai.APITimeoutError(request=request) from error
+        except package.HTTPError as error:
+            raise self._openai.APIConnectionError(request=request) from error
+        if answer.status_code >= 300:
+            raise self._refusal(answer)
+        return answer
+
+    async def _by_client(self, content: bytes) -> Any:
+        return await self._client.post(
+            self._path,
+            content=content,
+            cast_to=_transport_response(),
+            stream=self._stream,
+            stream_cls=self._openai.AsyncStream[object] if self._stream else None,
+            options={"headers": {"Content-Type": "application/json"}},
+        )
+
+    def _refusal(self, answer: Any) -> Exception:
+        """The client's error for a status."""
+        body: Any = answer.text
+        try:
+            body = json.loads(body)
+        except ValueError:
+            text = body or f"Error code: {answer.status_code}"
+        else:
+            text = f"Error code: {answer.status_code} - {body}"
+            body = body.get("error", body) if isinstance(body, dict) else body
+        error: Exception = self._openai.APIStatusError(text, response=answer, body=body)
+        return error
+
+
+def _template(request: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
+    package = importlib.import_module(type(request).__module__.partition(".")[0])
+    kept = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _OF_ONE_REQUEST]
+    return package, request.url, package.Headers(kept), dict(request.extensions)
+
+
+def _transport_response() -> Any:
+    """The class of the responses of the client's transport: httpx2's, of older clients httpx's."""
+    try:
+        from httpx2 import Response
+    except ImportError:
+        from httpx import Response  # type: ignore[assignment]
+    return Response
