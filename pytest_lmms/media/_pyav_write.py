@@ -21,7 +21,8 @@ def write_video(path: Path, frames: Iterable[Any], *, fps: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.pix_fmt = "yuv420p"
-        for image in frames:
-            stream.width, stream.height = image.size
+        for number, image in enumerate(frames):
+            if not number:
+                stream.width, stream.height = image.size
             container.mux(stream.encode(make_frame(image)))
         container.mux(stream.encode(None))
