@@ -36,18 +36,19 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(checkpoint):
+def loop():
+    """The engine's, which stays with the loop that asked first."""
+    loop = asyncio.new_event_loop()
+    yield loop.run_until_complete
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint, loop):
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
     model = MODELS.load("vllm")(str(checkpoint), **ENGINE)
     yield model
     model.stop()
-
-
-@pytest.fixture(scope="module")
-def loop(model):
-    """The engine's, which stays with the loop that asked first."""
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,9 @@ REQUESTS = [
 
 def test_texts_are_those_of_transformers(model, loop, reference):
     texts = [response.text for response in loop(all_of(model.generate, REQUESTS))]
-    assert texts == [reference.generate([request])[0].text for request in REQUESTS]
+    expected = [reference.generate([request])[0].text for request in REQUESTS]
+    # vLLM leaves out bytes at the end that are no whole character.
+    assert texts == [text.rstrip("\N{REPLACEMENT CHARACTER}") for text in expected]
 
 
 def test_log_probabilities_are_those_of_transformers(model, loop, reference):
