@@ -29,6 +29,9 @@ NOT_A_JOBS_BUSINESS = {
     "shard": "one job, one run",
     "video_cache": "a path of the server",
     "video_cache_mb": "the owner's memory",
+    "ray": "other machines",
+    "replicas": "other machines; num_gpus says how many workers",
+    "gpus_per_replica": "other machines",
 }
 
 
