@@ -46,8 +46,10 @@ def command(kind, checkpoint, port):
     if kind == "transformers":
         return [binaries / "transformers", "serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu",
                 "--dtype", "float32", str(checkpoint)]  # fmt: skip
-    return [binaries / "vllm", "serve", str(checkpoint), "--host", "127.0.0.1", "--port", str(port), "--dtype",
-            "float32", "--enforce-eager", "--max-model-len", "1024"]  # fmt: skip
+    # What `vllm serve` runs; the command itself asks for a package of the name vllm, which the CPU build is not.
+    server = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
+    limits = ["--dtype", "float32", "--enforce-eager", "--max-model-len", "1024"]
+    return [*server, "--host", "127.0.0.1", "--port", str(port), *limits]
 
 
 def free_port():
