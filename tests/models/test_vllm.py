@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from pytest_lmms.registry import MODELS
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 pytestmark = pytest.mark.xdist_group("vllm")
 
+ROOT = Path(__file__).parents[2]
 ENGINE = {"dtype": "float32", "max_model_len": 1024, "enforce_eager": True}
 
 
@@ -142,3 +147,13 @@ def test_an_unknown_argument_names_the_closest_one(checkpoint):
 def test_a_missing_checkpoint_is_named():
     with pytest.raises(ModelError, match="no/such/folder"):
         MODELS.load("vllm")("no/such/folder")
+
+
+def test_a_run_scores_every_document_and_ends(checkpoint, tmp_path):
+    arguments = f"model={checkpoint},dtype=float32,max_model_len=1024,enforce_eager=true"
+    command = [sys.executable, "-m", "pytest", "benchmarks/mme", "--lmms-data", "mini", "--lmms-model", "vllm",
+               "--lmms-model-args", arguments, "--lmms-output-path", str(tmp_path)]  # fmt: skip
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    (results,) = tmp_path.glob("*/results.json")
+    assert json.loads(results.read_text())["n-samples"]["mme"]["effective"] == 8
