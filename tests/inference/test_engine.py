@@ -342,6 +342,20 @@ def test_out_of_memory_halves_batches_of_continuations_too(start: Callable[..., 
     assert [len(b) for b in model.batches] == [8, 4, 2, 2, 2, 2]
 
 
+def test_closing_does_not_wait_for_what_an_adapter_keeps_on_the_loop(start: Callable[..., Engine]) -> None:
+    class Keeps(AsyncEcho):
+        async def start(self) -> None:
+            self.task = asyncio.get_running_loop().create_task(asyncio.sleep(60))
+
+    model = Keeps()
+    engine = start(model, shutdown_seconds=30.0)
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 15
+    assert model.task.cancelled()
+    assert model.events == ["stop"]
+
+
 def test_an_async_request_that_never_comes_back_fails_alone(start: Callable[..., Engine]) -> None:
     class Sometimes(AsyncEcho):
         async def generate(self, request: Request) -> Response:
