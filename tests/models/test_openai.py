@@ -456,6 +456,28 @@ def test_an_own_message_format_is_one_function_and_one_registration(server, monk
     assert server.requests[0][2]["messages"] == [{"role": "user", "content": "IS IT?"}]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "size"), [({"max_pixels": 1000}, (40, 20)), ({"min_pixels": 80_000}, (400, 200))]
+)
+def test_frames_of_videos_have_as_many_pixels_as_async_openai_is_told(server, arguments, size):
+    import numpy as np
+
+    video = MediaRef(kind="video", content=np.zeros((4, 100, 200, 3), np.uint8))
+    model = MODELS.load("async_openai")(model="m", base_url=server.url, api_key=KEY, nframes=2, **arguments)
+    answer(model, ask(video, "what?"))
+    parts = server.requests[0][2]["messages"][-1]["content"]
+    frames = [p["image_url"]["url"].partition(",")[2] for p in parts if p["type"] == "image_url"]
+    assert len(frames) == 2
+    opened = PIL.Image.open(io.BytesIO(base64.b64decode(frames[0])))
+    assert abs(opened.width - size[0]) <= 5
+    assert abs(opened.width / opened.height - 2) < 0.2
+
+
+def test_what_async_openai_cannot_honour_is_refused_by_name(server):
+    with pytest.raises(UsageError, match="leave work_dir out"):
+        MODELS.load("async_openai")(model="m", base_url=server.url, api_key=KEY, work_dir="x")
+
+
 def test_async_openai_takes_the_arguments_that_lmms_eval_gives_it(server):
     model = MODELS.load("async_openai")(
         model_version="m", base_url=server.url, api_key=KEY, num_cpus=3, fps=None, nframes=8, max_frames=16,
