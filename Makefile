@@ -110,6 +110,9 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
 	$(BIN)/python tools/bench/media_replay.py $(filter-out --quick,$(BENCH_ARGS))
 
+bench-server: setup-dev  ## Measure what the server costs
+	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)
+
 fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
 	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
 

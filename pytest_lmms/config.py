@@ -235,6 +235,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", _yes, default=False,
            kind="flag"),
     Option("system_instruction", "said as a system message, unless the task has one of its own", _text, "TEXT"),
+    Option("judge", "models that score the answers of tasks with a rubric: openai:gpt-4o, several separated by commas;"
+           " env takes what lmms-eval's variables name", _text, "NAME[:MODEL]"),
+    Option("judge_args", "arguments of the judges, key=value,key=value", _arguments, "ARGS", default={}),
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
@@ -315,6 +318,8 @@ class RunConfig:
     fewshot_as_multiturn: bool = False
     system_instruction: str | None = None
     repeats: int | None = None
+    judge: str | None = None
+    judge_args: Mapping[str, Any] = field(default_factory=dict)
     reasoning_tags: Tags = DEFAULT_TAGS
     dry_run: bool = False
     output_path: str = "results"

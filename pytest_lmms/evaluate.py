@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import functools
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explain
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
+from pytest_lmms.judging import Judges
 from pytest_lmms.records import ANSWER_TRUNCATED, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
@@ -52,6 +54,8 @@ class Document:
     """The planned batch it belongs to."""
     extra_scores: ExtraScores | None = None
     """Adds what plugins score; set by the line."""
+    judges: Judges | None = None
+    """Score tasks that have a rubric; set by the line."""
 
     @property
     def name(self) -> str:
@@ -181,6 +185,31 @@ def _score(
     )
 
 
+async def _judge(document: Document, rendered: Rendered, record: Record, engine: Engine) -> Record:
+    """Have judges score a document's answers; what rules say stays beside it. No verdict is an error, not a score."""
+    scorer, judges = document.scorer, document.judges
+    if judges is None or scorer.rubric is None or scorer.judged is None or record.status == "error":
+        return record
+    scores, verdicts = dict(record.scores), []
+    try:
+        for name, answers in record.filtered_resps.items():
+            known = {"response": answers[0] if answers else "", "target": record.target, "input": rendered.input}
+            found = await judges.judge(
+                scorer.rubric, rendered.document, known, task=document.task.name, doc_id=document.index
+            )
+            verdicts += found.verdicts
+            judged = await engine.offload(
+                functools.partial(scorer.judged, rendered.document, answers, reply=found.reply)
+            )
+            scores[name] = {**scores.get(name, {}), **judged}
+    except UnansweredError:
+        raise
+    except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
+        return replace(record, status="error", error=describe(e, document), scores={}, verdicts=verdicts)
+    status = "scored" if record.status == "unparsed" else record.status  # a judge has read what rules could not
+    return replace(record, status=status, scores=scores, verdicts=verdicts)
+
+
 async def evaluate(document: Document, engine: Engine) -> Record:
     """Take one document down the line.
 
@@ -204,7 +233,8 @@ async def evaluate(document: Document, engine: Engine) -> Record:
                     for request, response in zip(rendered.requests, responses, strict=True)
                 )
             )
-        return await engine.offload(_score, document, rendered, responses, doc_hash, conversations)  # type: ignore[no-any-return]
+        record = await engine.offload(_score, document, rendered, responses, doc_hash, conversations)
+        return await _judge(document, rendered, record, engine)
     except UnansweredError:
         raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
@@ -243,6 +273,7 @@ class Line:
         *,
         record: Callable[[Sequence[Record]], Sequence[Record]],
         extra_scores: ExtraScores | None = None,
+        judges: Judges | None = None,
     ) -> None:
         """Set up a line.
 
@@ -252,10 +283,12 @@ class Line:
                 are done; they must be durably written when it returns. Gives back what was written: a record that
                 cannot be stored is replaced by an error.
             extra_scores: Given to every document.
+            judges: Given to every document; None leaves tasks with a rubric to their rules.
         """
         self.engine = engine
         self._record = record
         self._extra_scores = extra_scores
+        self._judges = judges
         self.num_outstanding = 0
         """Submitted and not yet taken. Submitting thread only."""
         self._fresh: list[tuple[Document, Record | None]] = []
@@ -270,6 +303,7 @@ class Line:
     def _accept(self, documents: Sequence[Document]) -> None:
         for document in documents:
             document.extra_scores = self._extra_scores
+            document.judges = self._judges
             self.engine.spawn(self._run(document))
 
     async def _run(self, document: Document) -> None:

@@ -205,6 +205,8 @@ class Record:
     timings: list[Timing] = field(default_factory=list)
     """Of the responses that were really asked for; a cached one leaves no timing."""
     num_cached: int = 0
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    """What judges said: `judge`, `rubric`, `order`, `verdict`, `text`, `attempts` and tokens of each."""
     error: str | None = None
     """For status `error`: what happened, where, and what to do."""
     flags: tuple[str, ...] = ()

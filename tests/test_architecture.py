@@ -23,6 +23,7 @@ ORDER = [
     {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client"},
     {"tasks", "inference"},
     {"scoring"},
+    {"judging"},
     {"evaluate"},
     {"masks", "spellings"},
     {"variables"},
@@ -164,7 +165,7 @@ def test_only_scheduling_imports_xdist():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("av", "media/_pyav.py media/_pyav_audio.py"),
+        ("av", "media/_pyav.py media/_pyav_audio.py media/_pyav_write.py"),
         ("torchcodec", "media/_torchcodec.py"),
         ("lance", "media/_lance.py"),
         ("decord", "media/_decord.py"),

@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "runs side by side, paired document by document",
     "gate": "whether a finished run meets what is demanded of it",
     "merge": "the runs of all shards of --lmms-shard, as one run",
+    "judge": "how far a judge agrees with people's labels",
     "export": "a finished run in the schema of Every Eval Ever",
     "power": "how many documents a comparison of two models needs",
     "view": "runs in a browser: scores, documents, comparisons",

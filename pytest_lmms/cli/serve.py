@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,5 +134,6 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
 
         webbrowser.open(f"http://{host}:{port}")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
-    server.run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has been put away
+        server.run(sockets=[listening])
     return OK

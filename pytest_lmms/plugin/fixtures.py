@@ -67,6 +67,21 @@ def check_model(session: LmmsSession) -> Any:
     return adapter
 
 
+def check_judges(session: LmmsSession) -> None:
+    """Check the judges that the user named; loads no weights.
+
+    Raises:
+        UsageError: An unknown adapter, or an argument that no judge has.
+    """
+    settings = session.settings
+    if settings.judge is not None:
+        from pytest_lmms.plugin.judges import parse_judges
+
+        parse_judges(
+            settings.judge, settings.judge_args, os.environ, where=settings.sources.get("judge", "--lmms-judge")
+        )
+
+
 def _check_typed_settings(session: LmmsSession, honours: frozenset[str] | None) -> None:
     """Refuse generation settings that the user typed and the adapter would ignore.
 
@@ -127,6 +142,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if state.settings.model is None:
             raise UsageError(NO_MODEL)
         check_model(state)
+        check_judges(state)
     except LmmsError as e:
         raise pytest.UsageError(str(e)) from e
 

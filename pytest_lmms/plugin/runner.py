@@ -21,6 +21,7 @@ from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.inference.model import admitted_by, ignored_settings
+from pytest_lmms.judging import Judges
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
@@ -43,7 +44,7 @@ class DocumentFailed(Exception):
 class ModelLine:
     """The engine and line of one model object, and what has come back from it."""
 
-    def __init__(self, model: Any, session: LmmsSession, recorder: Recorder) -> None:
+    def __init__(self, model: Any, session: LmmsSession, recorder: Recorder, judges: Judges | None = None) -> None:
         settings = session.settings
         store = ResponseStore(recorder.folder.responses, writer=session.writer, read=session.reads_store)
         if settings.cache is not None:
@@ -60,7 +61,7 @@ class ModelLine:
             ),
         )
         self.engine.start()
-        self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores)
+        self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges)
         self.model = model
         self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size * self.engine.num_parallel)
@@ -102,6 +103,7 @@ class Runner:
         self.recorder = recorder
         self.lines: dict[int, ModelLine] = {}
         self.documents: dict[pytest.Item, Document] = {}
+        self.judges: Judges | None = None
         self.active: TaskFile | None = None
         self.active_line: ModelLine | None = None
         self.failure: BaseException | None = None
@@ -178,7 +180,7 @@ class Runner:
         """The line of a model object; made when first asked for, closed before the model goes."""
         line = self.lines.get(id(model))
         if line is None:
-            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder)
+            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder, self._judges())
 
             def close() -> None:
                 self.lines.pop(id(model), None)
@@ -186,6 +188,21 @@ class Runner:
 
             fastpath.before_model_goes(request, close)
         return line
+
+    def _judges(self) -> Judges | None:
+        """The judges, started when the first model is there."""
+        if self.judges is None and self.session.settings.judge is not None:
+            from pytest_lmms.plugin.judges import start_judges
+
+            self.judges = start_judges(self.session, self.recorder)
+        return self.judges
+
+    def stop(self) -> None:
+        """Give up what is unsent; what is in hand goes on."""
+        for line in list(self.lines.values()):
+            line.engine.stop()
+        if self.judges is not None:
+            self.judges.stop()
 
     def _answer(self, item: Any, line: ModelLine) -> Record | None:
         known = self.recorder.recorded(item)
@@ -328,6 +345,9 @@ class Runner:
         for line in list(self.lines.values()):
             line.close()
         self.lines.clear()
+        if self.judges is not None:
+            self.judges.close()
+            self.judges = None
 
 
 def _report(

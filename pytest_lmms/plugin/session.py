@@ -199,6 +199,7 @@ class LmmsSession:
             "plan_digest": self.plan_digest,
             "command": mask_command(["pytest", *self.config.invocation_params.args]),
             "cwd": str(self.config.invocation_params.dir),
+            "rootdir": str(self.config.rootpath),
             "config": self.settings.resolved(),
             "invocation": self._invocation(),
             "versions": versions(),

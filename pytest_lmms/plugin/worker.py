@@ -60,10 +60,10 @@ class WorkerStop:
         from pytest_lmms.plugin.run_document import known_runner
 
         runner = known_runner(self.session.config)
-        lines = list(runner.lines.values()) if runner is not None else []
-        for line in lines:
-            line.engine.stop()
-        return bool(lines)
+        if runner is None or not runner.lines:
+            return False
+        runner.stop()
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:

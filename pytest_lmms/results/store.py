@@ -98,6 +98,8 @@ def sample_rows(record: Record) -> list[dict[str, Any]]:
         shared["num_cached"] = record.num_cached
     if record.rounds:
         shared["rounds"] = plain(record.rounds)
+    if record.verdicts:
+        shared["verdicts"] = record.verdicts
     if record.timings:
         shared["timings"] = [
             {"finished": t.finished, "seconds": t.seconds, "batch_size": t.batch_size,

@@ -20,6 +20,7 @@ from pytest_lmms.scoring.metrics import (
     use_metric,
 )
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
+from pytest_lmms.scoring.rubric import find_rubric
 from pytest_lmms.scoring.score import Scorer
 from pytest_lmms.tasks.fields import takes
 from pytest_lmms.tasks.render import Task
@@ -123,6 +124,7 @@ def build_scorer(
             )
             for entry in _metric_list(task)
         )
+    judged = getattr(_resolved(spec.process_results), "judged", None)
     return Scorer(
         where=f"{task.path.name}::{task.name}",
         output_type=spec.output_type,
@@ -133,6 +135,8 @@ def build_scorer(
         doc_to_target=task.gold if asks_logprobs else task.target if spec.doc_to_target is not None else None,
         doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
         logprob_metrics=logprob_metrics,
+        judged=judged,
+        rubric=find_rubric(task.path) if judged is not None else None,
     )
 
 

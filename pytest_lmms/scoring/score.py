@@ -18,6 +18,7 @@ from pytest_lmms.scoring.choices_loglikelihood import score_choices, score_conti
 from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble, Fallback
 from pytest_lmms.scoring.metrics import MetricUse
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, strip_reasoning
+from pytest_lmms.scoring.rubric import Rubric
 from pytest_lmms.tasks.frames import blamed_frame
 from pytest_lmms.tasks.rounds import ROUND_TYPES
 from pytest_lmms.tasks.spec import LOGPROB_TYPES
@@ -43,6 +44,10 @@ class Scorer:
     """When given, the target is a number (or several) among these choices."""
     logprob_metrics: tuple[str, ...] = ()
     """Of a task that asks for log-probabilities and has no `process_results`: what it wants to know."""
+    judged: Callable[..., Mapping[str, Any]] | None = None
+    """Scores of (document, answers, reply=what a judge said), where the task has a rubric."""
+    rubric: Rubric | None = None
+    """What a judge is asked."""
 
 
 class Outcome(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_lmms.tasks.index import TaskIndex
 
 SETTINGS = frozenset({
-    "baseline", "data", "fail_on_regression", "fail_under", "fewshot_as_multiturn", "gates", "max_errors",
+    "baseline", "data", "fail_on_regression", "fail_under", "judge", "fewshot_as_multiturn", "gates", "max_errors",
     "max_requests", "max_tokens", "offset", "parquet", "reasoning_tags", "repeats", "replicas_per_device", "report",
     "seed", "subset", "system_instruction", "time_limit", "timeout", "video_backend",
 })  # fmt: skip

@@ -102,20 +102,23 @@ class Documents:
         file = node.partition("::")[0]
         if file.startswith("lmms/"):
             return catalog.folder("benchmarks") / file.removeprefix("lmms/")
-        path = Path(_started_in(self._run)) / file
-        if file and path.is_file():
-            return path
-        raise TaskError(explain("its task is not on this machine", where=node or name, expected=str(path)))
+        places = [Path(folder) / file for folder in _started_in(self._run)] if file else []
+        found = next((p for p in places if p.is_file()), None)
+        if found is None:
+            expected = " or ".join(map(str, places)) or None
+            raise TaskError(explain("its task is not on this machine", where=node or name, expected=expected))
+        return found
 
 
-def _started_in(run: StoredRun) -> str:
+def _started_in(run: StoredRun) -> list[str]:
+    """Folders that node ids of a run are relative to: pytest's root, and, for older runs, where it was started."""
     import json
 
     try:
-        text = (run.path.parent / "run.json").read_text(encoding="utf-8")
-        return str(json.loads(text).get("cwd") or ".")
-    except (OSError, ValueError, AttributeError):
-        return "."
+        plan = json.loads((run.path.parent / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [plan[k] for k in ("rootdir", "cwd") if isinstance(plan.get(k), str)] if isinstance(plan, dict) else []
 
 
 def _model_names(name: str | None) -> tuple[str, ...]:

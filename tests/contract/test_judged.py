@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_lmms import catalog
+from pytest_lmms.errors import DocumentError
+from pytest_lmms.scoring.rubric import load_rubric
+
 ROOT = Path(__file__).parents[2]
 JUDGED = sorted(p.parent.name for p in (ROOT / "benchmarks").glob("*/*.py") if ".judged = " in p.read_text("utf-8"))
 PAGE = (ROOT / "docs" / "judged.md").read_text(encoding="utf-8")
@@ -20,3 +24,42 @@ def test_a_judged_benchmark_is_in_the_table(benchmark: str) -> None:
 def test_the_table_names_benchmarks_that_are_there() -> None:
     named = set(re.findall(r"^\| (\w+) \|", PAGE, re.MULTILINE)) - {"Benchmark"}
     assert named <= {p.name for p in (ROOT / "benchmarks").iterdir()}
+
+
+def extremes(rubric, pick):
+    """A verdict with the first or last of everything that its parts allow."""
+    found = {}
+    for name, part in rubric.verdict.items():
+        kind = part["type"]
+        if kind == "boolean":
+            found[name] = pick is max
+        elif "enum" in part:
+            found[name] = part["enum"][0 if pick is max else -1]
+        elif kind == "string":
+            found[name] = "because"
+        else:
+            found[name] = part["maximum"] if pick is max else part["minimum"]
+    return found
+
+
+@pytest.mark.parametrize("benchmark", JUDGED)
+def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark: str) -> None:
+    rubric = load_rubric(ROOT / "benchmarks" / benchmark / "rubric.yaml")
+    module = catalog.import_file(ROOT / "benchmarks" / benchmark / "utils.py")
+    judged = {getattr(f, "judged", None) for f in vars(module).values()} - {None}
+    assert judged
+    columns = "question answer question_id capability dim category problem problem_topic canary"
+    document = dict.fromkeys(columns.split(), "x")
+    scores = []
+    for pick in (max, min):
+        reply = rubric.as_reply(extremes(rubric, pick))
+        replies = [reply, reply] if rubric.swap and rubric.swap.keeps_both else reply
+        for function in judged:
+            try:
+                scores.append(function(document, ["an answer"], reply=replies))
+            except (
+                KeyError,
+                DocumentError,
+            ):  # a column that only real documents have: tests/plugin/test_judge.py asks those
+                scores.append({"pick": pick.__name__})
+    assert scores[0] != scores[len(judged)]

@@ -26,7 +26,17 @@ class Served:
         self.start()
 
     def start(self):
-        command = [sys.executable, "-m", "pytest_lmms", "serve", "--port", "0", "--devices", "cpu", *self.arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest_lmms",
+            "serve",
+            "--port",
+            "0",
+            "--devices",
+            "cpu",
+            *self.arguments,
+        ]  # a later --devices wins
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -25,9 +25,13 @@ NOT_A_JOBS_BUSINESS = {
     "log_to": "sends records to other places",
     "list": "GET /tasks and /models",
     "dry_run": "asks nothing",
+    "judge_args": "may hold addresses and keys; the owner sets variables",
     "shard": "one job, one run",
     "video_cache": "a path of the server",
     "video_cache_mb": "the owner's memory",
+    "ray": "other machines",
+    "replicas": "other machines; num_gpus says how many workers",
+    "gpus_per_replica": "other machines",
 }
 
 

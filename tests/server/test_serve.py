@@ -201,3 +201,27 @@ def test_a_thousand_queued_jobs_are_listed(serve, slow_arguments):
     ids = [server.evaluate() for _ in range(50)]
     listed = [j["job_id"] for j in server.client.list_jobs(status="queued")]
     assert listed == ids[::-1]
+
+
+def environment_of(job_id):
+    """Variables of a job's pytest."""
+    (pid, *_) = pids_of(job_id)
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(e.decode().split("=", 1) for e in entries if b"=" in e)
+
+
+def test_each_device_has_one_job_and_a_large_job_is_not_overtaken(serve, slow_arguments):
+    server = serve("--devices", "3,5")
+    first, second = (server.evaluate("async_openai", model_args=slow_arguments, limit=4) for _ in range(2))
+    both = server.evaluate(num_gpus=2)
+    last = server.evaluate()
+    until(lambda: pids_of(first) and pids_of(second))
+    used = [environment_of(j)["CUDA_VISIBLE_DEVICES"] for j in (first, second)]
+    assert sorted(used) == ["3", "5"]
+    assert server.client.get_queue_status()["queued_jobs"] == [both, last]
+    for job_id in (first, second, both, last):
+        server.client.wait_for_job(job_id, poll_interval=0.1, timeout=120)
+    assert server.job(both)["devices"] == ["3", "5"]
+    assert server.job(last)["started_at"] >= server.job(both)["completed_at"]
+    with pytest.raises(RefusedError, match="num_gpus of at most 2"):
+        server.evaluate(num_gpus=3)

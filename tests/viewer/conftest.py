@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from waiting import evaluate
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-def evaluate(folder, *arguments):
-    """The run folder of a real run."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--lmms-tasks=mme", "--lmms-data=mini"]
-    done = subprocess.run(
-        [*command, f"--lmms-output-path={folder}", *arguments], capture_output=True, text=True, check=False,
-        cwd=folder.parent, timeout=120,
-    )  # fmt: skip
-    assert done.returncode in {0, 1}, done.stdout + done.stderr
-    return max(folder.glob("*/run.json"), key=lambda p: p.stat().st_mtime_ns).parent
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import pytest
-from waiting import wait
+from waiting import evaluate, wait
 
 from pytest_lmms.errors import StoreError
 from pytest_lmms.viewer.live import Runs, answer, make_server
@@ -120,3 +121,26 @@ def test_a_page_of_another_site_is_not_answered(address):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(StoreError, match="no such folder"):
         Runs(tmp_path / "nowhere")
+
+
+def test_sounds_videos_and_the_steps_of_agents_are_shown(show, tmp_path):
+    names = ["air_bench_chat_sound", "videomme", "vending_bench2"]
+    arguments = [f"--lmms-tasks={','.join(names)}", "--lmms-model=dummy", "--lmms-limit=1"]
+    (tmp_path / "results").mkdir()
+    key = evaluate(tmp_path / "results", *arguments).name
+    server = make_server(Runs(tmp_path / "results"), "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/"
+    node_ids = {t["name"]: t["node_id"] for t in Runs(tmp_path / "results").summaries()[0]["tasks"]}
+    try:
+        page = show(f"{address}#/run/{key}/doc/{quote(node_ids[names[0]] + '[0]', safe='')}")
+        assert page.locator("audio").count() == 1
+        source = page.evaluate("document.querySelector('audio').src")
+        assert urllib.request.urlopen(source).read(4) == b"RIFF"
+        page = show(f"{address}#/run/{key}/doc/{quote(node_ids[names[1]] + '[0]', safe='')}")
+        wait(page, "document.querySelector('img.media').naturalWidth > 0")
+        page = show(f"{address}#/run/{key}/doc/{quote(node_ids[names[2]] + '[0]', safe='')}")
+        assert page.locator(".steps > li").count() > 1
+    finally:
+        server.shutdown()
+        server.server_close()

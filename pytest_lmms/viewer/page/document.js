@@ -21,7 +21,7 @@ const medium = (part, source) => {
   }
   if (part.kind === 'audio') return h('audio', { controls: true, src: source, preload: 'none' });
   const word = part.kind === 'video' ? 'four frames of a video' : 'image of the document';
-  return h('img', { class: 'media', src: source, alt: word, loading: 'lazy' });
+  return h('img', { class: 'media', src: source, alt: word });
 };
 
 const messageCards = (messages, address) => messages.map((message) => h('div', { class: 'card' },

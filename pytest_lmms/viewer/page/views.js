@@ -103,7 +103,7 @@ const runView = async (source, key) => {
       source.note ? h('p', { class: 'unparsed' }, source.note) : null,
       h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {},
         h('th', {}, 'Task'), h('th', {}, 'Metric'), h('th', { class: 'num' }, 'Value'), h('th', { class: 'num' }, '95%'), h('th', { class: 'num' }, 'Documents'))),
-      h('tbody', {}, run.tasks.map((t) => metricRows(run, t))))),
+      h('tbody', {}, run.tasks.filter((t) => !t.is_group || t.metrics.length).map((t) => metricRows(run, t))))),
       gateTable(run.gates),
       source.hasComparison && !source.isLive ? comparisonBody(await source.comparison(), run.key, run.key) : null,
       plots.length ? h('h2', {}, 'At a glance') : null, h('div', { class: 'plots' }, plots),

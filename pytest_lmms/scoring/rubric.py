@@ -1,0 +1,282 @@
+"""What a judge is asked about an answer, and how its reply is read: `rubric.yaml` beside a benchmark's tasks.
+
+    version: 1
+    system: You compare answers.
+    prompt: |
+      Question: {{question}}
+      Gold answer: {{answer}}
+      Given answer: <answer>{{response}}</answer>
+    verdict:
+      reason: {type: string}
+      score: {type: number, minimum: 0, maximum: 1}
+    reply: "{{score}}"
+
+Names in double braces are columns of the document, `response`, `target`, `input` (the prompt's text), or one of
+`values`, which gives other names to them. `reply` writes a verdict as the words that the task's
+`judged(doc, results, reply)` reads. With `swap: {values: [a, b], verdict: [x, y]}` the judge is asked in both orders;
+verdicts are turned back and their numbers averaged, or, with `keep: both`, `judged` gets a list with a reply for each.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_lmms.errors import LmmsError, TaskError, explain
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, strip_reasoning
+
+FILE = "rubric.yaml"
+MAX_REPLY = 100_000
+"""Characters of a reply that are read."""
+MAX_ATTEMPTS = 50
+"""Places of a reply where a JSON object may begin."""
+MAX_VALUE = 50_000
+"""Characters of one value in a prompt."""
+_NAME = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,),
+}  # fmt: skip
+_KEYS = {"version", "system", "prompt", "verdict", "reply", "values", "swap"}
+
+
+class VerdictError(LmmsError):
+    """A judge's reply that is no verdict; never a score."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Two values that change places, and two parts of the verdict that are then turned back."""
+
+    values: tuple[str, str]
+    verdict: tuple[str, str]
+    keeps_both: bool = False
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """How answers of one benchmark are judged."""
+
+    path: Path
+    version: str
+    prompt: str
+    verdict: Mapping[str, Mapping[str, Any]]
+    """Name of each part -> `type` (string, number, integer, boolean), `minimum`, `maximum`, `enum`."""
+    reply: str
+    system: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    swap: Swap | None = None
+
+    @property
+    def name(self) -> str:
+        """Folder and version, for records: `mmvet@1`."""
+        return f"{self.path.parent.name}@{self.version}"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The verdict as a JSON schema."""
+        return {
+            "type": "object",
+            "properties": {name: dict(part) for name, part in self.verdict.items()},
+            "required": list(self.verdict),
+            "additionalProperties": False,
+        }
+
+    def prompts(self, document: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+        """What to ask: one text, or one for each order.
+
+        Args:
+            document: The dataset row.
+            known: `response`, `target`, `input`.
+
+        Raises:
+            TaskError: A name that is no column.
+        """
+        values = {**document, **known}
+        for name, source in self.values.items():
+            if source not in values:
+                raise self._unknown(source, values)
+            values[name] = values[source]
+        texts = [self._filled(self.prompt, values) + self._instruction()]
+        if self.swap is not None:
+            first, second = self.swap.values
+            values[first], values[second] = values[second], values[first]
+            texts.append(self._filled(self.prompt, values) + self._instruction())
+        return texts
+
+    def _instruction(self) -> str:
+        return f"\n\nReply with one JSON object of this schema and nothing else:\n{json.dumps(self.schema)}"
+
+    def _filled(self, text: str, values: Mapping[str, Any]) -> str:
+        """Names replaced in one pass: braces in a value stay what they are, and a value cannot close a tag."""
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in values:
+                raise self._unknown(match[1], values)
+            found = values[match[1]]
+            shown = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+            return re.sub(r"</(?=\w)", "< /", shown[:MAX_VALUE])
+
+        return _NAME.sub(value, text)
+
+    def _unknown(self, name: str, values: Mapping[str, Any]) -> TaskError:
+        expected = "one of " + ", ".join(sorted(map(str, values)))
+        return TaskError(explain(f"the rubric names {name!r}", where=str(self.path), expected=expected))
+
+    # --- replies ------------------------------------------------------------------------------------------------
+
+    def read(self, text: str) -> dict[str, Any]:
+        """The one reader of judges' replies: the first JSON object in it that is a verdict.
+
+        Raises:
+            VerdictError: There is none; the message says what is wrong with the nearest.
+        """
+        problem = "it holds no JSON object"
+        for found in _objects(strip_reasoning(text[:MAX_REPLY], DEFAULT_TAGS)):
+            wrong = self._wrong(found)
+            if wrong is None:
+                return {name: found[name] for name in self.verdict}
+            problem = wrong
+        shown = " ".join(text[:200].split())
+        raise VerdictError(
+            explain(f"a judge's reply that is no verdict: {problem}", where=f"{self.name}: {shown!r}",
+                    expected=json.dumps(dict(self.verdict)))
+        )  # fmt: skip
+
+    def _wrong(self, found: Mapping[str, Any]) -> str | None:
+        for name, part in self.verdict.items():
+            if name not in found:
+                return f"{name} is missing"
+            value, kind = found[name], part["type"]
+            is_bool = isinstance(value, bool)
+            if not isinstance(value, _TYPES[kind]) or (is_bool and kind != "boolean"):
+                return f"{name} is {str(value)[:50]!r}, not a {kind}"
+            if isinstance(value, (int, float)) and not is_bool:
+                low, high = part.get("minimum", -math.inf), part.get("maximum", math.inf)
+                if not low <= value <= high:  # also for NaN
+                    return f"{name} is {value}, not {low} to {high}"
+            if "enum" in part and value not in part["enum"]:
+                return f"{name} is {str(value)[:50]!r}, none of {part['enum']}"
+        return None
+
+    def turned_back(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
+        """A verdict on the swapped order, in terms of the first order."""
+        if self.swap is None:
+            return dict(verdict)
+        first, second = self.swap.verdict
+        return {**verdict, first: verdict[second], second: verdict[first]}
+
+    def together(self, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """One verdict of several judges or orders: the median of numbers, the most frequent of all else.
+
+        Raises:
+            VerdictError: As many say one thing as another.
+        """
+        if len(verdicts) == 1:
+            return dict(verdicts[0])
+        found: dict[str, Any] = {}
+        for name, part in self.verdict.items():
+            values = [v[name] for v in verdicts]
+            if part["type"] in ("number", "integer"):
+                found[name] = statistics.median(values)
+            elif part["type"] == "string" and "enum" not in part:
+                found[name] = "\n".join(values)
+            else:
+                ranked = Counter(values).most_common(2)
+                if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
+                    text = f"judges disagree on {name}: {values}"
+                    raise VerdictError(explain(text, where=self.name, remedy="an odd number of judges"))
+                found[name] = ranked[0][0]
+        return found
+
+    def as_reply(self, verdict: Mapping[str, Any]) -> str:
+        """A verdict in the words that the task's `judged` reads."""
+
+        def value(match: re.Match[str]) -> str:
+            found = verdict[match[1]]
+            if isinstance(found, bool):
+                return str(int(found))
+            return str(int(found)) if isinstance(found, float) and found.is_integer() else str(found)
+
+        return _NAME.sub(value, self.reply)
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """JSON objects in a text, from left to right; those inside others are not looked at."""
+    decoder = json.JSONDecoder()
+    at = text.find("{")
+    for _ in range(MAX_ATTEMPTS):
+        if at < 0:
+            return
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            if isinstance(found, dict):
+                yield found
+        at = text.find("{", end)
+
+
+def find_rubric(task_file: Path) -> Rubric | None:
+    """The rubric beside a task's YAML, or None.
+
+    Raises:
+        TaskError: It cannot be read, or its form is wrong.
+    """
+    path = task_file.parent / FILE
+    return load_rubric(path) if path.is_file() else None
+
+
+def load_rubric(path: Path) -> Rubric:
+    """Read a rubric.
+
+    Raises:
+        TaskError: It cannot be read, or its form is wrong; the message says which key.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
+        raise TaskError(explain(f"cannot be read: {e}", where=str(path))) from e
+    if not isinstance(content, dict) or not {"version", "prompt", "verdict", "reply"} <= content.keys() <= _KEYS:
+        expected = "version, prompt, verdict and reply; also system, values and swap"
+        raise TaskError(explain("this is no rubric", where=str(path), expected=expected))
+    verdict = content["verdict"]
+    for name, part in verdict.items() if isinstance(verdict, dict) else [("verdict", None)]:
+        if not isinstance(part, dict) or part.get("type") not in _TYPES:
+            expected = "a mapping with a type: " + ", ".join(_TYPES)
+            raise TaskError(explain(f"verdict: {name} is {part!r}", where=str(path), expected=expected))
+    unknown = set(_NAME.findall(content["reply"])) - set(verdict)
+    if unknown:
+        expected = "parts of the verdict: " + ", ".join(verdict)
+        raise TaskError(explain(f"reply names {', '.join(sorted(unknown))}", where=str(path), expected=expected))
+    swap = content.get("swap")
+    return Rubric(
+        path=path,
+        version=str(content["version"]),
+        prompt=str(content["prompt"]).rstrip(),
+        verdict=verdict,
+        reply=str(content["reply"]),
+        system=content.get("system"),
+        values=content.get("values") or {},
+        swap=None if swap is None else _swap(swap, path, verdict),
+    )
+
+
+def _swap(content: Any, path: Path, verdict: Mapping[str, Any]) -> Swap:
+    try:
+        (a, b), (x, y) = content["values"], content["verdict"]
+        if not {x, y} <= verdict.keys():
+            raise ValueError
+    except (TypeError, KeyError, ValueError) as e:
+        expected = "values: [a, b] and verdict: [x, y], two names of each; and keep: both"
+        raise TaskError(explain(f"swap is {content!r}", where=str(path), expected=expected)) from e
+    return Swap((str(a), str(b)), (str(x), str(y)), keeps_both=content.get("keep") == "both")
