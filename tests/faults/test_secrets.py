@@ -19,11 +19,8 @@ ECHO = [{"status": 401, "message": f"Incorrect API key provided: {CANARY}"}] * 4
 
 def places_of(text: str, folder: Path, *, besides: tuple[str, ...] = ()) -> list[str]:
     """Files below a folder that hold a text, whatever they are."""
-    found = []
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.name not in besides and text.encode() in path.read_bytes():
-            found.append(str(path.relative_to(folder)))
-    return found
+    files = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.name not in besides]
+    return [str(path.relative_to(folder)) for path in files if text.encode() in path.read_bytes()]
 
 
 def check(lab, run, *, besides=()):
