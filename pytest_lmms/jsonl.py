@@ -8,7 +8,9 @@ the standard library, so that no text a model can produce is lost.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -41,3 +43,34 @@ def loads(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return json.loads(data)
+
+
+class LineFile:
+    """A file that one process appends whole lines to, handed to the operating system at once.
+
+    Half a line, left by a kill or by a full disk, costs itself and never the line after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file for appending, or make it; its folder must be there."""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        size = os.fstat(self._fd).st_size
+        self._is_torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+
+    def write(self, lines: bytes) -> None:
+        """Append lines, the last one with its line end too.
+
+        Raises:
+            OSError: Not all of it could be written, e.g. because the disk is full. Later writes start a new line.
+        """
+        rest = memoryview(b"\n" + lines if self._is_torn else lines)
+        self._is_torn = True
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self._is_torn = False
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

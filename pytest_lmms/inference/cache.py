@@ -16,10 +16,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pytest_lmms.errors import StoreError, explain
-from pytest_lmms.jsonl import dumps, loads
+from pytest_lmms.jsonl import LineFile, dumps, loads
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import Generation, Message, Request, Response, token_counts_from
 
@@ -131,7 +131,7 @@ class ResponseStore:
     def __init__(self, folder: Path, *, writer: str, read: bool = False) -> None:
         self.folder = folder
         self.num_hits = 0
-        self._file: BinaryIO | None = None
+        self._file: LineFile | None = None
         self._path = folder / f"{writer}-{os.getpid()}.jsonl"
         self._index: dict[str, tuple[int, int]] = {}
         self._paths: list[Path] = []
@@ -169,13 +169,17 @@ class ResponseStore:
         return decode_response(self._line[1][key], cached=True)
 
     def put(self, entries: Iterable[tuple[str, Response]]) -> None:
-        """Append the responses of one batch as one line, and hand it to the operating system."""
+        """Append the responses of one batch as one line, and hand it to the operating system.
+
+        Raises:
+            OSError: The disk is full, say. Nothing of this batch will be given out; later batches are kept.
+        """
         values = {k: encode_response(r) for k, r in entries}
         if not values:
             return
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab", buffering=0)
+            self._file = LineFile(self._path)
         self._file.write(dumps({"v": VERSION, "responses": values}) + b"\n")
 
     def close(self) -> None:
@@ -192,6 +196,8 @@ def _parse(line: bytes, path: Path) -> dict[str, Any]:
         version, responses = value["v"], value["responses"]
     except (ValueError, KeyError, TypeError):
         return {}
+    if not isinstance(responses, dict):
+        return {}
     if version != VERSION:
         raise StoreError(
             explain(
@@ -201,4 +207,4 @@ def _parse(line: bytes, path: Path) -> dict[str, Any]:
                 remedy="move that folder away, or run without --lmms-resume",
             )
         )
-    return responses  # type: ignore[no-any-return]
+    return responses

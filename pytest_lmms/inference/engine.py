@@ -430,10 +430,13 @@ class Engine:
             outcomes = self._ask_parts(batch, self.fitting_batch_size, "batch_halved")
         else:
             outcomes = self._ask(batch, prepared)
-        with self._bookkeeping:
-            if self.store is not None:
-                self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
-            self._spend([r for _, r in outcomes if isinstance(r, Response)])
+        try:
+            with self._bookkeeping:
+                if self.store is not None:
+                    self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
+                self._spend([r for _, r in outcomes if isinstance(r, Response)])
+        except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
+            outcomes = [(entry, e if isinstance(outcome, Response) else outcome) for entry, outcome in outcomes]
         self._call(self._resolve, outcomes)
 
     def _ask_parts(

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from pytest_lmms.errors import StoreError, explain
-from pytest_lmms.jsonl import dumps, loads
+from pytest_lmms.jsonl import LineFile, dumps, loads
 from pytest_lmms.records import Record
 from pytest_lmms.results.codec import MARK, decode, encode, plain
 
@@ -133,7 +133,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = path.open("ab", buffering=0)
+        self._file = LineFile(path)
 
     def write(self, records: Sequence[Record]) -> Sequence[Record]:
         """Append records and hand them to the operating system together.

@@ -1,0 +1,90 @@
+"""A disk that fills up: what was asked is told as an error, what was written stays, and the run can be gone on with."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+
+import pytest
+
+from pytest_lmms.inference.cache import ResponseStore
+from pytest_lmms.jsonl import LineFile
+from pytest_lmms.records import Response
+
+LIMIT_BYTES = 4000
+
+
+@pytest.fixture
+def full_after(monkeypatch):
+    """Let writes end as they do on a full disk: a part of the bytes first, then no space."""
+
+    def full_after(num_bytes):
+        left = [num_bytes]
+        write = os.write
+
+        def short(fd, data):
+            if left[0] <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = write(fd, bytes(data)[: left[0]])
+            left[0] -= written
+            return written
+
+        monkeypatch.setattr("pytest_lmms.jsonl.os.write", short)
+        return left
+
+    return full_after
+
+
+def test_half_a_line_costs_itself_and_never_the_next(tmp_path, full_after):
+    path = tmp_path / "lines"
+    file = LineFile(path)
+    left = full_after(10)
+    file.write(b"first\n")
+    with pytest.raises(OSError, match="No space left"):
+        file.write(b"second\n")
+    left[0] = 1000
+    file.write(b"third\n")
+    file.close()
+    assert path.read_bytes() == b"first\nseco\nthird\n"
+
+
+def test_a_line_that_a_kill_cut_short_is_ended_by_whoever_opens_the_file_again(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"first\nsec")
+    file = LineFile(path)
+    file.write(b"third\n")
+    file.close()
+    assert path.read_bytes() == b"first\nsec\nthird\n"
+
+
+def test_batches_after_a_failed_write_are_given_out_and_the_failed_one_is_not(tmp_path, full_after):
+    store = ResponseStore(tmp_path, writer="w")
+    left = full_after(70)
+    store.put([("a", Response(text="1"))])
+    with pytest.raises(OSError, match="No space left"):
+        store.put([("b", Response(text="2" * 100))])
+    left[0] = 1000
+    store.put([("c", Response(text="3"))])
+    store.close()
+    again = ResponseStore(tmp_path, writer="w", read=True)
+    assert [again.get(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_a_run_on_a_disk_that_fills_up_fails_and_goes_on_when_there_is_room(lab):
+    lab.task(40)
+    conftest = lab.path / "conftest.py"
+    code = conftest.read_text()
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT_BYTES}, {resource.RLIM_INFINITY}))\n"
+    conftest.write_text(limit + code)
+    run = lab.run("-p", "no:cacheprovider")
+    assert run.code not in (0, None), run
+    assert "File too large" in run.output or "space" in run.output, run
+    conftest.write_text(code)
+    for path in lab.path.glob("results/*/responses/*.jsonl"):
+        assert path.stat().st_size <= LIMIT_BYTES
+    run = lab.run("--lmms-resume")
+    assert run.code == 0, run
+    assert lab.results["counts"]["n_scored"] == 40
+    assert [json.dumps(r["doc_id"]) for r in lab.records()] == [str(i) for i in range(40)]
