@@ -149,7 +149,8 @@ def main() -> None:
         times = measure(told.pretrained, asked, max_new_tokens=told.max_new_tokens, repeats=repeats)
     else:
         times = measure_batches(told.model, told.pretrained, asked, told.batch_size, repeats)
-    print(f"{told.model}: {count} documents, batches of {told.batch_size}, {told.max_new_tokens} tokens each at most")
+    grouped = "all in flight" if told.model == "vllm" else f"batches of {told.batch_size}"
+    print(f"{told.model}: {count} documents, {grouped}, {told.max_new_tokens} tokens each at most")
     for name, values in times.items():
         middle = statistics.median(values)
         print(
