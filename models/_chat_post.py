@@ -71,14 +71,15 @@ class Poster:
 
     def _refusal(self, answer: Any) -> Exception:
         """The client's error for a status."""
-        body: Any = answer.text
+        text, body = f"Error code: {answer.status_code}", None
         try:
-            body = json.loads(body)
+            value = json.loads(answer.text)
         except ValueError:
-            text = body or f"Error code: {answer.status_code}"
+            pass
         else:
-            text = f"Error code: {answer.status_code} - {body}"
-            body = body.get("error", body) if isinstance(body, dict) else body
+            body = value.get("error", value) if isinstance(value, dict) else value
+            said = body.get("message") if isinstance(body, dict) else None
+            text += f" - {said}" if isinstance(said, str) and said else ""
         error: Exception = self._openai.APIStatusError(text, response=answer, body=body)
         return error
 

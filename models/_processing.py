@@ -105,6 +105,11 @@ class Processing:
         kinds = sorted(ref.kind for ref in request.media)
         return tuple(kinds) if self._batching == "counts" else tuple(dict.fromkeys(kinds))
 
+    @property
+    def sampling_rate(self) -> int:
+        """Samples per second of the sounds that the processor takes."""
+        return int(getattr(self._ears, "sampling_rate", 16000))
+
     def show(
         self, ref: MediaRef, shown: Shown, *, max_side_px: int | None, max_frames: int, fps: float | None
     ) -> list[dict[str, Any]]:
@@ -127,8 +132,7 @@ class Processing:
             shown.images.extend(_media.as_images(clip))
             return [{"type": "image"}] * len(clip.frames)
         if ref.kind == "audio" and self._ears is not None:
-            rate = int(getattr(self._ears, "sampling_rate", 16000))
-            shown.audios.append(_media.samples(ref, rate=rate))
+            shown.audios.append(_media.samples(ref, rate=self.sampling_rate))
             return [{"type": "audio"}]
         takes = [
             "text",

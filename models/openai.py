@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from pytest_lmms.errors import ModelError, explain
+from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.inference.message_formats import message_format
 from pytest_lmms.inference.retry import Failure
 from pytest_lmms.jsonl import dumps
@@ -212,13 +212,26 @@ class AsyncOpenAIChat(OpenAIChat):
     max_pixels: int | None = 151200
     """Frames of videos with more are made smaller."""
     min_pixels: int = 784
-    """Taken for compatibility: no frame of a video is that small."""
+    """Frames of videos with fewer are made larger; never above `max_pixels`."""
     num_cpus: int | None = None
     """lmms-eval's first number of requests in flight."""
     work_dir: str | None = None
-    """Taken for compatibility: nothing is written."""
+    """lmms-eval's folder for the images of requests with tools. Refused: no image is written to a file here."""
 
     def __post_init__(self) -> None:
-        """See `OpenAIChat`; `num_cpus` is where `num_concurrent` begins."""
+        """See `OpenAIChat`; `num_cpus` is where `num_concurrent` begins.
+
+        Raises:
+            UsageError: See `OpenAIChat`; or `work_dir` is given.
+        """
+        if self.work_dir is not None:
+            text = "images are not written to files here, so that nothing would be in it"
+            raise UsageError(explain(text, where=f"work_dir={self.work_dir}", remedy="leave work_dir out"))
         self.num_concurrent = self.num_concurrent or self.num_cpus
         super().__post_init__()
+        self._media = replace(self._media, min_pixels=min(self.min_pixels, self.max_pixels or self.min_pixels))
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """As that of `OpenAIChat`, with the least number of pixels."""
+        return {**super().identity, "min_pixels": self.min_pixels}

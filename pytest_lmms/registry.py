@@ -224,6 +224,8 @@ for _name, _target, _aliases in (
     ("whisper", "models/whisper:Whisper", ()),
     ("nanovlm", "models/nanovlm:NanoVLM", ()),
     ("async_hf_model", "models/async_hf:AsyncHf", ("async_hf",)),
+    ("vllm", "models/vllm:Vllm", ("vllm_chat", "vllm_generate")),
+    ("sglang", "models/sglang:SGLang", ()),
     ("tiny_vlm", "models/tiny_vlm:TinyVlm", ()),
     ("dummy", "models/dummy:Dummy", ("dummy_video_reader",)),
     ("scripted", "models/scripted:Scripted", ()),

@@ -20,7 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
-    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client"},
+    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client", "doctor"},
     {"tasks", "inference"},
     {"scoring"},
     {"judging"},
@@ -165,7 +165,7 @@ def test_only_scheduling_imports_xdist():
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("av", "media/_pyav.py media/_pyav_audio.py"),
+        ("av", "media/_pyav.py media/_pyav_open.py media/_pyav_audio.py media/_pyav_write.py"),
         ("torchcodec", "media/_torchcodec.py"),
         ("lance", "media/_lance.py"),
         ("decord", "media/_decord.py"),

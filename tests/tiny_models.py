@@ -28,12 +28,13 @@ _CORPUS = (
 )
 
 
-def save_tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
+def save_tiny_qwen2_5_vl(folder: Path, *, seed: int = 0, num_heads: int = 4) -> Path:
     """Write a random Qwen2.5-VL of about 0.2 million parameters, as `save_pretrained` does.
 
     Args:
         folder: Where to; made if missing.
         seed: Of the weights.
+        num_heads: 4 or 2 of attention to text, of 16 or 32 numbers each; vLLM on a CPU needs 32.
 
     Returns:
         `folder`.
@@ -46,7 +47,7 @@ def save_tiny_qwen2_5_vl(folder: Path, *, seed: int = 0) -> Path:
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(_config(ids, len(tokenizer)))
+        model = Qwen2_5_VLForConditionalGeneration(_config(ids, len(tokenizer), num_heads))
     model.generation_config.eos_token_id = [ids["<|im_end|>"], ids["<|endoftext|>"]]
     model.generation_config.pad_token_id = ids["<|endoftext|>"]
     model.save_pretrained(folder)
@@ -80,14 +81,14 @@ def make_tokenizer() -> Any:
     return fast
 
 
-def _config(ids: dict[str, int], vocabulary: int) -> Any:
+def _config(ids: dict[str, int], vocabulary: int, num_heads: int) -> Any:
     from transformers import Qwen2_5_VLConfig
 
     return Qwen2_5_VLConfig(
         text_config={
             "hidden_size": 64,
             "num_hidden_layers": 2,
-            "num_attention_heads": 4,
+            "num_attention_heads": num_heads,
             "num_key_value_heads": 2,
             "intermediate_size": 128,
             "vocab_size": vocabulary,
@@ -96,7 +97,7 @@ def _config(ids: dict[str, int], vocabulary: int) -> Any:
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
-                "mrope_section": [2, 3, 3],
+                "mrope_section": [2, 3, 3] if num_heads == 4 else [4, 6, 6],
             },
             "bos_token_id": None,
             "eos_token_id": ids["<|im_end|>"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_lmms.cli.shared import DIFFERS, OK, add_include_path, add_json, index_of, print_json, print_table, yamls_of
 from pytest_lmms.cli.task_inputs import add_inputs, show_inputs
+from pytest_lmms.cli.task_new import add_new, make_new
 from pytest_lmms.errors import TaskError
 
 _LISTS = {
@@ -28,6 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         add_include_path(command)
         add_json(command)
     add_inputs(_command(kinds, "inputs", "rendered messages, media digests and generation settings", show_inputs))
+    add_new(_command(kinds, "new", "the folder of a benchmark that runs, to be changed into one's own", make_new))
     check = _command(kinds, "check", "what is wrong with a task, tried on its miniature", _check)
     check.add_argument("names", nargs="+", metavar="NAME_OR_PATH", help="a task, group, tag or pattern, or a YAML")
     add_include_path(check)

@@ -12,11 +12,20 @@ from pytest_lmms.errors import UsageError, explain
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     parser.add_argument("--all", action="store_true", help="also of Python and of the libraries that scores depend on")
+    text = "what works on this machine, and what to install for the rest; takes some seconds"
+    parser.add_argument("--check", action="store_true", help=text)
     add_json(parser)
     parser.set_defaults(run=_version)
 
 
 def _version(parsed: argparse.Namespace) -> int:
+    if parsed.check:
+        from pytest_lmms.doctor import examine, main
+
+        if not parsed.json:
+            return main()
+        print_json([finding._asdict() for finding in examine()])
+        return OK
     try:
         own = version("pytest-lmms")
     except PackageNotFoundError as e:

@@ -106,6 +106,7 @@ class Engine:
         """Requests that wait for an async adapter."""
         self._answered: list[tuple[Entry, Response]] = []
         """By an async adapter, in this turn of the loop."""
+        self._spawned: set[asyncio.Task[None]] = set()
         self._num_inside = 0
         """Requests that the async adapter has."""
         self._busy: dict[int, tuple[float, Sequence[Entry]]] = {}
@@ -157,8 +158,8 @@ class Engine:
             self.store.close()
 
     def _set_when_idle(self, idle: threading.Event, deadline: float) -> None:
-        """Set an event once no coroutine is left on the loop."""
-        if asyncio.all_tasks(self._loop) and time.monotonic() < deadline:
+        """Set an event once no coroutine of ours is left on the loop; adapters may have some that end with `stop`."""
+        if self._spawned and time.monotonic() < deadline:
             self._loop.call_later(0.01, self._set_when_idle, idle, deadline)
         else:
             idle.set()
@@ -176,7 +177,9 @@ class Engine:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the loop; to be called on the loop."""
-        self._loop.create_task(coroutine)
+        task = self._loop.create_task(coroutine)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a function on the loop, from any thread."""

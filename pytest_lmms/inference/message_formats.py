@@ -32,6 +32,8 @@ class MediaSettings:
     """The most frames of a video, whatever `fps` says."""
     max_pixels: int | None = None
     """Frames with more are made smaller."""
+    min_pixels: int | None = None
+    """Frames with fewer are made larger."""
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     image_format: str | None = None
@@ -146,11 +148,21 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
     video = open_video(ref, num_frames=min(wanted, media.max_frames), fps=media.fps)
     for array, seconds in zip(video.frames, video.timestamps_seconds, strict=True):
         frame = Image.fromarray(array)
-        if media.max_pixels and frame.width * frame.height > media.max_pixels:
-            shrink = (media.max_pixels / (frame.width * frame.height)) ** 0.5
-            frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
+        frame = _fitted(frame, media)
         uri = data_uri(frame, image_format=media.image_format, quality=media.image_quality, default_format="JPEG")
         yield uri, float(seconds)
+
+
+def _fitted(frame: Any, media: MediaSettings) -> Any:
+    """A frame (a PIL image) within the numbers of pixels that are wanted, in its own shape."""
+    num_pixels = frame.width * frame.height
+    if media.max_pixels and num_pixels > media.max_pixels:
+        factor = (media.max_pixels / num_pixels) ** 0.5
+    elif media.min_pixels and num_pixels < media.min_pixels:
+        factor = (media.min_pixels / num_pixels) ** 0.5
+    else:
+        return frame
+    return frame.resize((max(1, int(frame.width * factor)), max(1, int(frame.height * factor))))
 
 
 def _text(text: str) -> dict[str, Any]:

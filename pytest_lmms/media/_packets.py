@@ -157,3 +157,8 @@ def _packets_from(packets: Any, first: int, count: int) -> list[Any]:
     if not taken:
         raise NotFound
     return taken
+
+
+def due_at(index: int, shown: Sequence[int]) -> int:
+    """When a frame is shown, or its number where no times are known; there may be fewer than the index promised."""
+    return shown[min(index, len(shown) - 1)] if shown else index

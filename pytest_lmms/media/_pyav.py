@@ -1,4 +1,4 @@
-"""Videos through PyAV, the reader that is always there. The one importer of `av`.
+"""Videos through PyAV, the reader that is always there.
 
 Plan, then decode: the container's index says in which groups of pictures the wanted frames lie; only these are read,
 only up to the last wanted frame, and pictures that no other refers to are skipped unless wanted. Groups are decoded
@@ -7,14 +7,10 @@ side by side, each by a decoder of its own. The pixels are those of a decoder th
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -22,17 +18,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pytest_lmms.errors import MediaError, explain
-from pytest_lmms.media._packets import INDEXED_FORMATS, IndexedPackets, NotFound, ScannedPackets
+from pytest_lmms.media._packets import INDEXED_FORMATS, IndexedPackets, NotFound, ScannedPackets, due_at
+from pytest_lmms.media._pyav_open import Source, decoded, one_thread, opened, reporting
 from pytest_lmms.media.decodeplan import Segment, plan
-from pytest_lmms.media.frames import VideoFrames
+from pytest_lmms.media.frames import Outline, VideoFrames
 from pytest_lmms.media.sampling import Sampling, frame_indices
 
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,asf,ogg,gif,rm,mxf,"
-    "nut,wtv,dv,yuv4mpegpipe,mjpeg"
-)
-"""Containers that are opened. Left out are those that FFmpeg reads from text and those that name other files
-or addresses (playlists, descriptions, `concat`)."""
 SKIPPABLE = frozenset({"h264", "hevc", "vp9"})
 """Codecs of which pictures that no other refers to can be left out, packet by packet, without changing any other."""
 STANDALONE = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video"})
@@ -41,8 +32,6 @@ MAX_PIXELS = 1 << 27
 """Of one frame; 16K has 1.3e8. A damaged header may claim any size."""
 MAX_BATCH_BYTES = 64 << 20
 """Packets read ahead of the decoders."""
-
-Source = str | bytes | Any
 
 
 def read(
@@ -65,20 +54,8 @@ def read(
     Raises:
         MediaError: It cannot be opened, holds no video, ends early, or no frame of it can be decoded.
     """
-    with _reporting(where), _opened(source, where) as container:
+    with reporting(where), opened(source) as container:
         return _Reading(container, source, where, threads, shape).run(sampling)
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What a container says about its video."""
-
-    total: int
-    """Number of frames."""
-    fps: float | None
-    """Average frames per second."""
-    duration_seconds: float | None
-    """Seconds."""
 
 
 def outline(source: Source, where: str) -> Outline:
@@ -87,27 +64,8 @@ def outline(source: Source, where: str) -> Outline:
     Raises:
         MediaError: As `read`.
     """
-    with _reporting(where), _opened(source, where) as container:
+    with reporting(where), opened(source) as container:
         return _Reading(container, source, where, 1, None).outline
-
-
-@contextlib.contextmanager
-def _reporting(where: str) -> Iterator[None]:
-    """Turn errors of PyAV into ours."""
-    try:
-        yield
-    except (av.error.FFmpegError, OSError, ValueError, EOFError, IndexError) as e:  # IndexError: a stream went away
-        raise MediaError(explain(f"cannot be read as a video: {_reason(e)}", where=where)) from e
-
-
-def _opened(source: Source, where: str) -> Any:
-    opened = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    return av.open(opened, metadata_errors="ignore", options=options)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 class _Reading:
@@ -263,7 +221,7 @@ class _Reading:
         for packet in [*packets, None]:
             if skips and packet is not None:
                 context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
-            for frame in _decoded(context, packet):
+            for frame in decoded(context, packet):
                 slot = left.pop(frame.pts, None)
                 if slot is not None:
                     self._take(slot, frame, reformatter)
@@ -276,7 +234,7 @@ class _Reading:
         """Put a frame's pixels where they belong; a size that changes in mid-stream becomes the first."""
         if frame.rotation % 360:  # only the stream's own decoder knows
             self._rotation = frame.rotation % 360
-        rgb = reformatter.reformat(frame, *self._size_for(frame), format="rgb24", **_one_thread())
+        rgb = reformatter.reformat(frame, *self._size_for(frame), format="rgb24", **one_thread())
         plane: Any = rgb.planes[0]
         rows = np.frombuffer(plane, np.uint8, count=rgb.height * plane.line_size).reshape(rgb.height, plane.line_size)
         pixels = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
@@ -309,7 +267,7 @@ class _Reading:
         if isinstance(packets, IndexedPackets):
             packets = packets.scanned()
         shown = packets.times_shown()
-        waiting = [(_due(int(indices[slot]), shown), slot) for slot in reversed(missing)]
+        waiting = [(due_at(int(indices[slot]), shown), slot) for slot in reversed(missing)]
         before = None
         reformatter = VideoReformatter()
         exact = 0
@@ -333,28 +291,5 @@ class _Reading:
         context = self._stream.codec_context
         for packet in packets.every():
             if packet.size:
-                yield from _decoded(context, packet)
-        yield from _decoded(context, None)
-
-
-def _due(index: int, shown: Sequence[int]) -> int:
-    """When a frame is shown, or its number where no times are known; there may be fewer than the index promised."""
-    return shown[min(index, len(shown) - 1)] if shown else index
-
-
-@functools.cache
-def _one_thread() -> dict[str, int]:
-    """Have a reformatter use one thread, where it can be told: starting threads for a frame doubles its cost."""
-    try:
-        VideoReformatter().reformat(av.VideoFrame(2, 2, "yuv420p"), format="rgb24", threads=1)
-    except TypeError:
-        return {}
-    return {"threads": 1}
-
-
-def _decoded(context: Any, packet: Any) -> Sequence[Any]:
-    """Frames that come out when a packet goes in; none when it is damaged."""
-    try:
-        return context.decode(packet)  # type: ignore[no-any-return]
-    except (av.error.InvalidDataError, av.error.EOFError):
-        return ()
+                yield from decoded(context, packet)
+        yield from decoded(context, None)

@@ -9,6 +9,18 @@ from typing import Any
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What a container says about its video."""
+
+    total: int
+    """Number of frames."""
+    fps: float | None
+    """Average frames per second."""
+    duration_seconds: float | None
+    """Seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoFrames:
     """Sampled frames of a video. Arrays may be shared between documents and are read-only."""

@@ -67,6 +67,15 @@ def extension_of(data: bytes) -> str | None:
     return None
 
 
+def is_indexed_video(data: bytes) -> bool:
+    """Whether a file begins as MP4, Matroska (WebM) or AVI do: containers that say themselves where packets lie.
+
+    Args:
+        data: The file, or its first 12 bytes.
+    """
+    return extension_of(data) in ("mp4", "mkv", "avi") or data[4:8] in (b"moov", b"mdat", b"free", b"wide", b"skip")
+
+
 def is_mpeg_audio(data: bytes) -> bool:
     """Whether a file begins as an MP3 does: with a tag, or with the header of a frame.
 

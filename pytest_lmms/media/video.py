@@ -16,8 +16,10 @@ from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
 from pytest_lmms.media.framecache import FrameCache
 from pytest_lmms.media.frames import VideoFrames, shaped, shrinker
 from pytest_lmms.media.lance_blob import LanceBlob
+from pytest_lmms.media.notes import note
 from pytest_lmms.media.references import digest
 from pytest_lmms.media.sampling import Sampling, frame_indices
+from pytest_lmms.media.videofile import is_safe_for_torchcodec, refuse_nothing, refuse_shortened
 from pytest_lmms.records import MediaRef
 
 BACKEND_VARIABLE = "LMMS_VIDEO_DECODE_BACKEND"
@@ -80,6 +82,14 @@ def open_video(
         start_seconds=ref.start_seconds,
         end_seconds=ref.end_seconds,
     )
+    found = _found(ref, sampling, max_side_px, backend)
+    if found.num_replaced:
+        note(f"video_frames_replaced:{found.num_replaced}")
+    return found
+
+
+def _found(ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: str | None) -> VideoFrames:
+    """Read frames, or take them from the cache."""
     content = ref.content
     if content is not None and hasattr(content, "shape"):
         return _from_array(content, sampling, max_side_px)
@@ -88,6 +98,7 @@ def open_video(
         key = repr((digest(ref), sampling, max_side_px, name))
         return _cache().get(key, lambda: _read_blob(name, content, sampling, max_side_px))
     if content is not None:
+        name = _reader_for(name, content)
         return _read(name, content, "video in memory", sampling, max_side_px)
     if ref.data is None and ref.path is None:
         raise MediaError(
@@ -99,7 +110,8 @@ def open_video(
         )
     where = ref.path or "video in memory"
     source: Any = ref.path if ref.data is None else ref.data
-    _refuse_nothing(source, where)
+    refuse_nothing(source, where)
+    name = _reader_for(name, source)
     key = repr((digest(ref), sampling, max_side_px, name))
     return _cache().get(key, lambda: _read(name, source, where, sampling, max_side_px))
 
@@ -159,8 +171,17 @@ def _backend(backend: str | None) -> str:
     return said
 
 
+def _reader_for(name: str, source: Any) -> str:
+    """The backend that reads this file: PyAV in place of TorchCodec where a damaged one could end the process."""
+    if name != "torchcodec" or is_safe_for_torchcodec(source):
+        return name
+    note("video_backend:pyav")
+    return "pyav"
+
+
 def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
-    """Have a backend read frames."""
+    """Have a backend read frames of a file that is not known to be cut."""
+    refuse_shortened(source, where)
     try:
         if name == "torchcodec":
             from pytest_lmms.media._torchcodec import read
@@ -187,7 +208,7 @@ def _read_blob(name: str, blob: LanceBlob, sampling: Sampling, max_side_px: int 
     if name in _NEED_A_PATH:
         return _read(name, blob.file(), where, sampling, max_side_px)
     with blob.open() as file:
-        return _read(name, file, where, sampling, max_side_px)
+        return _read(_reader_for(name, file), file, where, sampling, max_side_px)
 
 
 def num_threads(backend: str = AUTO) -> int:
@@ -239,21 +260,6 @@ def _cache_of(num_mb: int, folder: str | None, num_mb_in_folder: int) -> FrameCa
         folder=Path(folder).expanduser() if folder else None,
         max_folder_bytes=num_mb_in_folder * 1_000_000,
     )
-
-
-def _refuse_nothing(source: str | bytes, where: str) -> None:
-    """Say what is wrong where there is no file to read."""
-    if isinstance(source, str):
-        if os.path.isdir(source):
-            reason = "this is a folder"
-        elif not os.path.exists(source):
-            reason = "no such file"
-        else:
-            reason = "" if os.stat(source).st_size else "the file is empty (0 bytes)"
-    else:
-        reason = "" if source else "it is empty (0 bytes)"
-    if reason:
-        raise MediaError(explain(f"cannot be read as a video: {reason}", where=where))
 
 
 def _from_array(content: Any, sampling: Sampling, max_side_px: int | None) -> VideoFrames:

@@ -1,4 +1,4 @@
-"""Whether a sound or an image ends where its own headers say: decoders give what is there and say nothing.
+"""Whether a sound, a video or an image ends where its own headers say: decoders give what is there and say nothing.
 
 Reads headers and checksums; decodes nothing.
 """
@@ -11,12 +11,14 @@ from typing import BinaryIO
 
 _UNKNOWN_SIZE = 0x7FFFFF00
 """From here on, the size in a WAV header means: written to a pipe, up to the end of the file."""
+_SEGMENT = b"\x18\x53\x80\x67"
+"""The element that holds everything in a Matroska file but its header."""
 _OGG_SEARCH_BYTES = 1 << 17
 """An Ogg page is at most 65,307 bytes."""
 
 
 def missing(file: BinaryIO) -> str | None:
-    """Say what a WAV or Ogg file lacks; None when nothing is known to lack.
+    """Say what a WAV, Ogg, Matroska (WebM) or AVI file lacks; None when nothing is known to lack.
 
     Args:
         file: At its beginning; left there.
@@ -26,6 +28,10 @@ def missing(file: BinaryIO) -> str | None:
     problem = None
     if beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
         problem = _of_wave(file, size)
+    elif beginning[:4] == b"RIFF" and beginning[8:] == b"AVI ":
+        problem = _shorter(size, 8 + int.from_bytes(beginning[4:8], "little"))
+    elif beginning[:4] == b"\x1a\x45\xdf\xa3":
+        problem = _of_matroska(file, size)
     elif beginning[:4] == b"OggS":
         problem = _of_ogg(file, size)
     file.seek(0)
@@ -45,6 +51,34 @@ def _of_wave(file: BinaryIO, size: int) -> str | None:
             return f"it is truncated: {there:,} of {length:,} bytes of samples"
         position += 8 + length + length % 2
     return None
+
+
+def _shorter(size: int, said: int) -> str | None:
+    return f"it is truncated: {size:,} of {said:,} bytes" if size < said else None
+
+
+def _of_matroska(file: BinaryIO, size: int) -> str | None:
+    """The segment says how long it is, unless it was written to a pipe."""
+    length, position = _matroska_length(file, 4)
+    if length is None:
+        return None
+    file.seek(position + length)
+    if file.read(4) != _SEGMENT:
+        return None
+    length, position = _matroska_length(file, position + length + 4)
+    return None if length is None else _shorter(size, position + length)
+
+
+def _matroska_length(file: BinaryIO, position: int) -> tuple[int | None, int]:
+    """Read an element's length; None where it is unknown (all ones); and where its content begins."""
+    file.seek(position)
+    data = file.read(8)
+    num_bytes = 9 - data[0].bit_length() if data else 9
+    if num_bytes > len(data):
+        return None, position
+    mask = (1 << 7 * num_bytes) - 1
+    length = int.from_bytes(data[:num_bytes], "big") & mask
+    return None if length == mask else length, position + num_bytes
 
 
 def _of_ogg(file: BinaryIO, size: int) -> str | None:

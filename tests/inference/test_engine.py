@@ -342,6 +342,20 @@ def test_out_of_memory_halves_batches_of_continuations_too(start: Callable[..., 
     assert [len(b) for b in model.batches] == [8, 4, 2, 2, 2, 2]
 
 
+def test_closing_does_not_wait_for_what_an_adapter_keeps_on_the_loop(start: Callable[..., Engine]) -> None:
+    class Keeps(AsyncEcho):
+        async def start(self) -> None:
+            self.task = asyncio.get_running_loop().create_task(asyncio.sleep(60))
+
+    model = Keeps()
+    engine = start(model, shutdown_seconds=30.0)
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 15
+    assert model.task.cancelled()
+    assert model.events == ["stop"]
+
+
 def test_an_async_request_that_never_comes_back_fails_alone(start: Callable[..., Engine]) -> None:
     class Sometimes(AsyncEcho):
         async def generate(self, request: Request) -> Response:
@@ -440,3 +454,72 @@ def test_nothing_more_is_sent_once_the_budget_is_spent(start: Callable[..., Engi
     answered = [outcome for outcome in outcomes if isinstance(outcome, str)]
     assert 6 <= len(answered) == len(seen) <= 6 + 8
     assert all(isinstance(outcome, (str, UnansweredError)) for outcome in outcomes)
+
+
+class Elsewhere(Echo):
+    """May be asked two batches at once, each of which waits for the other."""
+
+    num_parallel = 2
+    keeps_time = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=60)
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def generate(self, requests: Sequence[Request]) -> list[Response]:
+        self.both.wait()
+        return super().generate(requests)
+
+
+def test_an_adapter_that_works_elsewhere_has_several_batches_at_once_as_they_were_planned(start, tmp_path):
+    model = Elsewhere()
+    engine = start(model, batch_size=2, store=ResponseStore(tmp_path, writer="w", read=True))
+    requests = [request(i) for i in range(8)]
+    assert ask(engine, requests) == [f"question {i}" for i in range(8)]
+    assert sorted(model.batches) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert model.threads == {"lmms-model", "lmms-model-2"}
+    assert engine.num_asked == 8
+    engine.close()
+    assert model.calls == ["start", "stop"]
+    stored = ResponseStore(tmp_path, writer="x", read=True)
+    assert len(stored) == 8
+
+
+def test_an_adapter_that_keeps_time_itself_is_not_taken_for_stuck(start):
+    class Slow(Echo):
+        keeps_time = True
+
+        def generate(self, requests: Sequence[Request]) -> list[Response]:
+            time.sleep(0.6)
+            return super().generate(requests)
+
+    assert ask(start(Slow(), timeout_seconds=0.2), [request(0)]) == ["question 0"]
+
+
+def test_what_an_async_adapter_answers_in_one_turn_is_stored_with_one_write(start, tmp_path):
+    class Together(AsyncEcho):
+        num_concurrent = 8
+
+        async def start(self) -> None:
+            self.all = asyncio.Event()
+
+        async def generate(self, request: Request) -> Response:
+            self.in_flight += 1
+            if self.in_flight == 8:
+                self.all.set()
+            await self.all.wait()
+            return Response(text=request.text)
+
+    engine = start(Together(), store=ResponseStore(tmp_path, writer="w"))
+    assert len(ask(engine, [request(i) for i in range(8)])) == 8
+    engine.close()
+    (file,) = tmp_path.glob("*.jsonl")
+    assert len(file.read_text().splitlines()) == 1
+    assert len(ResponseStore(tmp_path, writer="x", read=True)) == 8

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_lmms.errors import MediaError
+from pytest_lmms.media.notes import collecting
 from pytest_lmms.media.video import open_video
 from pytest_lmms.records import MediaRef
 from tests.made_videos import decoded, make_video
@@ -110,7 +111,41 @@ def test_frames_that_cannot_be_decoded_are_replaced_and_counted(tmp_path):
     for position, size in packets[-20:]:
         data[position + 8 : position + 8 + size] = bytes(size)
     path.write_bytes(data)
-    found = open_video(at(path), num_frames=10)
+    with collecting() as flags:
+        found = open_video(at(path), num_frames=10)
     assert len(found) == 10
     assert found.num_replaced > 0
+    assert flags == [f"video_frames_replaced:{found.num_replaced}"]
     assert (found.frames[0] == whole[0]).all()
+
+
+@pytest.mark.parametrize("kept", [0.4, 0.9])
+@pytest.mark.parametrize("backend", ["pyav", "torchcodec"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.avi"])
+def test_a_file_shorter_than_its_header_says_is_an_error(tmp_path, name, backend, kept):
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(name, "libx264")
+    whole = Path(make_video(tmp_path / name, codec=codec)).read_bytes()
+    assert len(open_video(MediaRef(kind="video", data=whole))) == 8
+    path = tmp_path / f"cut_{name}"
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    for ref in (at(path), MediaRef(kind="video", data=path.read_bytes())):
+        with pytest.raises(MediaError, match="it is truncated") as caught:
+            open_video(ref, backend=backend)
+    assert f"{len(whole):,} bytes" in str(caught.value)
+
+
+def test_a_matroska_file_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
+    path = make_video(tmp_path / "a.mkv", num_frames=30, container_options={"live": "1"})
+    assert open_video(at(path), num_frames=30).num_replaced == 0
+
+
+def test_torchcodec_leaves_transport_streams_to_pyav_and_the_record_says_so(tmp_path):
+    pytest.importorskip("torchcodec", exc_type=(ImportError, RuntimeError))
+    path = make_video(tmp_path / "a.ts")
+    with collecting() as flags:
+        found = open_video(at(path), num_frames=4, backend="torchcodec")
+    assert flags == ["video_backend:pyav"]
+    assert (found.frames == open_video(at(path), num_frames=4, backend="pyav").frames).all()
+    with collecting() as flags:
+        open_video(at(make_video(tmp_path / "a.mp4")), num_frames=4, backend="torchcodec")
+    assert flags == []

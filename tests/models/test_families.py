@@ -165,3 +165,27 @@ def test_each_argument_of_audio_flamingo_reaches_the_model(tmp_path, monkeypatch
     assert (seen[0]["temperature"], seen[0]["top_p"], seen[0]["num_beams"]) == (0.5, 0.8, 2)
     assert (seen[0]["max_new_tokens"], seen[0]["do_sample"]) == (256, True)
     assert seen[0]["input_features"].shape[0] == 1
+
+
+def test_a_whole_omni_checkpoint_gives_its_thinker(tmp_path):
+    """As published: every weight of the thinker below `thinker.`, its settings inside those of the whole."""
+    import shutil
+
+    import transformers
+
+    part, whole = tmp_path / "thinker", tmp_path / "whole"
+    part.mkdir()
+    next(each for each in FAMILIES if each.name == "qwen2_5_omni").build(part)
+    thinker = transformers.Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(part)
+    config = transformers.Qwen2_5OmniConfig(thinker_config=thinker.config.to_dict(), enable_audio_output=False)
+    omni = transformers.Qwen2_5OmniForConditionalGeneration(config)
+    omni.thinker.load_state_dict(thinker.state_dict())
+    shutil.copytree(part, whole)
+    (whole / "model.safetensors").unlink()
+    omni.save_pretrained(whole)
+    requests = [ask("image", 1, continuation=" yes"), ask("audio", 2, continuation=" yes")]
+    scores = [
+        [each.logprob for each in MODELS.load("qwen2_5_omni")(str(folder), device="cpu").score(requests)]
+        for folder in (part, whole)
+    ]
+    assert scores[0] == scores[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import socket
@@ -456,6 +457,28 @@ def test_an_own_message_format_is_one_function_and_one_registration(server, monk
     assert server.requests[0][2]["messages"] == [{"role": "user", "content": "IS IT?"}]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "size"), [({"max_pixels": 1000}, (40, 20)), ({"min_pixels": 80_000}, (400, 200))]
+)
+def test_frames_of_videos_have_as_many_pixels_as_async_openai_is_told(server, arguments, size):
+    import numpy as np
+
+    video = MediaRef(kind="video", content=np.zeros((4, 100, 200, 3), np.uint8))
+    model = MODELS.load("async_openai")(model="m", base_url=server.url, api_key=KEY, nframes=2, **arguments)
+    answer(model, ask(video, "what?"))
+    parts = server.requests[0][2]["messages"][-1]["content"]
+    frames = [p["image_url"]["url"].partition(",")[2] for p in parts if p["type"] == "image_url"]
+    assert len(frames) == 2
+    opened = PIL.Image.open(io.BytesIO(base64.b64decode(frames[0])))
+    assert abs(opened.width - size[0]) <= 5
+    assert abs(opened.width / opened.height - 2) < 0.2
+
+
+def test_what_async_openai_cannot_honour_is_refused_by_name(server):
+    with pytest.raises(UsageError, match="leave work_dir out"):
+        MODELS.load("async_openai")(model="m", base_url=server.url, api_key=KEY, work_dir="x")
+
+
 def test_async_openai_takes_the_arguments_that_lmms_eval_gives_it(server):
     model = MODELS.load("async_openai")(
         model_version="m", base_url=server.url, api_key=KEY, num_cpus=3, fps=None, nframes=8, max_frames=16,
@@ -467,3 +490,81 @@ def test_async_openai_takes_the_arguments_that_lmms_eval_gives_it(server):
     assert (admitted_by(model), admitted_by(model, most=True)) == (3 + 8, 5 + 8)
     assert model.prefix_characters is None
     assert answer(model, ask())[0].text
+
+
+# --- requests after the first are copies of it --------------------------------------------------------------------
+
+
+def one_after_the_other(model, *requests):
+    """Responses and errors."""
+
+    async def run():
+        await model.start()
+        try:
+            outcomes = []
+            for request in requests:
+                try:
+                    outcomes.append(await model.generate(request))
+                except ModelError as error:
+                    outcomes.append(error)
+            return outcomes
+        finally:
+            await model.stop()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_later_request_looks_like_the_first(server, stream):
+    one_after_the_other(make(server, stream=stream), ask("short"), ask("a longer question"))
+    (path, first, _), (later_path, later, body) = server.requests
+    assert path == later_path
+    assert first.keys() == later.keys()
+    assert {name for name in first if first[name] != later[name]} == {"content-length"}
+    assert body["messages"][-1]["content"] == "a longer question"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"status": 401},
+        {"status": 404, "code": "model_not_found", "message": "no such model"},
+        {"status": 429, "code": "insufficient_quota"},
+        {"status": 503, "headers": {"Retry-After": "0"}},
+        {"status": 400, "code": "content_filter"},
+        {"cut": True},
+        {"empty": True},
+        {"raw": b"<html>gateway</html>"},
+    ],
+    ids=str,
+)
+def test_a_later_request_fails_as_a_first_one_does(server, step):
+    server.plan = [step]
+    (first,) = one_after_the_other(make(server, max_retries=0), ask())
+    server.plan = [{}, step]
+    answered, later = one_after_the_other(make(server, max_retries=0), ask(), ask())
+    assert answered.text
+    if isinstance(first, ModelError):
+        assert str(later) == str(first)
+    else:
+        assert later.finish_reason == first.finish_reason == "filtered"
+
+
+def test_a_server_that_goes_away_after_the_first_answer_is_named(server):
+    model = make(server, max_retries=0, connect_timeout_s=2)
+
+    async def run():
+        await model.start()
+        try:
+            await model.generate(ask())
+            server.httpd.shutdown()
+            server.httpd.server_close()
+            server.plan = [{"cut": True}]
+            with contextlib.suppress(ModelError):
+                await model.generate(ask())  # the connection that is open may still be served
+            with pytest.raises(ModelError, match=r"(?s)Cannot connect to host.*check base_url: is it up"):
+                await asyncio.gather(*(model.generate(ask()) for _ in range(2)))
+        finally:
+            await model.stop()
+
+    asyncio.run(run())

@@ -120,6 +120,7 @@ def test_the_removed_model_and_a_setting_that_a_reasoning_model_ignores_are_usag
             {"temperature": 0, "max_tokens": 1024},
         ),
         ("openai model=moonshotai/kimi-k2.5 mme --lmms-limit 2 --lmms-batch-size 1", "moonshotai/kimi-k2.5", {}),
+        ("async_openai pretrained=Qwen/Qwen3-VL-72B,message_format=qwen3_vl videomme", "Qwen/Qwen3-VL-72B", {}),
     ],
 )
 def test_the_api_commands_of_lmms_evals_release_notes_run(run, server, results_of, words, model, settings):
@@ -133,3 +134,29 @@ def test_the_api_commands_of_lmms_evals_release_notes_run(run, server, results_o
     assert "image_url" in parts
     assert results_of()["efficiency"]["overall"]["total_output_tokens"] == 4 * len(server.requests)
     assert KEY not in json.dumps(results_of())
+
+
+def test_the_release_notes_command_for_agents_runs(run, server, results_of):
+    words = (
+        "--lmms-tasks vending_bench2 --lmms-model-args model=moonshotai/kimi-k2.5 --lmms-limit 2 --lmms-batch-size 1"
+    )
+    outcome = run(*words.split(), model="openai")
+    assert outcome.ret == 0, outcome.stdout.str()
+    assert "vending_bench2" in results_of()["results"]
+    assert {request[2]["model"] for request in server.requests} == {"moonshotai/kimi-k2.5"}
+
+
+def test_frames_for_qwen3_vl_have_their_time_before_them(run, server):
+    words = "--lmms-tasks videomme --lmms-limit 1 --lmms-model-args model=m,message_format=qwen3_vl,nframes=4"
+    assert run(*words.split(), model="async_openai").ret == 0
+    parts = server.requests[0][2]["messages"][-1]["content"]
+    kinds = [p["type"] for p in parts]
+    assert kinds.count("image_url") == 4
+    before = [parts[i - 1].get("text", "") for i, kind in enumerate(kinds) if kind == "image_url"]
+    assert all(text.startswith("<") and text.endswith(" seconds>") for text in before)
+
+
+def test_the_release_notes_name_of_video_mme_is_corrected(run, server):
+    outcome = run("--lmms-tasks", "video_mme", "--lmms-model-args", "model=m", model="async_openai")
+    assert outcome.ret == 4
+    assert "did you mean: videomme" in outcome.stdout.str() + outcome.stderr.str()

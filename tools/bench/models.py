@@ -2,6 +2,7 @@
 
     python tools/bench/models.py              # 512 documents of the tiny model in batches of 16; about 5 minutes
     python tools/bench/models.py --quick      # 64 documents, one repeat
+    python tools/bench/models.py --model vllm # bare AsyncLLM against a run, where vLLM is installed (`make bench-vllm`)
 
 Both sides load the same checkpoint through the same adapter, and take batches that were prepared beforehand, so that
 what is compared is generating alone: bare calls `generate_prepared` in a loop, the harness has its engine plan, feed,
@@ -108,6 +109,25 @@ def harnessed(model: Ready, asked: Sequence[Request], size: int, folder: Path) -
         engine.close()
 
 
+def measure_batches(
+    name: str, pretrained: str | None, asked: Sequence[Request], size: int, repeats: int
+) -> dict[str, list[float]]:
+    """Return the seconds of each repeat of a batch adapter, by side."""
+    model = MODELS.load(name)(**({"pretrained": pretrained} if pretrained else {}))
+    batches = [asked[start : start + size] for start in range(0, len(asked), size)]
+    ready = Ready(model, batches)
+    bare(ready, batches[:1])
+    times: dict[str, list[float]] = {"bare": [], "harness": []}
+    for _ in range(repeats):
+        seconds, expected = bare(ready, batches)
+        times["bare"].append(seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, found = harnessed(ready, asked, size, Path(folder))
+        times["harness"].append(seconds)
+        assert found == expected, "the harness gave other texts"
+    return times
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="A bare generate loop against the harness.")
@@ -122,19 +142,13 @@ def main() -> None:
     told = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(told.threads)  # read when torch is imported
     count, repeats = (64, 1) if told.quick else (told.documents, told.repeats)
-    model = MODELS.load(told.model)(**({"pretrained": told.pretrained} if told.pretrained else {}))
     asked = requests(count, told.max_new_tokens)
-    batches = [asked[start : start + told.batch_size] for start in range(0, count, told.batch_size)]
-    ready = Ready(model, batches)
-    bare(ready, batches[:1])
-    times: dict[str, list[float]] = {"bare": [], "harness": []}
-    for _ in range(repeats):
-        seconds, expected = bare(ready, batches)
-        times["bare"].append(seconds)
-        with tempfile.TemporaryDirectory() as folder:
-            seconds, found = harnessed(ready, asked, told.batch_size, Path(folder))
-        times["harness"].append(seconds)
-        assert found == expected, "the harness gave other texts"
+    if told.model == "vllm":
+        from vllm_loop import measure  # beside this file
+
+        times = measure(told.pretrained, asked, max_new_tokens=told.max_new_tokens, repeats=repeats)
+    else:
+        times = measure_batches(told.model, told.pretrained, asked, told.batch_size, repeats)
     print(f"{told.model}: {count} documents, batches of {told.batch_size}, {told.max_new_tokens} tokens each at most")
     for name, values in times.items():
         middle = statistics.median(values)

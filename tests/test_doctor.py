@@ -1,0 +1,56 @@
+"""What works on this machine."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+
+from pytest_lmms import doctor
+from pytest_lmms.doctor import Part, _try
+
+
+def test_what_is_installed_works_and_is_told_with_its_version(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "PARTS", doctor.PARTS[:4])
+    assert doctor.main() == 0
+    assert f"works    {version('pytest')}" in capsys.readouterr().out
+
+
+def test_something_that_is_always_needed_and_broken_is_exit_code_1(monkeypatch):
+    monkeypatch.setattr(doctor, "PARTS", (doctor.PARTS[0]._replace(code="raise OSError('half installed')"),))
+    assert doctor.main() == 1
+
+
+def test_a_library_that_is_not_there_names_its_extra():
+    found = _try(Part("x", "import no_such_library", "local"))
+    assert (found.state, found.remedy) == ("missing", 'pip install "pytest-lmms[local]"')
+
+
+def test_a_library_that_breaks_or_kills_is_a_line_with_the_reason():
+    assert (
+        _try(Part("x", "raise OSError('libavutil.so.58: cannot open')", None)).detail == "libavutil.so.58: cannot open"
+    )
+    found = _try(Part("x", "import os, signal; os.kill(os.getpid(), signal.SIGABRT)", "lance"))
+    assert found.state == "broken"
+    assert "signal 6" in found.detail
+
+
+def test_an_accelerator_that_is_not_there_is_no_fault():
+    assert _try(Part("x", "assert False, 'torch sees no GPU'", None))[1:3] == ("off", "torch sees no GPU")
+
+
+def test_keys_are_told_by_name_and_never_shown(monkeypatch):
+    monkeypatch.setattr(doctor, "PARTS", doctor.PARTS[:1])
+    found = list(doctor.examine({"OPENAI_API_KEY": "sk-canary", "HF_HUB_OFFLINE": "1"}))
+    assert "sk-canary" not in json.dumps(found)
+    assert ("OPENAI_API_KEY", "works", "is set", "") in found
+    assert ("Hugging Face Hub", "off") in [f[:2] for f in found]
+
+
+def test_every_extra_is_looked_at():
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"dev", "all", "remote", "sglang", "docs"}
+    assert extras <= {part.extra for part in doctor.PARTS}
