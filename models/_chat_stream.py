@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,8 @@ class ChatReply:
     refusals: list[str] = field(default_factory=list)
     calls: dict[int, ToolCall] = field(default_factory=dict)
     reason: str | None = None
-    usage: Mapping[str, Any] | None = None
+    usage: Any = None
+    """As the server sent it, whatever that is."""
 
     @property
     def text(self) -> str:
@@ -58,7 +60,7 @@ class ChatReply:
         """Why it ended."""
         if self.refusals and not any(self.texts):
             return "filtered"
-        return _REASONS.get(self.reason or "", "stop")
+        return _REASONS.get(str(self.reason), "stop")
 
     @property
     def tokens(self) -> TokenCounts:
@@ -74,7 +76,7 @@ class ChatReply:
         if spoken := said.get("content"):
             self.texts.append(spoken if isinstance(spoken, str) else _joined(spoken))
         if refused := said.get("refusal"):
-            self.refusals.append(refused)
+            self.refusals.append(str(refused))
         for place, call in enumerate(said.get("tool_calls") or ()):
             known = self.calls.setdefault(call.get("index", place), ToolCall())
             function = call.get("function") or {}
@@ -90,16 +92,30 @@ def _joined(parts: Any) -> str:
     return "".join(part.get("text") or "" for part in parts if isinstance(part, Mapping))
 
 
-def token_counts(usage: Mapping[str, Any] | None) -> TokenCounts:
-    """Read `usage`; what is not there stays None."""
-    if not usage:
-        return TokenCounts()
+def token_counts(usage: Any) -> TokenCounts:
+    """Read `usage`; what is not there, or is no count, stays None."""
     return TokenCounts(
-        input_tokens=usage.get("prompt_tokens"),
-        output_tokens=usage.get("completion_tokens"),
-        reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        input_tokens=_count(usage, "prompt_tokens"),
+        output_tokens=_count(usage, "completion_tokens"),
+        reasoning_tokens=_count(usage, "completion_tokens_details", "reasoning_tokens"),
+        cached_tokens=_count(usage, "prompt_tokens_details", "cached_tokens"),
     )
+
+
+def _count(value: Any, *names: str) -> int | None:
+    """What stands under names within names, where it is a whole number that is not negative."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+@contextlib.contextmanager
+def _of_the_right_shape() -> Iterator[None]:
+    """Raise `BrokenReplyError` for JSON with lists, texts or numbers where others belong."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError) as e:
+        raise BrokenReplyError(f"the server sent JSON that is no completion ({e})") from e
 
 
 def read_whole(data: bytes) -> ChatReply:
@@ -110,12 +126,13 @@ def read_whole(data: bytes) -> ChatReply:
         RefusedError: It is an error.
     """
     value = _json(data)
-    choices = value.get("choices")
-    if not choices:
-        raise BrokenReplyError("the server sent no choices")
-    reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
-    reply.add(choices[0].get("message") or {})
-    return reply
+    with _of_the_right_shape():
+        choices = value.get("choices")
+        if not choices:
+            raise BrokenReplyError("the server sent no choices")
+        reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
+        reply.add(choices[0].get("message") or {})
+        return reply
 
 
 async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -> ChatReply:
@@ -137,12 +154,13 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
             is_done = True
             continue
         value = _json(data)
-        reply.usage = value.get("usage") or reply.usage
-        for choice in (value.get("choices") or ())[:1]:
-            num_choices += 1
-            if reply.add(choice.get("delta") or {}):
-                spoke()
-            reply.reason = choice.get("finish_reason") or reply.reason
+        with _of_the_right_shape():
+            reply.usage = value.get("usage") or reply.usage
+            for choice in (value.get("choices") or ())[:1]:
+                num_choices += 1
+                if reply.add(choice.get("delta") or {}):
+                    spoke()
+                reply.reason = choice.get("finish_reason") or reply.reason
     if reply.reason is None and not (is_done and num_choices):
         raise BrokenReplyError("the stream ended without a finish reason" if num_choices else "no choices came")
     return reply

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.spans import contents
 from pytest_lmms.scoring.subscores import mean_score
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
 EN_DASH = "\N{EN DASH}"
-QUOTES = (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}")
-"""What may stand around the answer; each that occurs narrows the text."""
+QUOTES = (r"``([^`]*)``", r"`([^`]*)`")
+"""What may stand around the answer, beside braces; each that occurs narrows the text."""
 
 
 def msr_doc_to_visual(doc: Doc) -> list[Any]:
@@ -31,6 +32,7 @@ def read_quoted_letter(text: str) -> str | None:
     for quotes in QUOTES:
         if found := re.search(quotes, text):
             text = found.group(1)
+    text = next(iter(contents(text, r"\{", r"\}")), text)
     letter = re.search(r"\b[A-Fa-f]\b(?!\s[a-zA-Z])", text)
     return letter.group().upper() if letter else None
 
