@@ -32,7 +32,7 @@ MAX_THREADS = 8
 
 BACKENDS = ("pyav", "torchcodec", "decord", "dali")
 AUTO = "pyav"
-"""What `auto` means: the backend that took the least CPU time in first trials; `make bench-media` measures."""
+"""What `auto` means: the quickest backend in all groups of `make bench-media`; docs/videos.md has the table."""
 _THREADS = {
     "pyav": ("LMMS_VIDEO_PYAV_THREADS", MAX_THREADS),
     "torchcodec": ("LMMS_VIDEO_TORCHCODEC_THREADS", MAX_THREADS),
