@@ -50,7 +50,15 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) $(PYTEST_ARGS)
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) \
+		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
+
+# A server's process, a browser, a Trainer: seconds each.
+PAGE_TESTS := tests/server/test_serve.py tests/server/test_ui.py tests/server/test_fuzz.py tests/viewer tests/skills \
+	tests/test_training.py
+
+test-pages: setup-dev  ## Run the tests of server, web pages, training and skills
+	$(BIN)/pytest $(PAGE_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 # Real servers, which load a model of their own.
 SERVER_TESTS := tests/models/test_servers.py

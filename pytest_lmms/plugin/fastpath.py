@@ -24,7 +24,7 @@ PHASE_HOOKS = (
 )
 HARMLESS = (
     "_pytest.", "xdist.", "pytest_lmms.", "pytest_timeout.", "_hypothesis_pytestplugin.", "anyio.", "pytest_asyncio.",
-    "pytest_cov.", "pytest_mock.",
+    "pytest_cov.", "pytest_mock.", "schemathesis.",
 )  # fmt: skip
 """Modules whose implementations of those hooks do nothing that a document could miss."""
 MARKS = ("skip", "skipif", "xfail", "usefixtures", "flaky")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_lmms.errors import MediaError
@@ -42,6 +42,7 @@ def test_the_last_frame_can_be_asked_for():
 
 
 @given(st.integers(1, 5000), st.integers(1, 64))
+@settings(deadline=None)
 def test_taking_the_last_frame_changes_nothing_where_it_is_taken_anyway(total, number):
     with_last = chosen(total, num_frames=number, include_last=True)
     assert with_last[-1] == total - 1

@@ -81,7 +81,15 @@ def test_a_video_that_cannot_be_read_is_an_error_and_the_run_goes_on(bench, writ
 
 def test_options_say_how_videos_are_read_and_leave_no_trace(pytester, bench, write_task, run):
     task = write_task(bench, "clips", rows("clip.mp4"), code=MESSAGES, doc_to_visual="!function utils.visual")
-    options = ("--lmms-video-backend", "auto", "--lmms-video-cache", "kept", "--lmms-video-cache-mb", "7")
+    options = (
+        "--lmms-video-backend",
+        "auto",
+        "--lmms-video-cache",
+        "kept",
+        "--lmms-video-cache-mb",
+        "7",
+        "--no-lmms-report",
+    )
     run(task, *options, model=None).assert_outcomes(passed=1)
     seen = (pytester.path / "seen.txt").read_text().splitlines()
     assert seen == ["1", "auto", str(pytester.path / "kept"), "7"]

@@ -76,7 +76,7 @@ def test_names_are_listed(ask):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/resume"), ("GET", "/log"), ("GET", "/events")]
 )
-@pytest.mark.parametrize("job_id", ["0" * 32, "..", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "a'; DROP TABLE jobs; --"])
+@pytest.mark.parametrize("job_id", ["0" * 32, "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "a'; DROP TABLE jobs; --"])
 def test_an_unknown_job_is_not_found(ask, method, path, job_id):
     assert ask(method, f"/jobs/{job_id}{path}").status_code in {404, 405}
 
