@@ -1,6 +1,6 @@
 """A server that misbehaves at random: each document ends as a response or an error that is named, and none is made up.
 
-REQUESTS sets how many documents (`make soak` says 10,000).
+REQUESTS sets how many documents.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs killed at random moments go on as if nothing had happened. KILLS sets how many (`make soak` says 100)."""
+"""Runs killed at random moments go on as if nothing had happened. KILLS sets how many."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The same faults before two harnesses: what each made of a dead endpoint, a scorer that raises, a key, a second run.
 
-    python tools/bench/faults.py --peer-python PYTHON    # PYTHON has lmms-eval; `make bench-faults` says which
+    python tools/bench/faults.py --peer-python PYTHON    # PYTHON has lmms-eval
 
 One made-up task, local rows, a chat-completions server on loopback. It prints a table and judges nothing.
 tests/faults holds the same cases as tests of pytest-lmms.
