@@ -1,4 +1,4 @@
-"""What other harnesses were seen to lose, leak or make up; `tools/bench/faults.py` shows both sides of the same cases."""
+"""What other harnesses lose, leak or make up; `tools/bench/faults.py` shows both sides of the same cases."""
 
 from __future__ import annotations
 
