@@ -6,12 +6,12 @@ run folder, the summary. All of them are silent in a session without documents.
 
 pytest_plugins = (
     "pytest_lmms.plugin.environment",  # before whoever imports it: pytest 8 warns of plugins imported already
+    "pytest_lmms.plugin.videos",  # likewise
     "pytest_lmms.plugin.options",
     "pytest_lmms.plugin.runs",
     "pytest_lmms.plugin.collection",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
-    "pytest_lmms.plugin.videos",
     "pytest_lmms.plugin.loop",
     "pytest_lmms.plugin.recording",  # as environment
     "pytest_lmms.plugin.run_document",
