@@ -42,7 +42,10 @@ def read_earliest_option(text: str, options: Sequence[str]) -> int | None:
     text = f" {text} "
     letters = label_options(options)
     found = [
-        (letter, form.format(letter)) for form in ("({})", "{} ", "{}.") for letter in letters if form.format(letter) in text
+        (letter, form.format(letter))
+        for form in ("({})", "{} ", "{}.")
+        for letter in letters
+        if form.format(letter) in text
     ]
     if not found and len(text.split()) >= MIN_WORDS_FOR_OPTION_TEXT:
         text = text.lower()

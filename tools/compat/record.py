@@ -1,13 +1,13 @@
 """What lmms-eval says to responses that nobody recorded yet: recordings in, recordings with new responses out.
 
-    pip install --no-deps --target OLD lmms-eval==0.7      # what was recorded; or leave OLD out, for the installed one
-    PYTHONPATH=OLD:. .compat-venv/bin/python tools/compat/record.py --out FOLDER [--seed 0] [--count 60] [--check] FILE...
+    git -C LMMS_EVAL archive v0.7 lmms_eval | tar x -C OLD     # what was recorded; without OLD: the installed one
+    PYTHONPATH=OLD:. .compat-venv/bin/python tools/compat/record.py --out FOLDER [--seed 0] [--count 60] FILE...
     python -m tests.parity.run FOLDER/*.jsonl
 
 For every document of a recording (tests/parity/data) responses are made by a seed: targets and options in other words,
 cases and wrappings, recorded responses cut, joined, with other digits. lmms-eval's own class scores them and aggregates
 the first of each document. A response that it scores otherwise with other random numbers is marked `random`, one for
-which it asks a judge `judge_needed`. `--check` keeps the recorded responses instead: what comes out must be what went in.
+which it asks a judge `judge_needed`. `--check` keeps the recorded responses: what comes out must be what went in.
 """
 
 from __future__ import annotations
@@ -30,28 +30,37 @@ from typing import Any
 import numpy as np
 
 WRAPPINGS = (
-    "{}", "({})", "({}).", "{}.", " {} ", "**{}**", "[{}]", '"{}"', "${}$", "\\boxed{{{}}}", "$\\boxed{{{}}}$", "{}%", "${}",
-    "Answer: {}", "The answer is {}.", "The correct answer is ({}).", "the answer is: {}\n", "Final answer: {}",
-    "**Answer:** {}", "So it is {}, not anything else.", "{}\n\nBecause it says so.", "It looks like {} to me",
-    "<answer>{}</answer>", "<answer> {} </answer> and so on", "<think>B? no. 7?</think>{}", "<think>{}</think>",
-    "<think>It may be {}", '{{"answer": "{}"}}', "```json\n{{\"answer\": \"{}\"}}\n```", "Option {}", "option {} is right",
-    "{} or maybe not", "Not {}", "Yes, {}", "No. {}", "{0} {0}", "{0}, {0}", "{} meters", "about {}", "{}</s>",
-    "Step 1: look.\nStep 2: {}", "A: {}", "答案是{}", "答案：{}", "ответ {}", "\u201c{}\u201d", "{}\u3002", "`{}`", "#### {}",
-    "Reasoning: 3 + 4 = 7.\nExact Answer: {}\nConfidence: 90%", "Therefore, the final answer is $\\boxed{{\\text{{{}}}}}$.",
+    "{}", "({})", "({}).", "{}.", " {} ", "**{}**", "[{}]", '"{}"', "${}$", "\\boxed{{{}}}",
+    "$\\boxed{{{}}}$", "{}%", "${}", "Answer: {}", "The answer is {}.", "The correct answer is ({}).",
+    "the answer is: {}\n", "Final answer: {}", "**Answer:** {}", "So it is {}, not anything else.",
+    "{}\n\nBecause it says so.", "It looks like {} to me", "<answer>{}</answer>",
+    "<answer> {} </answer> and so on", "<think>B? no. 7?</think>{}", "<think>{}</think>",
+    "<think>It may be {}", '{{"answer": "{}"}}', '```json\n{{"answer": "{}"}}\n```', "Option {}",
+    "option {} is right", "{} or maybe not", "Not {}", "Yes, {}", "No. {}", "{0} {0}", "{0}, {0}",
+    "{} meters", "about {}", "{}</s>", "Step 1: look.\nStep 2: {}", "A: {}", "答案是{}", "答案\uff1a{}",
+    "ответ {}", "\u201c{}\u201d", "{}\u3002", "`{}`", "#### {}",
+    "Reasoning: 3 + 4 = 7.\nExact Answer: {}\nConfidence: 90%",
+    "Therefore, the final answer is $\\boxed{{\\text{{{}}}}}$.",
 )  # fmt: skip
 ALONE = (
-    "", " ", "\n", "A", "B", "C", "D", "E", "a", "b", "(c)", "A.", "B)", "A and B", "A, C", "A/B", "both A and D", "AB",
-    "Neither", "none of the above", "I cannot tell.", "I'm sorry, I can't help with that.", "Yes", "no", "yes.", "No, it is not.",
-    "Yes and no", "unanswerable", "Not answerable", "N/A", "None", "nan", "inf", "0", "1", "-1", "3.0", "3,000", "1e3", "1/2",
-    "50%", "three", "twenty-one", "Three apples", "3 apples and 4 pears", "[]", "{}", "[0.1, 0.2, 0.7, 0.9]", "(12, 34)",
-    "[[1, 2], [3, 4]]", "<box>10 20 30 40</box>", "x=0.5, y=0.25", "Point(0.3, 0.4)", "\\frac{1}{2}", "\\sqrt{2}", "2^{10}",
-    "\\boxed{}", "\\boxed{A}\\boxed{B}", "\\boxed{\\frac{3}{4}", "<answer>", "</answer>", "<think>", "你好", "是", "否", "甲",
-    "The image shows a cat.", "A" * 3000, "0x1F", "٣", "½", "Ⅳ", "true", "False", "left", "1st", "12:30", "2024-02-29", "$5.00",
+    "", " ", "\n", "A", "B", "C", "D", "E", "a", "b", "(c)", "A.", "B)", "A and B", "A, C", "A/B",
+    "both A and D", "AB", "Neither", "none of the above", "I cannot tell.",
+    "I'm sorry, I can't help with that.", "Yes", "no", "yes.", "No, it is not.", "Yes and no",
+    "unanswerable", "Not answerable", "N/A", "None", "nan", "inf", "0", "1", "-1", "3.0", "3,000",
+    "1e3", "1/2", "50%", "three", "twenty-one", "Three apples", "3 apples and 4 pears", "[]", "{}",
+    "[0.1, 0.2, 0.7, 0.9]", "(12, 34)", "[[1, 2], [3, 4]]", "<box>10 20 30 40</box>", "x=0.5, y=0.25",
+    "Point(0.3, 0.4)", "\\frac{1}{2}", "\\sqrt{2}", "2^{10}", "\\boxed{}", "\\boxed{A}\\boxed{B}",
+    "\\boxed{\\frac{3}{4}", "<answer>", "</answer>", "<think>", "你好", "是", "否", "甲",
+    "The image shows a cat.", "0x1F", "٣", "½", "Ⅳ", "true", "False", "left", "1st", "12:30",
+    "2024-02-29", "$5.00",
+    "A" * 3000,
 )  # fmt: skip
 DIGIT = re.compile(r"\d")
 
 
-def made_responses(doc: Mapping[str, Any], target: Any, known: Sequence[str], rng: random.Random, count: int) -> list[str]:
+def made_responses(
+    doc: Mapping[str, Any], target: Any, known: Sequence[str], rng: random.Random, count: int
+) -> list[str]:
     """Draw responses to a document.
 
     Args:
@@ -122,7 +131,7 @@ class Recorder:
     """One task of lmms-eval over the documents of a recording."""
 
     def __init__(self, task_path: Path, header: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> None:
-        import lmms_eval.api.metrics  # noqa: F401 (registers)
+        import lmms_eval.api.metrics
         import lmms_eval.filters  # noqa: F401 (registers)
         from theirs import their_config, their_task
 
@@ -226,7 +235,9 @@ class Recorder:
 
         found: dict[str, Any] = {}
         with tempfile.TemporaryDirectory() as folder:
-            args = SimpleNamespace(output_path=folder, model="m", tasks="t", model_args="", log_samples=False, limit=None)
+            args = SimpleNamespace(
+                output_path=folder, model="m", tasks="t", model_args="", log_samples=False, limit=None
+            )
             for name, by_metric in self.items.items():
                 for metric, function in self.task.aggregation().items():
                     if metric not in by_metric:
@@ -265,7 +276,8 @@ def record(path: Path, given: argparse.Namespace) -> str:
     lines = [line for line in lines if any(isinstance(r.get("response"), str) for r in line["responses"])]
     if not lines:
         return "answers come in rounds"
-    found = [p for p in their_tasks() if re.search(rf"^task:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", p.read_text(), re.M)]
+    line = re.compile(rf"^task\s*:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", re.MULTILINE)
+    found = [p for p in their_tasks() if line.search(p.read_text(encoding="utf-8"))]
     if not found:
         return "lmms-eval has no such task"
     recorder = Recorder(found[0], header, lines)
