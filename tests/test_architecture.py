@@ -20,7 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
-    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "stats", "media", "client", "doctor"},
+    {"hookspecs", "entry_points", "registry", "catalog", "jsonl", "printable", "stats", "media", "client", "doctor"},
     {"tasks", "inference"},
     {"scoring"},
     {"judging"},
