@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTHORIZATION", "COOKIE")
+SECRET_NAMES = (
+    "KEY", "TOKEN", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "CREDENTIAL", "CREDENTIALS", "AUTHORIZATION", "COOKIE",
+)  # fmt: skip
+"""How a word of a secret's name ends; `max_tokens`, `tokenizer` and `keyword` have no such word."""
 HEADERS = "HEADERS"
 """How a name ends under which every value may be a secret: gateways choose the names of their headers freely."""
 MASK = "********"
@@ -22,8 +25,8 @@ _PAIR = re.compile(r"(?<![\w-])([A-Za-z_][\w-]*)=([^,\s&;]+)")
 
 def is_secret(name: str) -> bool:
     """Whether a name of a variable or argument says that its value is a secret."""
-    upper = name.upper()
-    return any(s in upper for s in SECRET_NAMES) and not upper.endswith("TOKENS")
+    words = re.split(r"[^A-Z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper())
+    return any(word.endswith(SECRET_NAMES) for word in words)
 
 
 def mask(value: Any) -> Any:
@@ -118,5 +121,5 @@ def _is_secret_of_query(name: str) -> bool:
 
 
 def _says(value: Any) -> bool:
-    """Whether a value tells something by itself; `${HF_TOKEN}` does not, `${HF_TOKEN:-hf_...}` does."""
-    return isinstance(value, str) and bool(value) and not re.fullmatch(r"\$\{[A-Za-z_]\w*\}", value)
+    """Whether a value tells something by itself; `${HF_TOKEN}` and numbers do not, `${HF_TOKEN:-hf_...}` does."""
+    return isinstance(value, str) and re.fullmatch(r"|\$\{[A-Za-z_]\w*\}|\d{1,5}(\.\d*)?", value) is None

@@ -7,12 +7,17 @@ import pytest
 from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_in
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "HF_TOKEN", "my_secret", "Password"])
+@pytest.mark.parametrize(
+    "name",
+    ["OPENAI_API_KEY", "HF_TOKEN", "my_secret", "Password", "apiKey", "AWS_ACCESS_KEY_ID", "accessKeyId", "x-api-key"],
+)
 def test_secrets_are_known_by_name(name):
     assert is_secret(name)
 
 
-@pytest.mark.parametrize("name", ["MAX_TOKENS", "model", "HF_HOME"])
+@pytest.mark.parametrize(
+    "name", ["MAX_TOKENS", "model", "HF_HOME", "tokenizer", "tokenizer_mode", "keyword", "KEYBOARD"]
+)
 def test_other_names_are_no_secrets(name):
     assert not is_secret(name)
 
@@ -58,3 +63,7 @@ def test_secrets_are_hidden_in_any_text_and_short_ones_are_not_looked_for():
     assert secrets.hide("sk-123456-longer sk-123456 none") == f"{MASK} {MASK} none"
     assert secrets.hide("?q=a%20b%2Bc%2Fd") == f"?q={MASK}"
     assert Secrets([]).hide("as it is") == "as it is"
+
+
+def test_numbers_under_a_secrets_name_are_settings():
+    assert mask("model=m,first_token_timeout_s=12.5,token=abc") == f"model=m,first_token_timeout_s=12.5,token={MASK}"

@@ -204,7 +204,7 @@ class LmmsSession:
             "cwd": str(self.config.invocation_params.dir),
             "rootdir": str(self.config.rootpath),
             "config": self.settings.resolved(),
-            "invocation": mask(self._invocation()),
+            "invocation": {name: mask(value) for name, value in self._invocation().items()},  # `-k` is no key
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,
