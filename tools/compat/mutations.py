@@ -16,7 +16,7 @@ WRAPPINGS = (
     "<think></think>\n<answer>{}</answer>", "<analysis>a</analysis> {}", "\\boxed{{{}}}", "$\\boxed{{{}}}$",
     "so \\boxed{{1}} no, \\boxed{{{}}}", "\\text{{{}}}", "$${}$$", "\\( {} \\)", "It is {} because of (C).",
     "Not A, but {}", "{} or B", "{}, B", "{}\n\nExplanation: A is wrong.", "Looking closely.\n\n{}", "I think {}",
-    "```json\n{{\"answer\": \"{}\"}}\n```", "{{\"answer\": \"{}\"}}", "Exact Answer: {}\nConfidence: 90%", "答案是{}",
+    '```json\n{{"answer": "{}"}}\n```', '{{"answer": "{}"}}', "Exact Answer: {}\nConfidence: 90%", "答案是{}",
     "答案：{}。", "Ответ: {}", "الجواب {}", "#### {}", "{} units", "about {}", "{}%", "${}", "{} cm", "-{}", "{}0",
     "Option {}", "option {}:", "choice {}) it", "{} {}", "{}{}", "x = {}", "= {}", "Therefore, {} is the answer",
 )  # fmt: skip
@@ -25,13 +25,15 @@ PLAIN = (
     "Not answerable", "yes", "No", "Yes, it is.", "no, yes", "true", "False", "I cannot determine this.", "0", "1",
     "-1", "3.5", "1,234", "1.234e3", "\\frac{1}{2}", "1/2", "0.5", "50%", "two", "Twelve", "½", "٣", "三", "nan",
     "inf", "1e999", "2015-03-04", "March 4, 2015", "[]", "[0.1, 0.2, 0.7, 0.9]", "(0.5, 0.5)", "[[1, 2], [3, 4]]",
-    "x=0.5, y=0.25", "<point x=\"10\" y=\"20\">it</point>", "(12, 8)", "[10, 20, 300, 400]", "{}", "{\"a\": 1}",
+    "x=0.5, y=0.25", '<point x="10" y="20">it</point>', "(12, 8)", "[10, 20, 300, 400]", "{}", '{"a": 1}',
     "null", "\\boxed{}", "\\boxed{A", "<answer></answer>", "<answer>A", "</think>B", "00:12", "1:02:03", "😀", "\u200b",
     "ａ", "Ａ", "İ", "ß", "A" * 300, "word " * 80, "the the the", "\\sqrt{2}", "x^2+1", "\\pi", "10^3", "3 \\times 4",
 )  # fmt: skip
 
 
-def responses(doc: Mapping[str, Any], target: Any, recorded: Sequence[str], rng: random.Random, count: int) -> list[str]:
+def responses(
+    doc: Mapping[str, Any], target: Any, recorded: Sequence[str], rng: random.Random, count: int
+) -> list[str]:
     """Draw `count` responses to one document: gold answers, its own texts, near misses, recordings, in many wrappings."""
     seeds = [*_texts(target), *_texts(doc)] or ["A"]
     gold = _texts(target) or seeds

@@ -121,21 +121,24 @@ class Theirs:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.functions: Any = None
+        import lmms_eval.api.metrics  # noqa: F401  (fills the registry)
+
         if not callable(config.get("process_results")) or config.get("filter_list"):
             import datasets
-
             from theirs import their_task
 
             plain = {k: v for k, v in config.items() if k != "process_docs" and not k.startswith("doc_to")}
             rows = datasets.Dataset.from_list([{"x": "x"}] * 2)
-            self.task = their_task({**plain, "doc_to_text": "x", "doc_to_target": "x", "doc_to_visual": lambda _doc: []}, rows)
+            self.task = their_task(
+                {**plain, "doc_to_text": "x", "doc_to_target": "x", "doc_to_visual": lambda _doc: []}, rows
+            )
             self.doc_to_target = config.get("doc_to_target")
             self.functions = self.task.aggregation()
 
     def scores(self, doc: Any, text: str) -> dict[str, Any]:
         """Metrics of a response, by filter."""
         if self.functions is None:
-            return {"none": self.config["process_results"](doc, [text])}
+            return {"none": self.config["process_results"](doc, [text.strip()])}
         from lmms_eval.api.instance import Instance
 
         target = self.doc_to_target
@@ -190,7 +193,9 @@ def _aggregates(ours: Any, theirs: Theirs, items: Mapping[tuple[str, str], list[
     entries = {entry.name: entry for entry in metric_entries(ours)}
     functions, found = theirs.aggregations(), []
     scratch = tempfile.mkdtemp()
-    args = SimpleNamespace(output_path=scratch, model="m", tasks=ours.name, model_args="", log_samples=False, limit=None)
+    args = SimpleNamespace(
+        output_path=scratch, model="m", tasks=ours.name, model_args="", log_samples=False, limit=None
+    )
     for (metric, _), (own, their) in items.items():
         if metric not in functions or metric not in entries:
             if (metric in functions) != (metric in entries):
@@ -204,7 +209,9 @@ def _aggregates(ours: Any, theirs: Theirs, items: Mapping[tuple[str, str], list[
             if their_error or want is None:
                 continue
             if our_error or not same(_plain(want), _plain(got)):
-                found.append(f"aggregated {metric} of {slot}: theirs {str(want)[:200]}, ours {our_error or str(got)[:200]}")
+                found.append(
+                    f"aggregated {metric} of {slot}: theirs {str(want)[:200]}, ours {our_error or str(got)[:200]}"
+                )
     return found
 
 
