@@ -87,6 +87,6 @@ def egoschema_process_losses(doc: Doc, results: Sequence[tuple[float, bool]]) ->
 
 
 def egoschema_aggregate_mcppl(items: Sequence[Doc], args: Any = None) -> None:
-    """Write video -> number of the option as ``inference_results_egoschema_MC_PPL.json`` beside the other submission."""
+    """Write video -> number of the option as ``inference_results_egoschema_MC_PPL.json``."""
     numbers = {video: number for item in items for video, number in item.items()}
     write_submission("inference_results_egoschema_MC_PPL.json", numbers, args)

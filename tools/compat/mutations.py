@@ -17,7 +17,7 @@ WRAPPINGS = (
     "so \\boxed{{1}} no, \\boxed{{{}}}", "\\text{{{}}}", "$${}$$", "\\( {} \\)", "It is {} because of (C).",
     "Not A, but {}", "{} or B", "{}, B", "{}\n\nExplanation: A is wrong.", "Looking closely.\n\n{}", "I think {}",
     '```json\n{{"answer": "{}"}}\n```', '{{"answer": "{}"}}', "Exact Answer: {}\nConfidence: 90%", "答案是{}",
-    "答案：{}。", "Ответ: {}", "الجواب {}", "#### {}", "{} units", "about {}", "{}%", "${}", "{} cm", "-{}", "{}0",
+    "答案\uff1a{}。", "Ответ: {}", "الجواب {}", "#### {}", "{} units", "about {}", "{}%", "${}", "{} cm", "-{}", "{}0",
     "Option {}", "option {}:", "choice {}) it", "{} {}", "{}{}", "x = {}", "= {}", "Therefore, {} is the answer",
 )  # fmt: skip
 PLAIN = (
@@ -27,14 +27,15 @@ PLAIN = (
     "inf", "1e999", "2015-03-04", "March 4, 2015", "[]", "[0.1, 0.2, 0.7, 0.9]", "(0.5, 0.5)", "[[1, 2], [3, 4]]",
     "x=0.5, y=0.25", '<point x="10" y="20">it</point>', "(12, 8)", "[10, 20, 300, 400]", "{}", '{"a": 1}',
     "null", "\\boxed{}", "\\boxed{A", "<answer></answer>", "<answer>A", "</think>B", "00:12", "1:02:03", "😀", "\u200b",
-    "ａ", "Ａ", "İ", "ß", "A" * 300, "word " * 80, "the the the", "\\sqrt{2}", "x^2+1", "\\pi", "10^3", "3 \\times 4",
+    "\uff41", "\uff21", "İ", "ß", "A" * 300, "word " * 80, "the the the", "\\sqrt{2}", "x^2+1",
+    "\\pi", "10^3", "3 \\times 4",
 )  # fmt: skip
 
 
 def responses(
     doc: Mapping[str, Any], target: Any, recorded: Sequence[str], rng: random.Random, count: int
 ) -> list[str]:
-    """Draw `count` responses to one document: gold answers, its own texts, near misses, recordings, in many wrappings."""
+    """Draw `count` responses to one document: its gold answer and texts, changed and wrapped, and recorded ones."""
     seeds = [*_texts(target), *_texts(doc)] or ["A"]
     gold = _texts(target) or seeds
     found: list[str] = []
@@ -69,10 +70,12 @@ def _changed(text: str, rng: random.Random) -> str:
     changes = [
         str.lower, str.upper, str.title, str.strip, lambda t: t[:-1], lambda t: t[1:], lambda t: t + ".",
         lambda t: t.replace(" ", "  "), lambda t: t.replace(" ", ""), lambda t: re.sub(r"[aeiou]", "", t, count=1),
-        lambda t: re.sub(r"\d+", lambda m: str(int(m[0]) + 1), t, count=1), lambda t: re.sub(r"(\d+)", r"\1.0", t, count=1),
+        lambda t: re.sub(r"\d+", lambda m: str(int(m[0]) + 1), t, count=1),
+        lambda t: re.sub(r"(\d+)", r"\1.0", t, count=1),
         lambda t: re.sub(r"(\d+)", r"\1%", t, count=1), lambda t: re.sub(r"(\d)(\d{3})\b", r"\1,\2", t),
         lambda t: re.sub(r"(\d+)", r"0.\1", t, count=1), lambda t: "the " + t, lambda t: t + " " + t,
-        lambda t: t + "\n" + rng.choice(LETTERS), lambda t: rng.choice(LETTERS) + " " + t, lambda t: t + " " + rng.choice(PLAIN),
+        lambda t: t + "\n" + rng.choice(LETTERS), lambda t: rng.choice(LETTERS) + " " + t,
+        lambda t: t + " " + rng.choice(PLAIN),
         lambda t: " ".join(t.split()[::-1]), lambda t: " ".join(t.split()[: max(1, len(t.split()) // 2)]),
     ]  # fmt: skip
     return rng.choice(changes)(text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import inspect
 import json
 import multiprocessing
@@ -27,11 +28,13 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent))
 
-import catalogue
+import catalogue  # noqa: E402
 
 ROOT = HERE.parents[2]
 TASK_SECONDS = 300
 SHOWN = 12
+DUMMIES: Mapping[str, Any] = {"doc_to_text": "x", "doc_to_target": "x", "doc_to_visual": lambda _doc: []}
+"""What their class wants before it scores."""
 
 
 class Watch:
@@ -129,9 +132,7 @@ class Theirs:
 
             plain = {k: v for k, v in config.items() if k != "process_docs" and not k.startswith("doc_to")}
             rows = datasets.Dataset.from_list([{"x": "x"}] * 2)
-            self.task = their_task(
-                {**plain, "doc_to_text": "x", "doc_to_target": "x", "doc_to_visual": lambda _doc: []}, rows
-            )
+            self.task = their_task(plain | DUMMIES, rows)
             self.doc_to_target = config.get("doc_to_target")
             self.functions = self.task.aggregation()
 
@@ -142,7 +143,10 @@ class Theirs:
         from lmms_eval.api.instance import Instance
 
         target = self.doc_to_target
-        self.task.doc_to_target = target if callable(target) else (lambda d: d[target] if target in d else target)
+        if callable(target) and len(inspect.signature(target).parameters) > 1:
+            specific = (self.config.get("lmms_eval_specific_kwargs") or {}).get("default", {})
+            target = functools.partial(_with_kwargs, target, specific)
+        self.task.doc_to_target = target if callable(target) else (lambda d: d.get(target, target))
         found = {}
         for ensemble in self.task._filters:  # noqa: SLF001
             about = {"task": "t", "doc_id": 0, "repeats": 1}
@@ -160,6 +164,10 @@ class Theirs:
 
         return {e["metric"]: e["aggregation"] if callable(e["aggregation"]) else get_aggregation(e["aggregation"])
                 for e in entries if "aggregation" in e}  # fmt: skip
+
+
+def _with_kwargs(function: Any, kwargs: Any, doc: Any) -> Any:
+    return function(doc, kwargs)
 
 
 def _plain(value: Any) -> Any:
@@ -242,7 +250,8 @@ def their_yamls() -> dict[str, Path]:
     import importlib.util
 
     spec = importlib.util.find_spec("lmms_eval")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     found = {}
     for path in sorted((Path(spec.origin).parent / "tasks").rglob("*.y*ml")):
         values = catalogue.merged(path)
