@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,dev
+TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -91,6 +91,18 @@ $(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
 test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words, and of transformers serve
 	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
 	$(BIN)/pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+
+# Trackio takes no Pillow as new as ours: it lies in a folder of its own, before everything else.
+TRACKIO := .trackio
+
+$(TRACKIO)/.installed: constraints/trackio.txt | setup-dev
+	@echo "Installing trackio into $(TRACKIO) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps --upgrade --target $(TRACKIO) \
+		-r constraints/trackio.txt
+	@touch $@
+
+test-trackio: $(TRACKIO)/.installed  ## Run the test that needs a real trackio
+	PYTHONPATH=$(CURDIR)/$(TRACKIO) $(BIN)/pytest tests/loggers/test_trackers.py -k trackio $(PYTEST_ARGS)
 
 # vLLM's CPU build, without an accelerator. Where one is, `pip install 'pytest-lmms[vllm]'` in an environment of its own.
 VLLM_VENV := .venv-vllm
