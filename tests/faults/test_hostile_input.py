@@ -165,7 +165,7 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         _ = open_video(MediaRef(kind="video", path=large), num_frames=2).frames
 
 
-def test_a_picture_of_too_many_pixels_in_a_row_is_one_errored_document(remote):
+def test_a_picture_of_too_many_pixels_is_found_before_anything_is_asked(remote):
     import struct
     import zlib
 
@@ -184,5 +184,5 @@ def test_a_picture_of_too_many_pixels_in_a_row_is_one_errored_document(remote):
     rows = [{"question": "q", "answer": "Yes", "file": name} for name in ("", "bomb.png", "")]
     remote.task(rows, doc_to_visual="!function utils.look")
     run = remote.run("--lmms-model", "dummy")
-    assert run.code == 1, run
-    assert [r["status"] for r in remote.records()] == ["scored", "error", "scored"]
+    assert run.code == 2, run
+    assert "toy.yaml::toy[1]: doc_to_visual failed with DecompressionBombError" in run.output
