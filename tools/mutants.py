@@ -120,7 +120,7 @@ def run_tests(path: Path, mutant: ast.Module | None, tests: list[str]) -> int:
     import pytest
     from hypothesis import settings
 
-    settings.register_profile("mutants", database=None, derandomize=True, deadline=None)
+    settings.register_profile("mutants", database=None, max_examples=25, derandomize=True, deadline=None)
     settings.load_profile("mutants")
     if mutant is not None:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -129,7 +129,7 @@ def run_tests(path: Path, mutant: ast.Module | None, tests: list[str]) -> int:
         finder = _Mutated(name, compile(mutant, str(path), "exec"))
         sys.meta_path.insert(0, finder)
         importlib.invalidate_caches()
-    arguments = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:xdist", "--tb=no"]
+    arguments = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return int(pytest.main([*arguments, *(str(ROOT / t) for t in tests)]))
 
 
@@ -139,7 +139,7 @@ class _Mutated:
     def __init__(self, name: str, code: object) -> None:
         self.name, self.code = name, code
 
-    def find_spec(self, name: str, path: object, target: object = None) -> object:
+    def find_spec(self, name: str, *_: object) -> object:
         """The module, if it is the one."""
         from importlib.machinery import ModuleSpec
 

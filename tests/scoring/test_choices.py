@@ -21,9 +21,9 @@ def test_options_are_named_from_a_in_their_order():
     ("text", "letter"),
     [
         ("(B)", "B"), ("first (A) then (C)", "C"), ("(A) but B ", "A"),  # brackets win over letters
-        ("B", "B"), ("it is B or D here", "D"), ("A or B.", "B"), ("A. or B. so", "A"),  # letters before a space win over those before a stop
+        ("B", "B"), ("it is B or D here", "D"), ("A or B.", "B"), ("A. or B. so", "A"),
         ("C.", "C"), ("B.A.", "A"), ("x B. y D. z", "B"),
-        ("b", None), ("", None), ("E", None), (",.!?;:'B':;?!.,", "B"), (" 'B", None),
+        ("b", None), ("", None), ("E", None), (",.!?;:'B':;?!.,", "B"), (" ,B,.", None),
         ("I am sure it must be the blue Whale", "B"),
         ("the red fox or the blue whale then", "B"), ("a blue whale then a red fox there", "A"),
         ("it is the blue whale", None),  # five words are too few for the text of an option
