@@ -144,7 +144,9 @@ bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loos
 
 bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
 	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
-	$(BIN)/python tools/bench/media_replay.py $(filter-out --quick,$(BENCH_ARGS))
+
+bench-replay: setup-dev compat-venv  ## Run longvideobench_val_v through both harnesses, limit 8 (ffmpeg; BENCH_ARGS=--rounds 5)
+	$(BIN)/python tools/bench/media_replay.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)
 
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)

@@ -124,6 +124,8 @@ class RemoteChat(ABC):
     """The most frames of a video, whatever `fps` says."""
     max_pixels: int | None = None
     """Frames of videos with more are made smaller."""
+    max_image_size: int | None = None
+    """Pixels: images and frames are made smaller until their longer side is at most this."""
     max_size_in_mb: float = 20.0
     """Images whose encoded file is larger are sent as smaller JPEG files, and the response says so."""
     image_format: str | None = None
@@ -180,6 +182,7 @@ class RemoteChat(ABC):
             fps=self.fps or self.video_fps,
             max_frames=self.max_frames,
             max_pixels=self.max_pixels,
+            max_side_px=self.max_image_size,
             max_bytes=int(self.max_size_in_mb * 1_000_000),
             image_format=wanted_format(self.image_format),
             image_quality=wanted_quality(self.image_quality),
@@ -228,6 +231,7 @@ class RemoteChat(ABC):
             "max_new_tokens": self.max_new_tokens,
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
             "images": [media.image_format, media.image_quality],
+            **({"max_image_size": media.max_side_px} if media.max_side_px else {}),
         }
 
     def give_up(self) -> None:

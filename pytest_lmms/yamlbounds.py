@@ -37,7 +37,8 @@ def check_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise UnboundedError(f"more than {MAX_DEPTH} levels, in line {event.start_mark.line + 1}")
+                line = f", in line {event.start_mark.line + 1}" if event.start_mark else ""
+                raise UnboundedError(f"more than {MAX_DEPTH} levels{line}")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

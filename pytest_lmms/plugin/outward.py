@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -55,14 +55,14 @@ class Outward:
         return record
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Hide secrets in the report of a document or test; a document's controls are a stranger's."""
         report = yield
         self._clean(report, is_document=isinstance(item, DocumentItem))
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_make_collect_report(self) -> Iterator[Any]:
+    def pytest_make_collect_report(self) -> Generator[None, Any, Any]:
         """Hide secrets in what went wrong while collecting."""
         report = yield
         if report.failed:
