@@ -181,6 +181,18 @@ compat: compat-venv  ## Load every task of lmms-eval, and compare 40 of them wit
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/catalogue.py
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/differential.py --seed $(or $(SEED),0)
 
+mutants: setup-dev  ## Change one thing at a time in stats, gates and choices, and list what no test notices (ONLY=stats)
+	$(BIN)/python tools/mutants.py --only "$(ONLY)"
+
+AUDIT_VENV := .audit-venv
+
+$(AUDIT_VENV)/bin/pip-audit:
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.7"
+
+audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up among known vulnerabilities; needs the internet
+	$(AUDIT_VENV)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
 
@@ -189,5 +201,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -114,6 +114,7 @@ class JobQueue:
         running = self.running.get(job.id)
         if running is None:
             self._finish(job.id, CANCELLED)
+            self._start_next()  # those behind it may want fewer devices
             return
         running.is_cancelled = True
         self._interrupt(running)
