@@ -132,6 +132,13 @@ class JobQueue:
         """Where its run lies, once pytest has begun it."""
         return max((p.parent for p in self._runs(job).glob("*/run.json")), default=None)
 
+    def view_key(self, job: Job) -> str | None:
+        """How the viewer calls its run, once there is one."""
+        run = self.run_folder(job)
+        if run is None:
+            return None
+        return f"{job.id}/{run.name}" if job.output_dir else run.relative_to(self.folder).as_posix()
+
     def _runs(self, job: Job) -> Path:
         return Path(job.output_dir) / job.id if job.output_dir else self.job_folder(job.id) / "runs"
 
