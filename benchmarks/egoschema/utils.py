@@ -72,3 +72,21 @@ def egoschema_aggregate_mc(items: Sequence[Doc], args: Any = None) -> None:
     """Write video -> number of the option as ``<output_path>/submissions/inference_results_egoschema_MC.json``."""
     numbers = {video: number for item in items for video, number in item.items()}
     write_submission("inference_results_egoschema_MC.json", numbers, args)
+
+
+def egoschema_doc_to_choice(doc: Doc) -> list[str]:
+    """Return the options' texts without their letters, each up to its next full stop."""
+    return [option.split(".")[1].strip() for option in doc["option"]]
+
+
+def egoschema_process_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """Choose the option whose text has the smallest loss."""
+    losses = [loss for loss, _ in results]
+    number = losses.index(min(losses))
+    return {"submission": {doc["video_idx"]: number}, "score": {"pred": number, "ground_truth": doc["answer"]}}
+
+
+def egoschema_aggregate_mcppl(items: Sequence[Doc], args: Any = None) -> None:
+    """Write video -> number of the option as ``inference_results_egoschema_MC_PPL.json``."""
+    numbers = {video: number for item in items for video, number in item.items()}
+    write_submission("inference_results_egoschema_MC_PPL.json", numbers, args)

@@ -54,3 +54,26 @@ def perceptiontest_process_submission(doc: Doc, results: Sequence[str]) -> dict[
 def perceptiontest_aggregate_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write the list of answers as ``<output_path>/submissions/inference_results_perceptiontest_MC.json``."""
     write_submission("inference_results_perceptiontest_MC.json", list(items), args)
+
+
+def _smallest_loss(results: Sequence[tuple[float, bool]]) -> int:
+    losses = [loss for loss, _ in results]
+    return losses.index(min(losses))
+
+
+def perceptiontest_process_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """Choose the option whose text has the smallest loss."""
+    item = {key: doc[key] for key in ("video_name", "question", "answer_id")}
+    number = _smallest_loss(results)
+    return {"accuracy": item | {"pred_id": number, "correct": int(number == int(doc["answer_id"]))}}
+
+
+def perceptiontest_process_submitted_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """Choose the option whose text has the smallest loss; the answer is hidden."""
+    item = {key: doc[key] for key in ("video_name", "question", "question_id")}
+    return {"submission": item | {"pred_id": _smallest_loss(results)}}
+
+
+def perceptiontest_aggregate_mcppl(items: Sequence[Doc], args: Any = None) -> None:
+    """Write the list of answers as ``<output_path>/submissions/inference_results_perceptiontest_MC_PPL.json``."""
+    write_submission("inference_results_perceptiontest_MC_PPL.json", list(items), args)

@@ -232,7 +232,13 @@ def egoschema() -> dict[str, list[Row]]:
         }
 
     rows = video_rows(row, num_options=5)
-    return {"egoschema": [row | {"answer": None} for row in rows], "egoschema_subset": rows}
+    hidden = [row | {"answer": None} for row in rows]
+    return {
+        "egoschema": hidden,
+        "egoschema_subset": rows,
+        "egoschema_mcppl": hidden,
+        "egoschema_subset_mcppl": rows,
+    }
 
 
 def nextqa() -> dict[str, list[Row]]:
@@ -273,7 +279,12 @@ def perceptiontest() -> dict[str, list[Row]]:
 
     rows = video_rows(row)
     hidden = [{k: v for k, v in row.items() if k != "answer_id"} for row in rows]
-    return {"perceptiontest_val_mc": rows, "perceptiontest_test_mc": hidden}
+    return {
+        "perceptiontest_val_mc": rows,
+        "perceptiontest_test_mc": hidden,
+        "perceptiontest_val_mcppl": rows,
+        "perceptiontest_test_mcppl": hidden,
+    }
 
 
 def answer_choices(options: list[str]) -> Row:
