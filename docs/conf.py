@@ -1,4 +1,4 @@
-"""How the pages become a site: Sphinx, MyST's Markdown, the theme Furo. `make docs` builds it; a warning is an error."""
+"""How the pages become a site, by Sphinx, MyST and Furo. `make docs` builds it; a warning is an error."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ extensions = ["myst_parser"]
 exclude_patterns = ["pictures"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
+smartquotes = False  # `--` is no dash
 html_theme = "furo"
 html_title = "pytest-lmms"
 html_show_sourcelink = False

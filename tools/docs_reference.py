@@ -66,7 +66,9 @@ def _default(option: Option) -> str:
     value = option.default
     if option.kind == "flag":
         return "on" if option.help.endswith("(on unless switched off)") or value else "off"
-    return "" if value in (None, DEFAULT) else f"`{_cell(value)}`"
+    if option.name == "reasoning_tags":
+        return " ".join(f"`{opening}`" for opening, _ in value)
+    return "" if value in (None, DEFAULT, {}, ()) else f"`{_cell(value)}`"
 
 
 def options_page() -> str:

@@ -49,7 +49,7 @@ RESULTS = _object(
     n__samples=(_OBJECT, "Task to `original` (documents of the split) and `effective` (asked here)."),
     config=(
         _OBJECT,
-        "Model, its arguments, and every setting as it was resolved (`resolved_cli_args`, `setting_sources`).",
+        "Model, its arguments, every setting (`resolved_cli_args`) and who said it (`setting_sources`).",
     ),
     status=(_RUN_STATUS, "How the run ended."),
     complete=(_FLAG, "Whether every document of every task was asked and has a score."),
@@ -94,7 +94,7 @@ RUN = _object(
 )
 
 SAMPLE = _object(
-    "One line of samples_<task>.jsonl: one document under one chain of filters. Its metrics stand beside the keys below.",
+    "One line: one document under one chain of filters. Its metrics stand beside the keys below.",
     required="doc_id input target filtered_resps doc_hash status token_counts",
     more=True,
     doc_id=(_COUNT, "Row number."),

@@ -42,7 +42,8 @@ def test_every_hook_says_when_where_and_what_its_arguments_are():
     page = docs_reference.hooks_page()
     for name, text in hooks.items():
         assert f"## {name}(" in page
-        assert "When: " in text and "Where: " in text, name
+        assert "When: " in text, name
+        assert "Where: " in text, name
         for argument in inspect.signature(getattr(docs_reference.hookspecs, name)).parameters:
             assert f"{argument}" in text.split("Args:")[-1], f"{name}: {argument}"
 
