@@ -249,9 +249,7 @@ def _about_settings(ask: _Asker, request: Request, answer: Response) -> Iterator
         changed = replace(request, generation=replace(_GENERATION, until=(stop,)))
         stopped = yield from _one(ask, changed, f"to stop at {stop!r}")
         if stopped is not None and stop in stopped.text:
-            way = (
-                "write `honours = frozenset()`, since without it all settings count" if honours is None else _LEAVE_OUT
-            )
+            way = "write `honours = frozenset()`: without it, all count" if honours is None else _LEAVE_OUT
             yield f"asked to stop at {stop!r}, it says {stopped.text!r}; honour `until`, or {way}"
     if (honours is None or "max_new_tokens" in honours) and answer.tokens.output_tokens is not None:
         changed = replace(request, generation=replace(_GENERATION, max_new_tokens=1))

@@ -19,6 +19,7 @@ def runs(tmp_path_factory):
     """A folder with a good and a bad run of one model, and what each is called."""
     folder = tmp_path_factory.mktemp("viewer") / "results"
     folder.mkdir()
+    gate = ["--lmms-fail-under=mme_perception_score=1"]
     good = evaluate(
         folder, "--lmms-model=scripted", "--lmms-model-args=default=Yes", "--lmms-fail-under=mme_perception_score=1"
     )
