@@ -273,7 +273,7 @@ def storable(value: Any) -> Any:
 def record(path: Path, given: argparse.Namespace) -> str:
     """Write one new recording; what to tell about it."""
     header, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
-    lines = [line for line in lines if any(isinstance(r.get("response"), str) for r in line["responses"])]
+    lines = [x for x in lines if not x["responses"] or any(isinstance(r.get("response"), str) for r in x["responses"])]
     if not lines:
         return "answers come in rounds"
     line = re.compile(rf"^task\s*:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", re.MULTILINE)
