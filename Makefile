@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,dev
+TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -50,7 +50,7 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) \
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
 		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
 
 # A server's process, a browser, a Trainer: seconds each.
@@ -65,6 +65,15 @@ SERVER_TESTS := tests/models/test_servers.py
 
 # Clusters of several nodes, whose processes and nodes are killed.
 RAY_TESTS := tests/plugin/test_ray.py
+
+# Every snippet of README, docs and skills, typed as it stands.
+DOCS_TESTS := tests/docs
+
+docs: setup-dev  ## Build the site into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+test-docs: setup-dev  ## Type every command of README and docs, and check that all is documented
+	$(BIN)/pytest $(DOCS_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 test-ray: setup-dev  ## Run whole evaluations on Ray clusters that lose processes and nodes
 	$(BIN)/pytest $(RAY_TESTS) $(PYTEST_ARGS)
