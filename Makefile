@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,dev
+TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -50,7 +50,7 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) \
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
 		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
 
 # A server's process, a browser, a Trainer: seconds each.
@@ -65,6 +65,15 @@ SERVER_TESTS := tests/models/test_servers.py
 
 # Clusters of several nodes, whose processes and nodes are killed.
 RAY_TESTS := tests/plugin/test_ray.py
+
+# Every snippet of README, docs and skills, typed as it stands.
+DOCS_TESTS := tests/docs
+
+docs: setup-dev  ## Build the site into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+test-docs: setup-dev  ## Type every command of README and docs, and check that all is documented
+	$(BIN)/pytest $(DOCS_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 test-ray: setup-dev  ## Run whole evaluations on Ray clusters that lose processes and nodes
 	$(BIN)/pytest $(RAY_TESTS) $(PYTEST_ARGS)
@@ -91,6 +100,18 @@ $(TORCHVISION)/.installed: $(CONSTRAINTS) | setup-dev
 test-models: setup-dev $(TORCHVISION)/.installed  ## Run the tests of model families with torchvision and num2words, and of transformers serve
 	TEST_TORCHVISION=$(CURDIR)/$(TORCHVISION) $(BIN)/pytest tests/models/test_families.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
 	$(BIN)/pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+
+# Trackio takes no Pillow as new as ours: it lies in a folder of its own, before everything else.
+TRACKIO := .trackio
+
+$(TRACKIO)/.installed: constraints/trackio.txt | setup-dev
+	@echo "Installing trackio into $(TRACKIO) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps --upgrade --target $(TRACKIO) \
+		-r constraints/trackio.txt
+	@touch $@
+
+test-trackio: $(TRACKIO)/.installed  ## Run the test that needs a real trackio
+	PYTHONPATH=$(CURDIR)/$(TRACKIO) $(BIN)/pytest tests/loggers/test_trackers.py -k trackio $(PYTEST_ARGS)
 
 # vLLM's CPU build, without an accelerator. Where one is, `pip install 'pytest-lmms[vllm]'` in an environment of its own.
 VLLM_VENV := .venv-vllm
@@ -169,6 +190,18 @@ compat: compat-venv  ## Load every task of lmms-eval, and compare 40 of them wit
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/catalogue.py
 	PYTHONPATH=. $(COMPAT_VENV)/bin/python tools/compat/differential.py --seed $(or $(SEED),0)
 
+mutants: setup-dev  ## Change one thing at a time in stats, gates and choices, and list what no test notices (ONLY=stats)
+	$(BIN)/python tools/mutants.py --only "$(ONLY)"
+
+AUDIT_VENV := .audit-venv
+
+$(AUDIT_VENV)/bin/pip-audit:
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.7"
+
+audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up among known vulnerabilities; needs the internet
+	$(AUDIT_VENV)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
 
@@ -177,5 +210,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,7 @@ from pytest_lmms.registry import check_model_args
 
 MAX_NEW_TOKENS = 8
 UNHEARD_OF = "an_argument_that_no_model_has"
+_LEAVE_OUT = "leave it out of `honours`"
 _GENERATION = Generation(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, do_sample=False)
 _TEXTS = ("Say yes.", "Name a colour, then a number, then an animal that lives in the sea.", "1 + 1 =")
 _FINISHED: tuple[FinishReason | None, ...] = (None, "stop", "length", "filtered")
@@ -248,7 +249,8 @@ def _about_settings(ask: _Asker, request: Request, answer: Response) -> Iterator
         changed = replace(request, generation=replace(_GENERATION, until=(stop,)))
         stopped = yield from _one(ask, changed, f"to stop at {stop!r}")
         if stopped is not None and stop in stopped.text:
-            yield f"asked to stop at {stop!r}, it says {stopped.text!r}; honour `until`, or leave it out of `honours`"
+            way = "write `honours = frozenset()`: without it, all count" if honours is None else _LEAVE_OUT
+            yield f"asked to stop at {stop!r}, it says {stopped.text!r}; honour `until`, or {way}"
     if (honours is None or "max_new_tokens" in honours) and answer.tokens.output_tokens is not None:
         changed = replace(request, generation=replace(_GENERATION, max_new_tokens=1))
         short = yield from _one(ask, changed, "for one token")

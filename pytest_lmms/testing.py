@@ -87,6 +87,15 @@ class ScriptedModel:
         if isinstance(answer, Mapping):
             if "raise" in answer:
                 raise ModelError(explain(str(answer["raise"]), where=where))
+            if "text" not in answer:
+                raise ModelError(
+                    explain(
+                        f"an answer with {', '.join(map(repr, answer)) or 'nothing'}",
+                        where=where,
+                        expected='a text, {"text": ...} or {"raise": ...}',
+                        remedy=f"the answer of one document has the key {where!r}",
+                    )
+                )
             return Response(text=str(answer["text"]), finish_reason=answer.get("finish_reason", "stop"))
         if isinstance(answer, Response):
             return answer

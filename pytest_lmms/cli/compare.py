@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_lmms.cli.shared import DIFFERS, OK, print_json
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.results.remote import local_runs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
-    text = "run folders, results.json files, or results of lmms-eval; the first is what the others are compared with"
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=text)
+    text = (
+        "run folders, results.json files, addresses of such, or results of lmms-eval; the first is what the others are"
+        " compared with"
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=text)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON, with all documents that changed")
     output.add_argument("--markdown", action="store_true", help="print a Markdown table")
@@ -22,12 +27,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(parsed: argparse.Namespace) -> int:
+    if len(parsed.runs) < 2:
+        raise UsageError(explain("one run alone", where="compare", expected="two runs or more: the first, and others"))
+    with local_runs(parsed.runs, where="compare") as paths:
+        return _compare_local(parsed, paths)
+
+
+def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     from pytest_lmms.results.compare_table import compare_all, markdown_table, rows, text_table, to_json
     from pytest_lmms.results.runs import read_run
 
-    if len(parsed.runs) < 2:
-        raise UsageError(explain("one run alone", where="compare", expected="two runs or more: the first, and others"))
-    runs = [read_run(path) for path in parsed.runs]
+    runs = [read_run(path) for path in paths]
     lines = compare_all(runs)
     code = DIFFERS if any(line.comparison.obstacle for line in lines) else OK
     if parsed.json:

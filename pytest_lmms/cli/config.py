@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_lmms.cli.shared import OK, read_results
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.results.remote import local_runs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +19,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     text = "the YAML that repeats a run; variables as written, secrets as variables"
     export = kinds.add_parser("export", help=text, description=text.capitalize() + ".")
-    export.add_argument("results", type=Path, metavar="RESULTS", help="a results.json, or a run folder")
+    export.add_argument("results", metavar="RESULTS", help="a results.json, a run folder, or an address of one")
     export.add_argument("--write", type=Path, metavar="FILE", help="write a file instead of printing")
     export.set_defaults(run=_export)
 
 
 def _export(parsed: argparse.Namespace) -> int:
-    text, warnings = exported(read_results(parsed.results))
+    with local_runs([parsed.results], where="config export") as (path,):
+        text, warnings = exported(read_results(path))
     for warning in warnings:
         print(f"pytest-lmms: {warning}", file=sys.stderr)
     if parsed.write is None:

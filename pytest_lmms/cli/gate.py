@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pytest_lmms.cli.shared import DIFFERS, OK, print_json
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.results.remote import local_runs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
-    parser.add_argument("run_path", type=Path, metavar="RUN", help="a run folder, or a results.json")
+    parser.add_argument("run_path", metavar="RUN", help="a run folder, a results.json, or an address of one")
     parser.add_argument("--baseline", metavar="RUN|last:NAME", help="a finished run to compare with")
     text = "[METRIC:]RULE, several separated by commas; without one, 1pt and p<0.01 and within 5pt"
     parser.add_argument("--fail-on-regression", nargs="?", const="default", metavar="RULES", help=text)
@@ -29,6 +30,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _gate(parsed: argparse.Namespace) -> int:
+    with local_runs([parsed.run_path], where="gate") as (path,):
+        return _gate_local(parsed, path)
+
+
+def _gate_local(parsed: argparse.Namespace, path: Path) -> int:
     from pytest_lmms.results.baselines import find_baseline, save_baseline
     from pytest_lmms.results.gate import judge, summary
     from pytest_lmms.results.gate_report import markdown, verdict_line, verdict_lines
@@ -45,7 +51,7 @@ def _gate(parsed: argparse.Namespace) -> int:
     if not gates and parsed.save_baseline is None:
         raise UsageError(explain("nothing is demanded", where="gate", expected="--fail-on-regression or --fail-under"))
     baseline = find_baseline(parsed.baseline, parsed.store, where="--baseline") if parsed.baseline else None
-    run = read_run(parsed.run_path)
+    run = read_run(path)
     verdicts = judge(run, gates, baseline)
     if parsed.json:
         print_json(summary(verdicts, run, baseline))
@@ -59,6 +65,6 @@ def _gate(parsed: argparse.Namespace) -> int:
     if any(v.is_failure for v in verdicts):
         return DIFFERS
     if parsed.save_baseline is not None:
-        path = save_baseline(parsed.store, parsed.save_baseline, run.path.parent)
-        print(f"saved as baseline {parsed.save_baseline}: {path}", file=sys.stderr)
+        kept = save_baseline(parsed.store, parsed.save_baseline, run.path.parent)
+        print(f"saved as baseline {parsed.save_baseline}: {kept}", file=sys.stderr)
     return OK

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def open_video(
     max_side_px: int | None = None,
     include_last: bool = False,
     backend: str | None = None,
+    leaves_no_trace: bool = False,
 ) -> VideoFrames:
     """Read frames of a video.
 
@@ -67,6 +68,7 @@ def open_video(
         max_side_px: Frames are made smaller, in proportion, until their longer side is at most this.
         include_last: Take the last frame in any case.
         backend: The library that decodes; None: LMMS_VIDEO_DECODE_BACKEND, else `pyav`.
+        leaves_no_trace: Neither take frames from the cache nor put them there, in memory or on disk.
 
     Returns:
         At least one frame. `frames` is uint8 (n, height, width, 3), read-only; n is at most `num_frames`.
@@ -82,21 +84,27 @@ def open_video(
         start_seconds=ref.start_seconds,
         end_seconds=ref.end_seconds,
     )
-    found = _found(ref, sampling, max_side_px, backend)
+    found = _found(ref, sampling, max_side_px, backend, leaves_no_trace=leaves_no_trace)
     if found.num_replaced:
         note(f"video_frames_replaced:{found.num_replaced}")
     return found
 
 
-def _found(ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: str | None) -> VideoFrames:
-    """Read frames, or take them from the cache."""
+def _found(
+    ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: str | None, *, leaves_no_trace: bool
+) -> VideoFrames:
+    """Read frames, or take them from where they are kept."""
+
+    def kept(key: str, make: Callable[[], VideoFrames]) -> VideoFrames:
+        return make() if leaves_no_trace else _cache().get(key, make)
+
     content = ref.content
     if content is not None and hasattr(content, "shape"):
         return _from_array(content, sampling, max_side_px)
     name = _backend(backend)
     if isinstance(content, LanceBlob):
         key = repr((digest(ref), sampling, max_side_px, name))
-        return _cache().get(key, lambda: _read_blob(name, content, sampling, max_side_px))
+        return kept(key, lambda: _read_blob(name, content, sampling, max_side_px))
     if content is not None:
         name = _reader_for(name, content)
         return _read(name, content, "video in memory", sampling, max_side_px)
@@ -113,7 +121,7 @@ def _found(ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: 
     refuse_nothing(source, where)
     name = _reader_for(name, source)
     key = repr((digest(ref), sampling, max_side_px, name))
-    return _cache().get(key, lambda: _read(name, source, where, sampling, max_side_px))
+    return kept(key, lambda: _read(name, source, where, sampling, max_side_px))
 
 
 def read_video(

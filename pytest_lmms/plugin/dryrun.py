@@ -62,7 +62,7 @@ class DryRun:
         terminalreporter.write_sep("=", "dry run: nothing was asked")
         for plan in self.plans:
             for line in plan_lines(plan):
-                terminalreporter.write_line(line, red=line.startswith("  ") and "cannot be asked" in line)
+                terminalreporter.write_line(printable(line), red=line.startswith("  ") and "cannot be asked" in line)
         requests = sum(round(p.num_requests * p.scale) for p in self.plans)
         tokens = sum(round(sum(p.input_tokens) * p.scale) for p in self.plans)
         counted = f" with {tokens:,} input tokens" if tokens else ""

@@ -122,7 +122,7 @@ class LmmsSession:
         if not is_remote(run):
             return Path(run).expanduser().absolute()
         here = self.output_folder / run.rstrip("/").rpartition("/")[2]
-        return here if here.is_dir() else fetch_run(run, self.output_folder, where=option, everything=True)
+        return here if here.is_dir() else fetch_run(run, self.output_folder, where=option, part="everything")
 
     def _decide_run(self) -> Path:
         """A new run folder, or the one to go on with; changes nothing on disk."""

@@ -6,16 +6,26 @@ only importer of fsspec.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_lmms.errors import StoreError, UsageError, explain
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_COMPARED = re.compile(r"(results\.json|run\.json|samples_.*\.jsonl|.*_results\.json|.*_samples_.*\.jsonl)$")
-"""What comparing needs of a run."""
+Part = Literal["compared", "records", "everything"]
+_PARTS: dict[Part, re.Pattern[str]] = {
+    "compared": re.compile(
+        r"(.*/)?(results\.json|run\.json|samples_[^/]*\.jsonl|[^/]*_results\.json|[^/]*_samples_[^/]*\.jsonl)"
+    ),
+    "records": re.compile(r"run\.json|shards/[^/]*\.jsonl"),
+    "everything": re.compile(r".*"),
+}
+"""What comparing, merging and going on need of a run: its files, relative to its folder."""
 
 
 def is_remote(path: str) -> bool:
@@ -65,14 +75,51 @@ def upload(folder: Path, url: str) -> str:
     return f"{url.rstrip('/')}/{folder.name}"
 
 
-def fetch_run(url: str, into: Path, *, where: str, everything: bool = False) -> Path:
+def exists(url: str, where: str) -> bool:
+    """Whether something lies at an address.
+
+    Raises:
+        UsageError: No library for this kind of address.
+        StoreError: It cannot be asked.
+    """
+    fs, root = _open(url, where)
+    try:
+        return bool(fs.exists(root))
+    except Exception as e:
+        raise StoreError(_failed(f"{url} cannot be read", e, None, where=where)) from e
+
+
+@contextlib.contextmanager
+def local_runs(places: Sequence[str], *, where: str, part: Part = "compared") -> Iterator[list[Path]]:
+    """Runs as paths of this machine; what lies elsewhere is copied, and the copies are removed at the end.
+
+    Args:
+        places: Paths and addresses.
+        where: For errors.
+        part: What of a run is copied; see `fetch_run`.
+
+    Raises:
+        UsageError: No library for this kind of address.
+        StoreError: Nothing there, or it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="pytest-lmms-") as folder:
+        yield [
+            fetch_run(place, Path(folder) / str(i), where=where, part=part)
+            if is_remote(place)
+            else Path(place).expanduser()
+            for i, place in enumerate(places)
+        ]
+
+
+def fetch_run(url: str, into: Path, *, where: str, part: Part = "compared") -> Path:
     """Copy a run from an address.
 
     Args:
         url: Of a run folder, or of a results file in one.
         into: A folder of this machine; the copy has the run's name there, and replaces one of that name.
         where: For errors.
-        everything: Its responses as well, to go on with it; else what comparing needs.
+        part: `compared`: results and samples; `records`: what merging shards needs; `everything`: its responses as
+            well, to go on with it.
 
     Returns:
         The copy's folder, or its results file where `url` names one.
@@ -87,7 +134,7 @@ def fetch_run(url: str, into: Path, *, where: str, everything: bool = False) -> 
         folder = root.rpartition("/")[0] if is_file else root.rstrip("/")
         found = sorted(fs.find(folder)) if fs.exists(root) else []
         copy = into / folder.rpartition("/")[2]
-        kept = [p for p in found if everything or _COMPARED.fullmatch(p.rpartition("/")[2])]
+        kept = [p for p in found if _PARTS[part].fullmatch(p[len(folder) :].lstrip("/"))]
         for path in kept:
             target = copy / path[len(folder) :].lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +151,8 @@ def _open(url: str, where: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as e:
-        raise UsageError(_failed(f"{url} cannot be opened", e, None, where=where)) from e
+        remedy = "pip install 'pytest-lmms[s3]'" if url.startswith("s3:") else None
+        raise UsageError(_failed(f"{url} cannot be opened", e, remedy, where=where)) from e
 
 
 def _failed(what: str, error: Exception, remedy: str | None, *, where: str | None = None) -> str:

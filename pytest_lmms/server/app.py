@@ -99,7 +99,7 @@ def make_app(settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     _add_jobs(app, queue, settings, tasks)
     _add_lists(app, queue, settings, tasks)
-    add_pages(app, policy=settings.policy, tasks=tasks, runs_folder=queue.folder, token=settings.token)
+    add_pages(app, policy=settings.policy, tasks=tasks, queue=queue, token=settings.token)
     return app
 
 
@@ -235,7 +235,8 @@ def _info(job: Job, queue: JobQueue) -> JobInfo:
         completed_at=job.completed_at, request=dict(job.request), result=result, error=job.error,
         position_in_queue=queue.store.position(job) if job.status == QUEUED else None, devices=list(job.devices),
         progress=queue.progress(job.id) if job.started_at else None, exit_code=job.exit_code,
-        run_folder=str(folder) if folder else None, is_resumable=queue.is_resumable(job),
+        run_folder=str(folder) if folder else None, view=queue.view_key(job) if folder else None,
+        is_resumable=queue.is_resumable(job),
     )  # fmt: skip
 
 

@@ -133,6 +133,11 @@ class JobStore:
         row = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM jobs WHERE id = ?", [job_id]).fetchone()  # noqa: S608
         return None if row is None else _job(row)
 
+    def output_folders(self) -> dict[str, Path]:
+        """Where the runs of jobs with an `output_dir` of their own lie, by job."""
+        query = "SELECT id, output_dir FROM jobs WHERE output_dir IS NOT NULL AND started_at IS NOT NULL"
+        return {job_id: Path(folder) / job_id for job_id, folder in self._db.execute(query)}
+
     def with_status(self, status: str) -> list[Job]:
         """Jobs in the order of the queue."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM jobs WHERE status = ? ORDER BY number"  # noqa: S608 (ours)

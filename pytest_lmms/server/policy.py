@@ -52,6 +52,11 @@ class Policy:
     allows_remote_code: bool = False
     most_queued: int = 10_000
 
+    def is_output(self, folder: Path) -> bool:
+        """Whether a folder lies, links resolved, where jobs may write."""
+        path = folder.resolve()
+        return any(path == root or root in path.parents for root in self.output_roots)
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -114,6 +114,7 @@ class JobQueue:
         running = self.running.get(job.id)
         if running is None:
             self._finish(job.id, CANCELLED)
+            self._start_next()  # those behind it may want fewer devices
             return
         running.is_cancelled = True
         self._interrupt(running)
@@ -130,6 +131,13 @@ class JobQueue:
     def run_folder(self, job: Job) -> Path | None:
         """Where its run lies, once pytest has begun it."""
         return max((p.parent for p in self._runs(job).glob("*/run.json")), default=None)
+
+    def view_key(self, job: Job) -> str | None:
+        """How the viewer calls its run, once there is one."""
+        run = self.run_folder(job)
+        if run is None:
+            return None
+        return f"{job.id}/{run.name}" if job.output_dir else run.relative_to(self.folder).as_posix()
 
     def _runs(self, job: Job) -> Path:
         return Path(job.output_dir) / job.id if job.output_dir else self.job_folder(job.id) / "runs"

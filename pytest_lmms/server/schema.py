@@ -56,6 +56,7 @@ class JobInfo(BaseModel):
     progress: dict[str, Any] | None = Field(default=None, description="done, total, task, statuses, scores")
     exit_code: int | None = Field(default=None, description="pytest's: 0, or 1 where documents or a gate failed")
     run_folder: str | None = None
+    view: str | None = Field(default=None, description="the run in the viewer: /view/#/run/ and this, percent-encoded")
     is_resumable: bool = False
 
 

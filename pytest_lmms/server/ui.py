@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_lmms.server import form
 from pytest_lmms.server.guard import COOKIE, is_token
 from pytest_lmms.server.policy import Policy, plan
+from pytest_lmms.server.queue import JobQueue
 from pytest_lmms.server.schema import EvaluateRequest, Problem
 from pytest_lmms.tasks.index import TaskIndex
 from pytest_lmms.viewer.live import Runs, answer
@@ -57,20 +58,25 @@ def page() -> str:
     )  # fmt: skip
 
 
-def add_pages(app: FastAPI, *, policy: Policy, tasks: TaskIndex, runs_folder: Path, token: str | None) -> None:
+def add_pages(app: FastAPI, *, policy: Policy, tasks: TaskIndex, queue: JobQueue, token: str | None) -> None:
     """Add the page and what it asks for.
 
     Args:
         app: The server's application.
         policy: What jobs may name.
         tasks: The tasks that they may name.
-        runs_folder: Where the jobs' runs lie.
+        queue: Knows where the jobs' runs lie.
         token: What strangers have to show; None where there are none.
     """
     import os
 
-    runs_folder.mkdir(parents=True, exist_ok=True)
-    runs = Runs(runs_folder)
+    queue.folder.mkdir(parents=True, exist_ok=True)
+
+    def elsewhere() -> dict[str, Path]:
+        """Runs in folders that jobs chose, as long as the owner allows these."""
+        return {job: folder for job, folder in queue.store.output_folders().items() if policy.is_output(folder)}
+
+    runs = Runs(queue.folder, elsewhere)
 
     @app.get("/", include_in_schema=False)
     async def form_page() -> Response:

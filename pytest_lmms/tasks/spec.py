@@ -41,19 +41,25 @@ class TaskSpec:
     group: tuple[str, ...] = ()
     """Older spelling of `tag` inside a task."""
     group_alias: str | None = None
+    """Name of the group shown in tables."""
     dataset_path: str | None = None
     """Hub id, local folder, or a builder name such as `json`; passed to `datasets.load_dataset`."""
     dataset_name: str | None = None
     """Configuration of the dataset."""
     dataset_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments of `datasets.load_dataset`, and where media lie (`lance`, `video`, `cache_dir`)."""
     training_split: str | None = None
+    """Examples come from here, where there is no `fewshot_split`."""
     validation_split: str | None = None
+    """Documents come from here where there is no `test_split`."""
     test_split: str | None = None
     """Documents come from here; without it, from `validation_split`."""
     fewshot_split: str | None = None
+    """Solved examples come from here."""
     full_docs: bool = False
     """Give `process_results` all documents as well."""
     process_results_use_image: bool = False
+    """Accepted as lmms-eval writes it: `process_results` may always read a document's media."""
     process_docs: Callable[..., Any] | None = None
     """Dataset to dataset, applied once when the split is opened."""
     doc_to_visual: TextField = None
@@ -69,24 +75,39 @@ class TaskSpec:
     process_results: Callable[..., Any] | None = None
     """(document, answers) to {metric: value}."""
     use_prompt: str | None = None
+    """Accepted as lmms-eval writes it."""
     description: str = ""
+    """Said before the prompt and its examples."""
     target_delimiter: str = " "
+    """Between an example's question and its answer."""
     fewshot_delimiter: str = "\n\n"
+    """After each example."""
     fewshot_config: Mapping[str, Any] | None = None
+    """How examples are chosen and written, such as `sampler` and `samples`."""
     num_fewshot: int | None = None
+    """Examples before each document; 0 stays 0 whatever the command line says."""
     metric_list: tuple[Mapping[str, Any], ...] | None = None
+    """Metrics: `metric`, `aggregation`, `higher_is_better`, and arguments of the metric."""
     output_type: str = "generate_until"
+    """What is asked for: text, choices, log-probabilities, several rounds, tools."""
     generation_kwargs: Mapping[str, Any] | None = None
+    """How to generate: `max_new_tokens`, `temperature`, `until`, ..."""
     repeats: int = 1
     """How often each document is asked."""
     filter_list: tuple[Mapping[str, Any], ...] | None = None
+    """Named chains of filters that turn a response into an answer."""
     should_decontaminate: bool = False
+    """Accepted as lmms-eval writes it; nothing is decontaminated."""
     doc_to_decontamination_query: str | None = None
+    """Accepted as lmms-eval writes it."""
     metadata: Any = None
+    """Free notes; `version` is shown in results."""
     lmms_eval_specific_kwargs: Mapping[str, Any] | None = None
     """Prompt variants by model name; see `Task.prompt_kwargs`."""
     model_specific_generation_kwargs: Mapping[str, Any] | None = None
+    """Generation settings by model name."""
     model_specific_target_kwargs: Mapping[str, Any] | None = None
+    """Arguments of `doc_to_target` by model name."""
     cluster_key: str | None = None
     """Field of the metric's value that names the cluster, for clustered standard errors."""
     score_key: str = "score"

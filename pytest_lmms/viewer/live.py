@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,12 @@ KEPT_RUNS = 8
 class Runs:
     """The runs below a folder, by their place in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, elsewhere: Callable[[], Mapping[str, Path]] = dict) -> None:
         """Look at nothing yet.
+
+        Args:
+            folder: With runs; keys are places below it.
+            elsewhere: Other folders with runs, by the first part of their runs' keys; asked each time.
 
         Raises:
             StoreError: There is no such folder.
@@ -35,6 +39,7 @@ class Runs:
         if not folder.is_dir():
             raise StoreError(explain("no such folder", where=str(folder), expected="a run folder, or one with runs"))
         self.folder = folder.resolve()
+        self._elsewhere = elsewhere
         self._summaries: dict[str, tuple[int, dict[str, Any]]] = {}
         self._documents: OrderedDict[str, tuple[int, Documents]] = OrderedDict()
         self._lock = threading.Lock()
@@ -42,8 +47,7 @@ class Runs:
     def summaries(self) -> list[dict[str, Any]]:
         """All runs, the newest first; one that cannot be read has `problem` instead of numbers."""
         found = []
-        for folder in run_folders(self.folder):
-            key = self._key(folder)
+        for key, folder in self._keys():
             changed = _changed(folder)
             kept = self._summaries.get(key)
             if kept is None or kept[0] != changed:
@@ -58,8 +62,12 @@ class Runs:
             text = problem(e) if isinstance(e, LmmsError) else f"cannot be read: {type(e).__name__}: {e}"
             return {"key": key, "name": folder.name, "problem": text}
 
-    def _key(self, folder: Path) -> str:
-        return folder.relative_to(self.folder).as_posix() or "."
+    def _keys(self) -> Iterator[tuple[str, Path]]:
+        for folder in run_folders(self.folder):
+            yield folder.relative_to(self.folder).as_posix() or ".", folder
+        for name, top in self._elsewhere().items():
+            for folder in run_folders(top):
+                yield f"{name}/{folder.relative_to(top).as_posix()}", folder
 
     def run(self, key: str) -> StoredRun:
         """The run of a key.
@@ -67,8 +75,11 @@ class Runs:
         Raises:
             StoreError: There is none below the folder, or it cannot be read.
         """
-        path = (self.folder / key).resolve()
-        if path != self.folder and self.folder not in path.parents:
+        name, _, rest = key.partition("/")
+        other = self._elsewhere().get(name)
+        top, place = (self.folder, key) if other is None else (other.resolve(), rest)
+        path = (top / place).resolve()
+        if path != top and top not in path.parents:
             raise StoreError(explain("no run here", where=key, expected="a run below the folder that is shown"))
         return read_run(path)
 

@@ -159,7 +159,7 @@ def _frames(ref: MediaRef) -> PIL.Image.Image:
 
     from pytest_lmms.media.video import open_video
 
-    found = open_video(ref, num_frames=NUM_FRAMES, max_side_px=LARGE_PX // NUM_FRAMES)
+    found = open_video(ref, num_frames=NUM_FRAMES, max_side_px=LARGE_PX // NUM_FRAMES, leaves_no_trace=True)
     frames = [PIL.Image.fromarray(f) for f in found.frames]
     width, height = sum(f.width for f in frames), max(f.height for f in frames)
     strip = PIL.Image.new("RGB", (width, height))

@@ -52,7 +52,8 @@ def test_escapes_in_answers_and_errors_do_not_reach_the_terminal(remote, server,
 def test_escapes_in_rows_do_not_reach_the_terminal_of_a_dry_run(remote):
     remote.task([{"question": f"what{ESCAPES}", "answer": "A"}])
     run = remote.run("--lmms-model", "dummy", "--lmms-dry-run", "--color=no")
-    assert "what\\u001b[2J" in run.output, run
+    assert "first prompt" in run.output, run
+    assert "what" in run.output
     assert not controls_in(run.output)
 
 
@@ -98,7 +99,7 @@ def test_a_checkpoint_that_is_a_pickle_runs_nothing(checkpoint, tmp_path):  # no
     for weights in folder.glob("*.safetensors*"):
         weights.unlink()
     torch.save({"lm_head.weight": Payload(marker)}, folder / "pytorch_model.bin")
-    with pytest.raises(Exception, match=r"(?i)weights"):
+    with pytest.raises(Exception, match=r"[Ww]eights"):
         MODELS.load("huggingface")(str(folder), device="cpu")
     assert not marker.exists()
     pickle.loads(pickle.dumps(Payload(marker)))  # the payload is real
@@ -164,7 +165,7 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         _ = open_video(MediaRef(kind="video", path=large), num_frames=2).frames
 
 
-def test_a_picture_of_too_many_pixels_in_a_row_is_one_errored_document(remote):
+def test_a_picture_of_too_many_pixels_is_found_before_anything_is_asked(remote):
     import struct
     import zlib
 
@@ -183,5 +184,5 @@ def test_a_picture_of_too_many_pixels_in_a_row_is_one_errored_document(remote):
     rows = [{"question": "q", "answer": "Yes", "file": name} for name in ("", "bomb.png", "")]
     remote.task(rows, doc_to_visual="!function utils.look")
     run = remote.run("--lmms-model", "dummy")
-    assert run.code == 1, run
-    assert [r["status"] for r in remote.records()] == ["scored", "error", "scored"]
+    assert run.code == 2, run
+    assert "toy.yaml::toy[1]: doc_to_visual failed with DecompressionBombError" in run.output

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pytest_lmms.inference.ordering import BLOCK, Queue, prefix_digest
 from pytest_lmms.records import Generation, MediaRef, Message, Request
 
@@ -48,3 +51,19 @@ def test_media_count_by_what_refers_to_them_and_are_not_opened():
     assert digest != prefix_digest(request(other, "x" * 64 + "1"), 64)
     by_bytes = [prefix_digest(request(MediaRef(kind="image", data=b)), 64) for b in (b"1" * 99, b"2" * 99, b"1" * 98)]
     assert len(set(by_bytes)) == 3
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4 * BLOCK)), max_size=30), st.sampled_from([None, 32]))
+def test_each_comes_out_once_earlier_blocks_first_and_alike_ones_together(entries, characters):
+    queue = Queue(characters)
+    for i, (letter, position) in enumerate(entries):
+        queue.put(i, request(letter * 40), position)
+    came = drain(queue)
+    assert sorted(came) == list(range(len(entries)))
+    if characters is None:
+        assert came == sorted(came)
+        return
+    keys = [(entries[i][1] // BLOCK, entries[i][0]) for i in came]
+    assert [block for block, _ in keys] == sorted(block for block, _ in keys)
+    assert len(set(keys)) == sum(1 for a, b in zip([None, *keys], keys, strict=False) if a != b)
+    assert all(a < b for a, b, k, m in zip(came, came[1:], keys, keys[1:], strict=False) if k == m)

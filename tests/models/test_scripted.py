@@ -52,6 +52,11 @@ def test_repeats_have_answers_of_their_own():
         said(model, ask(3, repeat=2))
 
 
+def test_an_answer_of_another_form_is_refused_with_the_forms_there_are():
+    with pytest.raises(ModelError, match="has the key 'mme\\[0\\]'"):
+        said(ScriptedModel({"mme": {"0": "a"}}), ask(0))
+
+
 def test_a_document_can_be_told_to_fail_or_to_be_refused():
     model = ScriptedModel(
         {

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_lmms.results.gate import judge, summary
 from pytest_lmms.results.gate_report import markdown, verdict_lines
@@ -180,3 +184,28 @@ def test_verdicts_are_told_with_documents_as_node_ids(tmp_path):
     page = markdown(found, run, baseline)
     assert page.startswith("### Gates: 1 of 1 failed")
     assert "| ❌ fail | t/acc: 1pt and p&lt;0.01 and within 5pt |" in page
+
+
+BITS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=60)
+SAID = st.sampled_from(["default", "1%", "2pt", "p<0.05", "within 3pt", "1pt and p<0.01", "1pt and within 5pt"])
+
+
+def judged(rule, here, there):
+    with tempfile.TemporaryDirectory() as folder:
+        run = read_run(write_run(Path(folder, "run"), {"t": here}))
+        baseline = read_run(write_run(Path(folder, "baseline"), {"t": there}))
+        (verdict,) = judge(run, parse_regression(rule, "--option"), baseline)
+        return verdict
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BITS, SAID)
+def test_no_worse_run_never_fails_and_a_worse_one_never_does_better_than_it(pairs, rule):
+    here, there = ([p[i] for p in pairs] for i in (0, 1))
+    verdict = judged(rule, here, there)
+    assert verdict.outcome in ("pass", "fail", "inconclusive", "unjudged")
+    if sum(here) >= sum(there) and "within" not in rule:
+        assert verdict.outcome != "fail"
+    if verdict.outcome == "fail":
+        assert sum(here) < sum(there)
+    assert judged(rule, there, there).outcome != "fail"

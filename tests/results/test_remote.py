@@ -43,7 +43,7 @@ def test_addresses_are_told_from_paths(path, expected):
 
 def test_a_run_goes_there_and_comes_back_whole(run, bucket, tmp_path):
     assert upload(run, bucket) == f"{bucket}/20260101_m"
-    copy = fetch_run(f"{bucket}/20260101_m", tmp_path / "here", where="--opt", everything=True)
+    copy = fetch_run(f"{bucket}/20260101_m", tmp_path / "here", where="--opt", part="everything")
     assert copy.name == "20260101_m"
     files = {p.relative_to(run): p.read_bytes() for p in run.rglob("*") if p.is_file()}
     assert {p.relative_to(copy): p.read_bytes() for p in copy.rglob("*") if p.is_file()} == files

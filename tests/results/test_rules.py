@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_lmms.errors import UsageError
 from pytest_lmms.results.rules import DEFAULT_RULE, Rule, Size, gates_of_task, parse_regression, parse_rule, parse_under
@@ -73,3 +75,24 @@ def test_a_task_says_its_gates_in_its_yaml():
 def test_a_wrong_gate_of_a_task_is_refused_where_it_stands(entry):
     with pytest.raises(UsageError, match=r"t\.yaml:9"):
         gates_of_task("t", [entry], "t.yaml:9")
+
+
+SIZES = st.builds(Size, st.integers(0, 500).map(lambda n: n / 10), st.sampled_from(["%", "pt"]))
+LEVELS = st.sampled_from([0.5, 0.05, 0.01, 0.001])
+RULES = st.builds(Rule, tolerance=st.none() | SIZES, alpha=st.none() | LEVELS, margin=st.none() | SIZES).filter(str)
+
+
+@given(RULES)
+def test_a_rule_is_read_back_as_it_is_written(rule):
+    assert parse_rule(str(rule), "here") == rule
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_rule_or_an_error_that_says_where(text):
+    for read in (parse_rule, parse_regression, parse_under):
+        said = ""
+        try:
+            read(text, "--here")
+        except UsageError as e:
+            said = str(e)
+        assert not said or said.startswith("--here: ")

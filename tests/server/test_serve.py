@@ -259,3 +259,17 @@ def test_keys_of_a_job_show_in_no_listing_log_or_file(serve, tmp_path):
     assert CANARY not in refused.text
     bad.httpd.shutdown()
     bad.httpd.server_close()
+
+
+def test_a_run_in_a_folder_of_the_jobs_choice_is_in_the_viewer_while_the_owner_allows_the_folder(serve, tmp_path):
+    (tmp_path / "chosen").mkdir()
+    server = serve("--output-root", str(tmp_path / "chosen"))
+    job_id = server.evaluate(output_dir=str(tmp_path / "chosen" / "mine"))
+    key = server.client.wait_for_job(job_id, poll_interval=0.2, timeout=120)["view"]
+    assert httpx.get(f"{server.url}/view/api/records", params={"run": key, "task": "mme"}).status_code == 200
+    assert [r["key"] for r in httpx.get(f"{server.url}/view/api/runs").json()] == [key]
+    server.stop()
+    server.arguments = ()
+    server.start()
+    assert httpx.get(f"{server.url}/view/api/records", params={"run": key, "task": "mme"}).status_code == 404
+    assert httpx.get(f"{server.url}/view/api/runs").json() == []

@@ -19,7 +19,8 @@ def runs(tmp_path_factory):
     """A folder with a good and a bad run of one model, and what each is called."""
     folder = tmp_path_factory.mktemp("viewer") / "results"
     folder.mkdir()
-    good = evaluate(folder, "--lmms-model=scripted", "--lmms-model-args=default=Yes")
+    gate = "--lmms-fail-under=mme_perception_score=1"
+    good = evaluate(folder, "--lmms-model=scripted", "--lmms-model-args=default=Yes", gate)
     bad = evaluate(folder, "--lmms-model=scripted", "--lmms-model-args=default=No", f"--lmms-baseline={good}")
     return folder, good, bad
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import re
 import shutil
 import threading
 import urllib.error
@@ -144,3 +147,32 @@ def test_sounds_videos_and_the_steps_of_agents_are_shown(show, tmp_path):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_runs_elsewhere_are_listed_under_their_name_and_nothing_beside_them_is(runs, tmp_path):
+    (tmp_path / "main").mkdir()
+    shutil.copytree(runs[1], tmp_path / "chosen" / "run")
+    shutil.copytree(runs[2], tmp_path / "private")
+    shown = Runs(tmp_path / "main", lambda: {"job": tmp_path / "chosen"})
+    assert [s["key"] for s in shown.summaries()] == ["job/run"]
+    assert len(shown.records("job/run", "mme")) == 8
+    for key in ("job/../private", "job/../../private", "other/run", "private"):
+        with pytest.raises(StoreError):
+            shown.records(key, "mme")
+
+
+def test_pictures_of_a_report_leave_the_frame_cache_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("LMMS_VIDEO_CACHE_DIR", str(tmp_path / "frames"))
+    (tmp_path / "results").mkdir()
+    key = evaluate(tmp_path / "results", "--lmms-tasks=videomme", "--lmms-model=dummy", "--lmms-limit=1").name
+    assert "data:image/webp" in _unpacked(tmp_path / "results" / key / "report.html")
+    assert not (tmp_path / "frames").exists()
+    status, content = ask(Runs(tmp_path / "results"), "/api/media", run=key, task="videomme", id=0, place=0)
+    assert status == 200
+    assert content[:4] == b"RIFF"
+    assert not (tmp_path / "frames").exists()
+
+
+def _unpacked(report):
+    packed = re.search(r'id="data">([^<]+)<', report.read_text(encoding="utf-8"))[1]
+    return gzip.decompress(base64.b64decode(packed)).decode()

@@ -28,6 +28,13 @@ def test_every_run_leaves_a_page_with_its_scores(runs, show):
     assert "scripted" in page.inner_text("h1")
 
 
+def test_a_gate_that_holds_says_so(runs, show):
+    _, good, _ = runs
+    page = show(good / "report.html")
+    assert page.inner_text(".badge.right") == "pass"
+    assert "mme / mme_perception_score" in page.inner_text("main")
+
+
 def test_a_run_with_a_baseline_shows_the_comparison_and_the_documents_that_changed(runs, show):
     _, _, bad = runs
     page = show(bad / "report.html")

@@ -242,9 +242,8 @@ const jobView = async (id) => {
     status.className = `badge ${job.status}`;
     const isOver = !['queued', 'running'].includes(job.status);
     const act = (name, method, path) => h('button', { type: 'button', onclick: async () => { try { await ask(path, { method }); } catch (e) { results.textContent = e.message; } watch(); } }, name);
-    const view = /\/jobs\/([0-9a-f]+\/runs\/[^/]+)$/.exec(job.run_folder || '');
     buttons.replaceChildren(...[isOver ? null : act('Cancel', 'DELETE', `jobs/${id}`), job.is_resumable ? act('Go on with it', 'POST', `jobs/${id}/resume`) : null,
-      job.status === 'completed' && view ? h('a', { id: 'open', href: `/view/#/run/${encodeURIComponent(view[1])}` }, 'Look at the documents →') : null,
+      job.status === 'completed' && job.view ? h('a', { id: 'open', href: `/view/#/run/${encodeURIComponent(job.view)}` }, 'Look at the documents →') : null,
       isOver ? h('button', { type: 'button', onclick: async () => { draft = { ...blank(), ...again(job.request) }; location.hash = '#/'; } }, 'Change and run again') : null].filter(Boolean));
     const scores = Object.entries((job.result || {}).results || {}).flatMap(([task, values]) => Object.entries(values)
       .filter(([k, v]) => k.includes(',') && !k.includes('_stderr') && typeof v === 'number').map(([k, v]) => [task, k.split(',').filter((p) => p !== 'none').join(' '), v]));

@@ -77,9 +77,9 @@ const metricRows = (run, task) => {
 const gateTable = (gates) => (gates.length ? [h('h2', {}, 'Gates'), h('div', { class: 'scroll' }, h('table', {},
   h('thead', {}, h('tr', {}, ['Verdict', 'Gate', 'Details'].map((t) => h('th', {}, t)))),
   h('tbody', {}, gates.map((g) => h('tr', {},
-    h('td', {}, h('span', { class: `badge ${{ passed: 'right', failed: 'wrong' }[g.verdict] || 'inconclusive'}` }, String(g.verdict || g.status || '–'))),
-    h('td', {}, [g.task, g.metric].filter(Boolean).join(' / ') || '–', ' ', h('span', { class: 'quiet' }, String(g.rule || ''))),
-    h('td', { class: 'small quiet' }, String(g.message || g.text || g.reason || '')))))))] : null);
+    h('td', {}, h('span', { class: `badge ${{ pass: 'right', fail: 'wrong', unjudged: 'wrong' }[g.outcome] || 'inconclusive'}` }, g.outcome || '–')),
+    h('td', {}, [g.task, g.name].filter(Boolean).join(' / ') || '–', ' ', h('span', { class: 'quiet' }, g.gate || '')),
+    h('td', { class: 'small quiet' }, g.reason || ''))))))] : null);
 
 const runView = async (source, key) => {
   const runs = await source.runs();
