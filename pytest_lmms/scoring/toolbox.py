@@ -1,4 +1,4 @@
-"""Tools that any agentic task may offer: a document lists the name in its `tools`, and its simulator has none so called.
+"""Tools that any agentic task may offer: a document lists the name in its `tools`, and its simulator has no such tool.
 
 Others come through the hook `pytest_lmms_register_tools`; that is where a sandbox of one's own is plugged in.
 """

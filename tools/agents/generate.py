@@ -93,7 +93,8 @@ def telecom_row(number: int, dice: random.Random) -> Row:
     place = "abroad" if abroad else "at home"
     query = (
         f"My mobile data do not work. I am {place}: roaming has to be {'on' if abroad else 'off'} in the end. If my "
-        f"data are used up, sell me {refuel:g} GB, once; otherwise none. I pay what is due, to the cent. Submit when data work."
+        f"data are used up, sell me {refuel:g} GB, once; "
+        f"otherwise none. I pay what is due, to the cent. Submit when data work."
     )
     return row(f"tau2_generated_telecom_{number:04}", query, state, target, TELECOM_TOOLS) | {"domain": "telecom"}
 
