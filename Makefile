@@ -136,12 +136,17 @@ bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-py
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 
+fuzz-answers: setup-dev  ## Score hostile answers of a million characters with every benchmark's rules
+	HOSTILE_CHARACTERS=1000000 $(BIN)/pytest tests/faults/test_hostile_answers.py -n $(NUM_WORKERS) $(PYTEST_ARGS)
+
 bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
 	$(BIN)/python tools/bench/lance_access.py
 
 bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
 	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
-	$(BIN)/python tools/bench/media_replay.py $(filter-out --quick,$(BENCH_ARGS))
+
+bench-replay: setup-dev compat-venv  ## Run longvideobench_val_v through both harnesses, limit 8 (ffmpeg; BENCH_ARGS=--rounds 5)
+	$(BIN)/python tools/bench/media_replay.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)
 
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.retry import Deadline
@@ -74,6 +75,22 @@ def one_name(said: Mapping[str, str | None]) -> str:
             )
         )
     return names.pop()
+
+
+def split_query(url: str) -> tuple[str, dict[str, str]]:
+    """An address without its query, and the query: clients want them apart."""
+    parts = urlsplit(url)
+    return urlunsplit((*parts[:3], "", "")), dict(parse_qsl(parts.query))
+
+
+def split_user(url: str) -> tuple[str, dict[str, str]]:
+    """An address without ``user:password@``, and the header of HTTP's basic authentication that says the same."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    code = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {code}"}
 
 
 def without_password(url: str) -> str:

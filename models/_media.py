@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_lmms.media.image import open_image
+from pytest_lmms.media.image import open_image, shrunk
 from pytest_lmms.records import MediaRef
 
 if TYPE_CHECKING:
@@ -17,10 +17,7 @@ UNKNOWN_FPS = 24.0
 def image(ref: MediaRef, *, max_side_px: int | None) -> Any:
     """Open an image; shrink it until its longer side is at most `max_side_px`."""
     opened = open_image(ref)
-    if max_side_px and max(opened.size) > max_side_px:
-        opened = opened.copy()
-        opened.thumbnail((max_side_px, max_side_px))
-    return opened
+    return shrunk(opened, max_side_px) if max_side_px else opened
 
 
 def clip(ref: MediaRef, *, max_frames: int, fps: float | None, max_side_px: int | None) -> VideoFrames:

@@ -24,11 +24,12 @@ from pytest_lmms.inference.retry import (
     retry_after_seconds,
     worth_retrying,
 )
+from pytest_lmms.masks import Secrets, secrets_in
 from pytest_lmms.media.encode import wanted_format, wanted_quality
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response
 
-from ._attempt import Clock, Secret, one_name, without_password
+from ._attempt import Clock, Secret, one_name, split_user, without_password
 
 AHEAD = 8
 """Requests prepared while others are in flight, so that none waits for its pictures when its turn comes."""
@@ -65,9 +66,12 @@ class RemoteChat(ABC):
     model_version: str | None = None
     """Another word for `model`."""
     base_url: str | None = None
-    """The server's address. None: the first of `base_url_variables` that is set, else the provider's own."""
+    """The server's address; ``user:password@`` in it is sent instead of the key, a query with every request. None: the
+    first of `base_url_variables` that is set, else the provider's own."""
     api_key: str | None = None
     """None: the first of `key_variables` that is set. It appears in no identity, message or representation."""
+    extra_headers: Mapping[str, str] | None = field(default=None)
+    """Further headers of every request, for gateways; hidden like the key."""
     timeout: float = 600.0
     """Seconds that one attempt may take."""
     connect_timeout_s: float = 10.0
@@ -120,6 +124,8 @@ class RemoteChat(ABC):
     """The most frames of a video, whatever `fps` says."""
     max_pixels: int | None = None
     """Frames of videos with more are made smaller."""
+    max_image_size: int | None = None
+    """Pixels: images and frames are made smaller until their longer side is at most this."""
     max_size_in_mb: float = 20.0
     """Images whose encoded file is larger are sent as smaller JPEG files, and the response says so."""
     image_format: str | None = None
@@ -138,6 +144,12 @@ class RemoteChat(ABC):
         self.api_key = None
         said = (os.environ.get(name) for name in self.base_url_variables)
         self._base_url = self.base_url or next((url for url in said if url), None)
+        said_in_address = list(secrets_in(self._base_url or ""))
+        self._base_url, user = split_user(self._base_url) if self._base_url else (None, {})
+        self._headers = {**user, **(self.extra_headers or {})}
+        self._secrets = Secrets([self._key.value, *said_in_address, *secrets_in({"headers": self._headers})])
+        """What messages must not repeat."""
+        self.extra_headers = None
         for name, value, least in (
             ("timeout", self.timeout, 0.001),
             ("connect_timeout_s", self.connect_timeout_s, 0.001),
@@ -170,6 +182,7 @@ class RemoteChat(ABC):
             fps=self.fps or self.video_fps,
             max_frames=self.max_frames,
             max_pixels=self.max_pixels,
+            max_side_px=self.max_image_size,
             max_bytes=int(self.max_size_in_mb * 1_000_000),
             image_format=wanted_format(self.image_format),
             image_quality=wanted_quality(self.image_quality),
@@ -218,6 +231,7 @@ class RemoteChat(ABC):
             "max_new_tokens": self.max_new_tokens,
             "media": [media.num_frames, media.fps, media.max_frames, media.max_pixels, media.max_bytes],
             "images": [media.image_format, media.image_quality],
+            **({"max_image_size": media.max_side_px} if media.max_side_px else {}),
         }
 
     def give_up(self) -> None:
@@ -287,7 +301,8 @@ class RemoteChat(ABC):
     def _explain(self, what: str, num_attempts: int, remedy: str | None = None) -> str:
         attempts = f" after {num_attempts} attempts" if num_attempts > 1 else ""
         kind, _, rest = what.partition(":")
-        text = (kind + attempts + (f":{rest}" if rest else "")).replace(self._key.value, "***")
+        text = kind + attempts + (f":{rest}" if rest else "")
+        text = self._secrets.hide(text)
         return explain(text, where=f"{self._name} at {self._server()}", remedy=remedy)
 
     def _server(self) -> str:

@@ -60,7 +60,11 @@ class AnthropicChat(RemoteChat):
     def _open(self) -> Any:
         timeout = self._anthropic.Timeout(self.timeout, connect=self.connect_timeout_s)
         return self._anthropic.AsyncAnthropic(
-            api_key=self._key.value, base_url=self._base_url, timeout=timeout, max_retries=0
+            api_key=self._key.value,
+            base_url=self._base_url,
+            timeout=timeout,
+            max_retries=0,
+            default_headers=self._headers,
         )
 
     def _prepare(self, request: Request) -> dict[str, Any]:

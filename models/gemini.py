@@ -58,6 +58,8 @@ class GeminiChat(RemoteChat):
 
     def _open(self) -> Any:
         options = {"timeout": int(self.timeout * 1000), "retry_options": {"attempts": 1}}
+        if self._headers:
+            options["headers"] = self._headers
         if self._base_url:
             options["base_url"] = self._base_url
         return self._genai.Client(api_key=self._key.value, http_options=options).aio

@@ -71,6 +71,7 @@ class LiteLLMChat(OpenAIChat):
             for name, value in (("api_base", self._base_url), ("api_key", self._key.value))
             if value and value != _NO_KEY
         }
+        where = {**where, "extra_headers": self._headers} if self._headers else where
         try:
             answer = await self._client.acompletion(
                 **body, **where, timeout=self.timeout, num_retries=0, max_retries=0, drop_params=False

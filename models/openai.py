@@ -14,7 +14,7 @@ from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response
 
-from ._attempt import Clock, without_password
+from ._attempt import Clock, split_query, without_password
 from ._chat_post import Poster
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
 from ._remote import RemoteChat
@@ -69,7 +69,8 @@ class OpenAIChat(RemoteChat):
         """
         super().__post_init__()
         if self._base_url:
-            self._base_url = self._base_url.rstrip("/").removesuffix(_PATH)
+            address, mark, query = self._base_url.partition("?")
+            self._base_url = address.rstrip("/").removesuffix(_PATH) + mark + query
         self._media = replace(self._media, pass_video_url=self.pass_video_url)
         self._write_messages = message_format(self.message_format)
         self._reasons = bool(_REASONING_MODEL.match(self._name.rpartition("/")[2]))
@@ -92,7 +93,7 @@ class OpenAIChat(RemoteChat):
     # --- the client --------------------------------------------------------------------------------------------------
 
     def _open(self) -> Any:
-        return self._openai.AsyncOpenAI(api_key=self._key.value, base_url=self._base_url, **self._client_settings())
+        return self._openai.AsyncOpenAI(api_key=self._key.value, **self._address(), **self._client_settings())
 
     async def start(self) -> None:
         """Open the client on the loop where it will be used."""
@@ -108,7 +109,13 @@ class OpenAIChat(RemoteChat):
             self._transport = self._openai.DefaultAioHttpClient(**settings)
         except (AttributeError, RuntimeError):  # an older client, or no aiohttp
             self._transport = self._openai.DefaultAsyncHttpxClient(**settings)
-        return {"timeout": timeout, "max_retries": 0, "http_client": self._transport}
+        return {"timeout": timeout, "max_retries": 0, "http_client": self._transport, "default_headers": self._headers}
+
+    def _address(self) -> dict[str, Any]:
+        if not self._base_url:
+            return {"base_url": None}
+        address, query = split_query(self._base_url)
+        return {"base_url": address, "default_query": query}
 
     def _server(self) -> str:
         return without_password(str(self._client.base_url)) if self._client else super()._server()

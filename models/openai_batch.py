@@ -61,7 +61,11 @@ class OpenAIBatch(OpenAIChat):
         """Open the client."""
         timeout = self._openai.Timeout(self.timeout, connect=self.connect_timeout_s)
         self._client = self._openai.OpenAI(
-            api_key=self._key.value, base_url=self._base_url, timeout=timeout, max_retries=int(self.max_retries)
+            api_key=self._key.value,
+            **self._address(),
+            timeout=timeout,
+            max_retries=int(self.max_retries),
+            default_headers=self._headers,
         )
 
     def stop(self) -> None:  # type: ignore[override]

@@ -19,6 +19,8 @@ import httpx
 from pytest_lmms.errors import LmmsError, did_you_mean, explain
 
 FINISHED = ("completed", "failed", "cancelled")
+FIRST_PAUSE_SECONDS = 0.25
+"""Between the first two looks at a job."""
 
 
 class JobError(LmmsError, RuntimeError):
@@ -215,7 +217,7 @@ class EvalClient:
 
         Args:
             job_id: Of `evaluate`.
-            poll_interval: Seconds between two looks.
+            poll_interval: Seconds between two looks, at most: the first ones come sooner.
             timeout: Seconds; None waits for ever.
             verbose: Print how far it is.
 
@@ -227,11 +229,13 @@ class EvalClient:
             TimeoutError: It had not ended in time; it goes on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not _ended(job := self.get_job(job_id)):
+        for pause in _pauses(poll_interval):
+            if _ended(job := self.get_job(job_id)):
+                break
             _tell(job, print if verbose else None)
-            if deadline is not None and time.monotonic() + poll_interval > deadline:
+            if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"job {job_id} is {job['status']} after {timeout} s")
-            time.sleep(poll_interval)
+            time.sleep(pause)
         return job
 
     def stream(self, job_id: str) -> Iterator[Event]:
@@ -324,11 +328,13 @@ class AsyncEvalClient:
     ) -> dict[str, Any]:
         """Wait until a job has ended; as `EvalClient.wait_for_job`."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not _ended(job := await self.get_job(job_id)):
+        for pause in _pauses(poll_interval):
+            if _ended(job := await self.get_job(job_id)):
+                break
             _tell(job, print if verbose else None)
-            if deadline is not None and time.monotonic() + poll_interval > deadline:
+            if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"job {job_id} is {job['status']} after {timeout} s")
-            await asyncio.sleep(poll_interval)
+            await asyncio.sleep(pause)
         return job
 
     async def stream(self, job_id: str) -> AsyncIterator[Event]:
@@ -353,6 +359,14 @@ class AsyncEvalClient:
     async def get_queue_status(self) -> dict[str, Any]:
         """What runs and what waits."""
         return await self._send("GET", "/queue")
+
+
+def _pauses(longest: float) -> Iterator[float]:
+    """Seconds to wait: a short job is noticed soon, a long one is not asked about all the time."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield min(pause, longest)
+        pause = min(pause * 1.5, longest)
 
 
 def _tell(job: Mapping[str, Any], write: Callable[[str], object] | None) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pytest_lmms.configfile import ENV
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import MASK, is_secret, mask, mask_addresses
+from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_of
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
 
 LATEST = "latest"
@@ -384,6 +384,12 @@ class RunConfig:
         values = {o.name: mask(self.written.get(o.name, o.plain(getattr(self, o.name)))) for o in OPTIONS}
         return values | {ENV: mask(dict(self.env))}
 
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets that settings and environment hold now."""
+        said = [self.written, self.env, *(getattr(self, o.name) for o in OPTIONS)]
+        return secrets_of(os.environ, *said)
+
     def plan_digest(self, selection: Mapping[str, Any]) -> str:
         """What makes two runs the same run: the settings that choose documents or change text.
 
@@ -419,13 +425,6 @@ def versions() -> dict[str, str]:
 def environment() -> dict[str, str]:
     """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
     prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
-    secrets = [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST_SECRET]
+    secrets = secrets_of(os.environ)
     chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {
-        k: MASK if v and (is_secret(k) or any(s in v for s in secrets)) else mask_addresses(v)
-        for k, v in chosen.items()
-    }
-
-
-SHORTEST_SECRET = 6
-"""Shorter values are looked for nowhere else: they may be part of anything."""
+    return {k: MASK if v and (is_secret(k) or secrets.hide(v) != v) else mask(v) for k, v in chosen.items()}

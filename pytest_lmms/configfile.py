@@ -106,7 +106,10 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
         return (_from_results(path, text),)
     import yaml
 
+    from pytest_lmms.yamlbounds import check_depth
+
     try:
+        check_depth(text)
         root = yaml.compose(text, Loader=_loader())
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark

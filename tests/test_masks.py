@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_lmms.masks import MASK, is_secret, mask
+from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_in
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "HF_TOKEN", "my_secret", "Password"])
+@pytest.mark.parametrize(
+    "name",
+    ["OPENAI_API_KEY", "HF_TOKEN", "my_secret", "Password", "apiKey", "AWS_ACCESS_KEY_ID", "accessKeyId", "x-api-key"],
+)
 def test_secrets_are_known_by_name(name):
     assert is_secret(name)
 
 
-@pytest.mark.parametrize("name", ["MAX_TOKENS", "model", "HF_HOME"])
+@pytest.mark.parametrize(
+    "name", ["MAX_TOKENS", "model", "HF_HOME", "tokenizer", "tokenizer_mode", "keyword", "KEYBOARD"]
+)
 def test_other_names_are_no_secrets(name):
     assert not is_secret(name)
 
@@ -28,3 +33,37 @@ def test_passwords_in_addresses_are_masked():
     assert mask({"base_url": "https://me:pw@host:80/v1", "b": "http://host:80/@x"}) == {
         "base_url": f"https://{MASK}@host:80/v1", "b": "http://host:80/@x"
     }  # fmt: skip
+
+
+def test_keys_in_queries_headers_and_lists_of_arguments_are_masked():
+    given = {
+        "base_url": "https://host/v1?api_key=abc&region=eu",
+        "extra_headers": {"X-Gateway": "Bearer abc", "X-From": "${NAME}"},
+        "said": "model=m,api_key=abc",
+    }
+    assert mask(given) == {
+        "base_url": f"https://host/v1?api_key={MASK}&region=eu",
+        "extra_headers": {"X-Gateway": MASK, "X-From": "${NAME}"},
+        "said": f"model=m,api_key={MASK}",
+    }
+
+
+def test_what_is_masked_is_known_as_a_secret():
+    given = [
+        {"api_key": "sk-123456"}, {"headers": {"X": "Bearer tok-1234"}}, "https://u:p%40ssword@h/v1?sig=abcdefg",
+        "a=b,HF_TOKEN=hf_abcdef",
+    ]  # fmt: skip
+    found = set(secrets_in(given))
+    assert {"sk-123456", "tok-1234", "p%40ssword", "p@ssword", "abcdefg", "hf_abcdef"} <= found
+    assert not {"h", "b", "u"} & found
+
+
+def test_secrets_are_hidden_in_any_text_and_short_ones_are_not_looked_for():
+    secrets = Secrets(["sk-123456", "sk-123456-longer", "none", MASK, "${OPENAI_API_KEY}", "a b+c/d"])
+    assert secrets.hide("sk-123456-longer sk-123456 none") == f"{MASK} {MASK} none"
+    assert secrets.hide("?q=a%20b%2Bc%2Fd") == f"?q={MASK}"
+    assert Secrets([]).hide("as it is") == "as it is"
+
+
+def test_numbers_under_a_secrets_name_are_settings():
+    assert mask("model=m,first_token_timeout_s=12.5,token=abc") == f"model=m,first_token_timeout_s=12.5,token={MASK}"

@@ -16,14 +16,14 @@ QUESTION = (
     " formatting."
 )
 SENTENCES = (
-    r"(?:the\s+)?transcription\s+(?:of\s+)?(?:the\s+)?audio\s+is:",
-    r"(?:the\s+)?original\s+content\s+(?:of\s+)?(?:this\s+)?audio\s+is:",
-    r"(?:the\s+)?(?:audio|speech)\s+(?:content|transcription|says):",
+    r"(?:the\s+)?transcription\s+(?:of\s+)?(?:the\s+)?audio\s+is\s*:",
+    r"(?:the\s+)?original\s+content\s+(?:of\s+)?(?:this\s+)?audio\s+is\s*:",
+    r"(?:the\s+)?(?:audio|speech)\s+(?:content|transcription|says)\s*:",
 )
 INTRODUCTIONS = (
-    r"(?:here\s+is\s+)?(?:the\s+)?transcription(?:\s+of\s+(?:the\s+)?audio)?:",
-    r"(?:the\s+)?(?:audio|speech)\s+(?:says|contains):",
-    r"(?:answer|response|result):",
+    r"(?:here\s+is\s+)?(?:the\s+)?transcription\s*(?:of\s+(?:the\s+)?audio)?\s*:",
+    r"(?:the\s+)?(?:audio|speech)\s+(?:says|contains)\s*:",
+    r"(?:answer|response|result)\s*:",
 )
 DROPPED = str.maketrans("", "", string.punctuation.replace("'", ""))
 

@@ -35,21 +35,23 @@ def read_earliest_option(text: str, options: Sequence[str]) -> int | None:
     """Return the number of the option that a text chooses, None when it mentions none.
 
     Letters in brackets, before a blank and before a full stop are all looked for; in a text of more than five words
-    that has none, the options themselves. Of several, the one whose last mention comes first wins: in brackets where
-    any is, else between blanks; what is not mentioned that way comes before all others.
+    that has none, the options themselves. Of several, the one whose last mention in that form comes first wins.
     """
     for mark in TRIMMED_MARKS:
         text = text.strip(mark)
     text = f" {text} "
     letters = label_options(options)
-    in_brackets = [letter for letter in letters if f"({letter})" in text]
-    found = [*in_brackets, *(x for x in letters if f"{x} " in text), *(x for x in letters if f"{x}." in text)]
-    form = "({})" if in_brackets else " {} "
-    last_mention = {letter: text.rfind(form.format(letter)) for letter in letters}
+    found = [
+        (letter, form.format(letter))
+        for form in ("({})", "{} ", "{}.")
+        for letter in letters
+        if form.format(letter) in text
+    ]
     if not found and len(text.split()) >= MIN_WORDS_FOR_OPTION_TEXT:
-        found = [letter for letter, option in letters.items() if option.lower() in text.lower()]
-        last_mention = {letter: text.lower().rfind(option.lower()) for letter, option in letters.items()}
-    return list(letters).index(min(found, key=last_mention.__getitem__)) if found else None
+        text = text.lower()
+        found = [(letter, option.lower()) for letter, option in letters.items() if option.lower() in text]
+    earliest = min(found, key=lambda each: text.rfind(each[1]), default=None)
+    return list(letters).index(earliest[0]) if earliest else None
 
 
 def egoschema_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:

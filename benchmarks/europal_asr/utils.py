@@ -15,14 +15,14 @@ REQUEST = (
     " formatting."
 )
 SENTENCES = (
-    r"(?:the\s+)?original\s+content\s+(?:of\s+)?(?:this\s+)?audio\s+is:",
-    r"(?:the\s+)?(?:audio|speech)\s+(?:content|transcription|says):",
-    r"transcription:",
+    r"(?:the\s+)?original\s+content\s+(?:of\s+)?(?:this\s+)?audio\s+is\s*:",
+    r"(?:the\s+)?(?:audio|speech)\s+(?:content|transcription|says)\s*:",
+    r"transcription\s*:",
 )
 INTRODUCTIONS = (
-    r"(?:here\s+is\s+)?(?:the\s+)?transcription:",
-    r"(?:the\s+)?(?:audio|speech)\s+(?:says|contains):",
-    r"(?:answer|response|result):",
+    r"(?:here\s+is\s+)?(?:the\s+)?transcription\s*:",
+    r"(?:the\s+)?(?:audio|speech)\s+(?:says|contains)\s*:",
+    r"(?:answer|response|result)\s*:",
 )
 
 

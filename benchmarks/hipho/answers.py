@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-
-from pytest_lmms.scoring.maths import boxed_texts
+from collections.abc import Iterator
 
 TOLERANCE = 1e-3
 SMALLEST_FOR_RELATIVE = 1e-6
 _OPENING, _CLOSING = "([{", ")]}"
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+_BOX = "\\boxed{"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
 
 
 def split_top(text: str) -> list[str]:
@@ -24,14 +24,24 @@ def split_top(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()] or [text.strip()]
 
 
+def _boxes(text: str) -> Iterator[str]:
+    """What stands in boxes, those inside others left out, up to the first that is not closed."""
+    start = text.find(_BOX)
+    while start >= 0:
+        start += len(_BOX)
+        depth, end = 1, start
+        while depth and end < len(text):
+            depth += (text[end] == "{") - (text[end] == "}")
+            end += 1
+        if depth:
+            return
+        yield text[start : end - 1].strip()
+        start = text.find(_BOX, end)
+
+
 def read_answers(text: str) -> list[str]:
     """Read the answers of a response: in boxes, after "Final Answer:", or on the last line."""
-    end, parts = 0, []
-    for start, box in boxed_texts(text):
-        if start >= end:  # a box inside another is part of it
-            end = start + len(box)
-            parts += split_top(box)
-    if parts:
+    if parts := [part for box in _boxes(text) for part in split_top(box)]:
         return parts
     if found := re.search(r"final answer\s*[:\N{FULLWIDTH COLON}]\s*(.+)", text, re.IGNORECASE):
         return split_top(found.group(1))
@@ -40,7 +50,7 @@ def read_answers(text: str) -> list[str]:
 
 
 def _simple(text: str) -> str:
-    text = text.replace("$", "").replace("\N{MINUS SIGN}", "-")
+    text = text.strip().strip("$").replace("\N{MINUS SIGN}", "-")
     text = re.sub(r"\\left|\\right|\\[,!]", "", text)
     text = re.sub(r"\\(?:text|mathrm|mathbf)\{([^{}]*)\}", r"\1", text)
     return re.sub(r"\s+", "", text.lower()).strip(".:;,\N{IDEOGRAPHIC FULL STOP}!?")

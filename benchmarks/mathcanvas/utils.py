@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.scoring.maths import last_boxed, math_equal
+from pytest_lmms.scoring.spans import numbered
 
 Doc = Mapping[str, Any]
 WEIGHTS = {
@@ -47,8 +48,7 @@ def _clean(text: str) -> str:
 
 def tagged_parts(text: str) -> list[str]:
     """Return what stands in ``<1>...</1>``, ``<2>...</2>`` and so on, by number."""
-    found = re.findall(r"<(\d{1,9})>(.*?)</\1>", text, re.DOTALL)
-    return [_clean(part) for _, part in sorted(found, key=lambda pair: int(pair[0]))]
+    return [_clean(part) for _, part in sorted(numbered(text), key=lambda pair: pair[0])]
 
 
 def read_parts(text: str, num_parts: int) -> list[str]:

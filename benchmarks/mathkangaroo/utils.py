@@ -10,7 +10,7 @@ from pytest_lmms.records import Unparsed
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
-ANNOUNCED = re.compile(r"(?:final answer|answer|option)\s*(?:is|:)?\s*\(?\s*([A-E])", re.IGNORECASE)
+ANNOUNCED = re.compile(r"(?:final answer|answer|option)\s*(?:(?:is|:)\s*)?(?:\(\s*)?([A-E])", re.IGNORECASE)
 LONE_LINE = re.compile(r"\(?([A-E])\)?[.)]?")
 
 

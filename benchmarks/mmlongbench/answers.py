@@ -53,7 +53,7 @@ def read_counts(text: str) -> list[int]:
 def read_choice(text: str) -> int:
     """Return the position of the choice that a text names by a letter A to J or by its position; -1 without any."""
     text = text.upper()
-    if announced := re.search(r"ANSWER\s*[:\-]?\s*\(?\s*([A-J])", text):
+    if announced := re.search(r"ANSWER\s*(?:[:\-]\s*)?(?:\(\s*)?([A-J])", text):
         return ord(announced.group(1)) - ord("A")
     for pattern in (r"\b([A-J])\b", r"\b(\d{1,9})\b"):
         for line in text.splitlines():

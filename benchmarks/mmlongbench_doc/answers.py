@@ -23,7 +23,7 @@ _EXACT = re.compile(
 
 def clean(text: object) -> str:
     """Return a text in lower case without brackets, quotes, currency, percent and a few units."""
-    simple = re.sub(r"\s*\([^()]*\)", "", str(text).lower().strip()).strip()
+    simple = re.sub(r"(?<!\s)\s*\([^()]*\)", "", str(text).lower().strip()).strip()
     simple = re.sub(r"^['\"]|['\"]$", "", simple).strip().lstrip("$").strip().rstrip("%").strip()
     for unit in (" miles", " mile", " million"):
         simple = simple.removesuffix(unit)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.geometry import Point, box_centre, is_in_box, is_in_polygon
+from pytest_lmms.scoring.spans import contents
 from pytest_lmms.scoring.subscores import grouped
 from pytest_lmms.tasks.prompts import one_turn
 
@@ -19,11 +20,9 @@ INSTRUCTION = (
 )
 METRICS = ("osworld_g_acc", "osworld_g_bbox_acc", "osworld_g_polygon_acc", "osworld_g_refusal_acc")
 NUMBER = r"-?\d+(?:\.\d+)?%?"
-TAGGED = re.compile(r"<bbox[^>]*>(.*?)</bbox>", re.IGNORECASE | re.DOTALL)
+OPENING, CLOSING = (re.compile(tag, re.IGNORECASE) for tag in (r"<bbox[^<>]*>", "</bbox>"))
 PAIR = re.compile(rf"[\[(]\s*({NUMBER})(?:\s*,\s*|\s+)({NUMBER})\s*[\])]")
-NAMED = re.compile(
-    rf"[\"']?x[\"']?\s*[:=]\s*[\"']?({NUMBER}).*?[\"']?y[\"']?\s*[:=]\s*[\"']?({NUMBER})", re.IGNORECASE | re.DOTALL
-)
+NAMED_X, NAMED_Y = (re.compile(rf"{axis}[\"']?\s*[:=]\s*[\"']?({NUMBER})", re.IGNORECASE) for axis in "xy")
 NUM_SIDES = 4
 MIN_CORNERS = 3
 
@@ -52,11 +51,13 @@ def read_click(text: str) -> Point | None:
 
     Four numbers beside a word such as "box" or "rectangle" are a box, whose centre counts.
     """
-    tagged = TAGGED.search(text)
-    if tagged and len(sides := _numbers(re.findall(NUMBER, tagged.group(1)))) >= NUM_SIDES:
+    tagged = contents(text, OPENING, CLOSING)
+    if tagged and len(sides := _numbers(re.findall(NUMBER, tagged[0]))) >= NUM_SIDES:
         return box_centre(sides)
-    if found := PAIR.search(text) or NAMED.search(text):
+    if found := PAIR.search(text):
         return _numbers(found.groups())
+    if (x := NAMED_X.search(text)) and (y := NAMED_Y.search(text, x.end())):
+        return _numbers((x.group(1), y.group(1)))
     numbers = _numbers(re.findall(NUMBER, text))
     if len(numbers) >= NUM_SIDES and re.search("bbox|box|rect", text, re.IGNORECASE):
         return box_centre(numbers)

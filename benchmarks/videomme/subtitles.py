@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_lmms.media.video import open_video
 from pytest_lmms.records import MediaRef
+from pytest_lmms.scoring.spans import contents
 from pytest_lmms.tasks.mediafiles import MissingMediaError, find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -19,8 +20,8 @@ INSTRUCTION = (
     "Respond with only the letter (A, B, C, or D) of the correct option."
 )
 NONE_AVAILABLE = "No subtitles available"
-TIMES = re.compile(r"(\d+):(\d+):(\d+)[,.](\d+)\s*-->\s*(\d+):(\d+):(\d+)[,.](\d+)")
-SHOWN = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
+TIMES = re.compile(r"(\d{1,9}):(\d{1,9}):(\d{1,9})[,.](\d{1,9})\s*-->\s*(\d{1,9}):(\d{1,9}):(\d{1,9})[,.](\d{1,9})")
+SHOWN = re.compile('<font color="white" size=".72c">')
 EVERY_FRAME = -1
 
 
@@ -47,8 +48,7 @@ def read_srt(content: str) -> Iterator[Subtitle]:
 
 def shown_text(subtitle: Subtitle) -> str | None:
     """Return what stands in white in the dataset's subtitles, None without it."""
-    found = SHOWN.search(subtitle.text)
-    return found[1] if found else None
+    return next(iter(contents(subtitle.text, SHOWN, "</font>")), None)
 
 
 def is_seen(subtitle: Subtitle, frames: Any, fps: float) -> bool:

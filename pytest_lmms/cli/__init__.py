@@ -13,6 +13,7 @@ and exit code 2. A module that a command does not need (torch, datasets, pytest)
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from importlib import import_module
 
 from pytest_lmms.cli.shared import OK, WRONG
 from pytest_lmms.errors import LmmsError
+from pytest_lmms.printable import PrintableStream, printable
 
 COMMANDS = {
     "eval": "evaluate: pytest, and the flags of lmms-eval",
@@ -58,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
         words.insert(0, "eval")  # `python -m pytest_lmms --model ...`
     try:
-        code = _run(words)
+        with contextlib.redirect_stdout(PrintableStream(sys.stdout)):  # names and texts of strangers' runs and rows
+            code = _run(words)
         sys.stdout.flush()
     except LmmsError as e:
-        print(f"pytest-lmms: {e}", file=sys.stderr)
+        print(f"pytest-lmms: {printable(str(e))}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

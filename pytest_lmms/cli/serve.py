@@ -60,8 +60,8 @@ def server_settings(parsed: argparse.Namespace) -> ServerSettings:
     from pytest_lmms import catalog
     from pytest_lmms.registry import MODELS
     from pytest_lmms.server.app import ServerSettings
+    from pytest_lmms.server.devices import found_devices
     from pytest_lmms.server.policy import VARIABLES, Policy, is_loopback
-    from pytest_lmms.server.queue import found_devices
 
     token = os.environ.get(TOKEN) or None
     if not is_loopback(parsed.host) and token is None:
@@ -133,7 +133,7 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
         import webbrowser
 
         webbrowser.open(f"http://{host}:{port}")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
     with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has been put away
         server.run(sockets=[listening])
     return OK

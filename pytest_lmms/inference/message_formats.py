@@ -34,6 +34,8 @@ class MediaSettings:
     """Frames with more are made smaller."""
     min_pixels: int | None = None
     """Frames with fewer are made larger."""
+    max_side_px: int | None = None
+    """Images and frames are made smaller until their longer side is at most this."""
     pass_video_url: bool = False
     """Send videos whole: web addresses as they are, files inside a data URI."""
     image_format: str | None = None
@@ -125,8 +127,16 @@ def image_uri(ref: MediaRef, media: MediaSettings) -> str:
         MediaError: It cannot be read.
     """
     from pytest_lmms.media.encode import encode_image
+    from pytest_lmms.media.image import open_image, shrunk
 
-    encoded = encode_image(ref, image_format=media.image_format, quality=media.image_quality, max_bytes=media.max_bytes)
+    shown: Any = ref
+    if media.max_side_px:
+        opened = open_image(ref)
+        small = shrunk(opened, media.max_side_px)
+        shown = ref if small is opened else small
+    encoded = encode_image(
+        shown, image_format=media.image_format, quality=media.image_quality, max_bytes=media.max_bytes
+    )
     return encoded.uri
 
 
@@ -145,7 +155,8 @@ def video_frames(ref: MediaRef, media: MediaSettings) -> Iterator[tuple[str, flo
     from pytest_lmms.media.video import open_video
 
     wanted = media.num_frames if media.fps is None else media.max_frames
-    video = open_video(ref, num_frames=min(wanted, media.max_frames), fps=media.fps)
+    num_frames = min(wanted, media.max_frames)
+    video = open_video(ref, num_frames=num_frames, fps=media.fps, max_side_px=media.max_side_px)
     for array, seconds in zip(video.frames, video.timestamps_seconds, strict=True):
         frame = Image.fromarray(array)
         frame = _fitted(frame, media)

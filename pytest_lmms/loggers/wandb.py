@@ -48,7 +48,12 @@ def log(
         dir=str(folder or run_folder),
         config=settings(results),
         job_type="evaluation",
-        settings=wandb.Settings(silent=True, console="off", reinit="create_new"),  # the terminal is pytest's
+        settings=wandb.Settings(
+            silent=True,
+            console="off",  # the terminal is pytest's
+            reinit="create_new",
+            x_disable_meta=True,  # it would tell the command line, keys included; run.json tells it without
+        ),
     )
     try:
         run.log(dict(scalars(results)))

@@ -84,7 +84,10 @@ class ScannedPackets:
         """Whether every packet says when its frame is shown."""
         keys: list[int] = []
         self._presented: list[int | None] = []
+        self.num_stored = 0
+        """Packets that were there, also those that show nothing."""
         for packet in container.demux(stream):
+            self.num_stored += packet.dts is not None or packet.size > 0
             if not packet.size or packet.is_discard:
                 continue
             if packet.is_keyframe or not keys:

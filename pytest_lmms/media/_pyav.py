@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import numpy as np
@@ -131,22 +131,26 @@ class _Reading:
 
     def _find_packets(self, source: Source) -> IndexedPackets | ScannedPackets:
         """Use the container's index where it is complete, else pass over the file once."""
-        entries = self._stream.index_entries
         named = set(self._container.format.name.split(","))
+        if not hasattr(self._stream, "index_entries"):  # PyAV before 17
+            scanned = ScannedPackets(self._container, self._stream)
+            if named & INDEXED_FORMATS and scanned.num_stored < self._stream.frames:
+                self._cut(f"has {scanned.num_stored:,} frames", f"{self._stream.frames:,}")
+            return scanned
+        entries = self._stream.index_entries
         whole = named & INDEXED_FORMATS and len(entries) and len(entries) == self._stream.frames
         if not whole or entries[0].is_discard or entries[len(entries) - 1].is_discard:
             return ScannedPackets(self._container, self._stream)
         packets = IndexedPackets(self._container, self._stream)
         size = os.stat(source).st_size if isinstance(source, str) else self._container.size
         if 0 < size < packets.end_bytes:
-            raise MediaError(
-                explain(
-                    f"the file was cut: it has {size:,} bytes",
-                    where=self._where,
-                    expected=f"{packets.end_bytes:,} bytes, by its own index",
-                )
-            )
+            self._cut(f"has {size:,} bytes", f"{packets.end_bytes:,} bytes")
         return packets
+
+    def _cut(self, found: str, expected: str) -> NoReturn:
+        raise MediaError(
+            explain(f"the file was cut: it {found}", where=self._where, expected=f"{expected}, by its own index")
+        )
 
     # Decoding what the plan names
 

@@ -51,6 +51,15 @@ def open_image(ref: MediaRef) -> PIL.Image.Image:
         raise unreadable(where, error) from error
 
 
+def shrunk(image: PIL.Image.Image, max_side_px: int) -> PIL.Image.Image:
+    """Return the image itself, or a copy, in its proportions, whose longer side is `max_side_px` pixels."""
+    if max(image.size) <= max_side_px:
+        return image
+    small = image.copy()
+    small.thumbnail((max_side_px, max_side_px))
+    return small
+
+
 def _from_object(content: Any, where: str) -> PIL.Image.Image:
     if isinstance(content, PIL.Image.Image):
         return content

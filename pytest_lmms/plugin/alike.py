@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 ALIKE_SHOWN = 3
 """Of errored documents with the same message, so many are shown in full."""
+LONGEST_LINE = 1_000
+"""Characters of a message that are looked at."""
 FAILURES_SHOWN = 20
 """Errored documents shown in full, whatever their messages."""
 GROUPS_SHOWN = 10
@@ -15,7 +17,7 @@ GROUPS_SHOWN = 10
 
 def alike(message: str) -> str:
     """What messages have in common that differ in documents and numbers only: the first line, numbers left out."""
-    first = message.strip().partition("\n")[0]
+    first = message.strip().partition("\n")[0][:LONGEST_LINE]
     return re.sub(r"\d+", "N", re.sub(r"[\w./:-]*\[\d+\]", "a document", first))[:200]
 
 

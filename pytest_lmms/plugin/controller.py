@@ -20,6 +20,7 @@ import pytest
 from pytest_lmms.plugin.collection import may_hold_tasks
 from pytest_lmms.plugin.scheduling import BlockScheduling, doc_id_of, task_of
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.printable import printable
 
 STOP_SECONDS = 35.0
 """How long workers may take to finish what they have in hand; a little more than an engine's own patience."""
@@ -250,7 +251,7 @@ class XdistController:
             location=(nodeid.partition("::")[0], 0, nodeid.rpartition("::")[2]),
             keywords={},
             outcome="failed" if is_error else "passed",
-            longrepr=record.get("error") if is_error else None,
+            longrepr=printable(record.get("error") or "") if is_error else None,
             when="call",
             user_properties=[(PROPERTY, summarise_decoded(record))],
         )

@@ -9,6 +9,7 @@ import pytest
 from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.plugin.collection import TaskFile, is_document
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.printable import printable
 
 if TYPE_CHECKING:
     from pytest_lmms.dryrun import Measure, TaskPlan
@@ -57,7 +58,7 @@ class DryRun:
 
         for plan in self.plans:
             terminalreporter.write_sep("-", f"{plan.task.name}: first prompt")
-            terminalreporter.write_line(plan.first.rstrip())
+            terminalreporter.write_line(printable(plan.first.rstrip()))
         terminalreporter.write_sep("=", "dry run: nothing was asked")
         for plan in self.plans:
             for line in plan_lines(plan):

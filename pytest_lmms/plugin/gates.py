@@ -16,6 +16,7 @@ import pytest
 
 from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.plugin.collection import given_index, is_document, may_hold_tasks, named_groups
+from pytest_lmms.plugin.runs import num_judged_runs
 from pytest_lmms.plugin.session import LmmsSession, session_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Gates:
         self.baseline: StoredRun | None = None
         self.verdicts: list[Verdict] = []
         self.run: StoredRun | None = None
+        self.are_told = False
+        """Whether the verdicts stand on the terminal."""
         self.is_default = False
         """Whether regressions are only shown, because the user named a baseline and no rule."""
 
@@ -148,12 +151,13 @@ class Gates:
                 f"{len(left_out)} gates of task YAMLs are about complete runs: not judged ({why})"
             )
         gates = [g for g in gates if g not in left_out]
-        self.verdicts = judge(self.run, gates, self.baseline)
+        num_runs = num_judged_runs(self.config)
+        self.verdicts = judge(self.run, gates, self.baseline, num_runs=num_runs)
         self._write_step_summary()
         for verdict in self.verdicts:
             if not (self.is_default and verdict.gate.needs_baseline):
                 self._report(verdict)
-        return summary(self.verdicts, self.run, self.baseline)
+        return summary(self.verdicts, self.run, self.baseline, num_runs=num_runs)
 
     def _of_tasks(self, paths: Mapping[str, Path]) -> list[Gate]:
         """Gates of task YAMLs; those about a baseline only where there is one."""
@@ -205,6 +209,8 @@ class Gates:
         if outcome is None:
             return None
         category = {"pass": "passed", "inconclusive": "inconclusive"}.get(outcome, "failed")
+        if self.are_told:  # what is left is pytest's list of failures
+            return category, "", category.upper()
         return category, "", outcome.upper() if self.config.get_verbosity() > 0 else ""
 
     @pytest.hookimpl(trylast=True)
@@ -212,6 +218,7 @@ class Gates:
         """Print every verdict."""
         from pytest_lmms.results.gate_report import verdict_line, verdict_lines
 
+        self.are_told = True
         if not self.verdicts or self.run is None:
             return
         against = f" (baseline {self.baseline.name})" if self.baseline is not None else ""

@@ -126,6 +126,7 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
         return None
     given = settings.resolved()["model_args"]  # as a config file has it: a text, or a mapping
     arguments = "".join(f", {k}={v}" for k, v in given.items()) if isinstance(given, Mapping) else f", {given}"
+    arguments = session_of(config).secrets.hide(arguments)
     origin = f"(from {settings.sources['model']})"
     return [f"lmms: model {settings.model}{arguments} {origin}, data {settings.data}, batch size {settings.batch_size}"]
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Recorder:
         Returns:
             What was written: one that cannot be stored has become an error.
         """
-        written = self.shard.write(records)
+        written = self.shard.write([self._without_secrets(record) for record in records])
         if self._log.lines:
             for record in written:
                 self._log.settle(record)
@@ -99,6 +100,10 @@ class Recorder:
             for record in written:
                 self._observe(record=record)
         return written
+
+    def _without_secrets(self, record: Record) -> Record:
+        """What went wrong may quote what was sent to a server; answers are kept as they are."""
+        return replace(record, error=self.session.secrets.hide(record.error)) if record.error else record
 
     def _extra_scores(
         self, task: str, document: Mapping[str, Any], answers: Mapping[str, list[Any]], scores: Mapping[str, Any]
@@ -215,6 +220,7 @@ class PrintLog:
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self.path = path
+        self._secrets = session_of(config).secrets
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._is_wanted = self._capture is not None and self._capture.is_globally_capturing()
         self._has_terminal = config.pluginmanager.has_plugin("terminalreporter")
@@ -278,7 +284,7 @@ class PrintLog:
         if text:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
+                file.write(self._secrets.hide(text))
 
 
 _KEY = pytest.StashKey[Recorder]()

@@ -27,6 +27,7 @@ from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
+from pytest_lmms.printable import printable
 from pytest_lmms.records import Record
 from pytest_lmms.tasks.rows import digest_row
 
@@ -324,15 +325,19 @@ class Runner:
         if record is None and failure is None:
             return  # the run was stopped before it was asked: not run, and counted as such
         outcome = "failed" if failure or (record and record.status == "error") else "passed"
-        longrepr: Any = failure or (record.error if record and record.status == "error" else None)
+        problem = failure or (record.error if record and record.status == "error" else None)
+        longrepr: Any = printable(self.session.secrets.hide(problem)) if problem else None
         if isinstance(self.failure, pytest.skip.Exception):
-            outcome, longrepr = "skipped", (str(item.path), 0, f"Skipped: {self.failure}")
+            outcome, longrepr = (
+                "skipped",
+                (str(item.path), 0, f"Skipped: {self.session.secrets.hide(str(self.failure))}"),
+            )
         duration = max((t.seconds for t in record.timings), default=0.0) if record else 0.0
         report = _report(item, "call", outcome, longrepr=longrepr, started=started, duration=duration)
         if record is not None:
             report.user_properties = [(PROPERTY, summarise(record, item.parent.task.spec.score_key))]
             if outcome == "failed":
-                report.sections = self.recorder.captured(record)
+                report.sections = [(name, printable(text)) for name, text in self.recorder.captured(record)]
         if self._hook_of[0] is not item.parent:
             self._hook_of = (item.parent, item.ihook.pytest_runtest_logreport)
         logreport = self._hook_of[1]

@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_lmms.config import BY_NAME
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.environment import entries_of
@@ -28,9 +29,13 @@ from pytest_lmms.settings import settings_of
 
 NOTE = "PYTEST_LMMS_RUN_NOTE"
 """Tells the process of a run where to write its run folder's path."""
+NUM_JUDGED = "PYTEST_LMMS_NUM_JUDGED_RUNS"
+"""Tells the process of a run how many runs of its list are compared with a baseline (see `results.gate.decide`)."""
 SEVERITY = (5, 0, 1, 4, 3, 2)
 """Exit codes, the worst last; a run in which nothing was selected is no failure beside others."""
 _NOTE = pytest.StashKey[Path]()
+_NUM_JUDGED = pytest.StashKey[int]()
+_BASELINE = BY_NAME["baseline"]
 ASKS_NO_MODEL = ("help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow", "lmms_list")
 """Options that answer by themselves, whatever the config file holds."""
 
@@ -56,17 +61,20 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         entries = entries_of(config)
         if len(entries) < 2 or any(config.getoption(name, None) for name in ASKS_NO_MODEL):
             return None
-        for entry in entries:  # a mistake in the last one is told before the first one runs
-            settings_of(entry, {**os.environ, **entry.environment(os.environ)})
+        # a mistake in the last one is told before the first one runs
+        files = [settings_of(entry, {**os.environ, **entry.environment(os.environ)}) for entry in entries]
     except LmmsError as e:
         raise pytest.UsageError(str(e)) from e
-    return _run_all(config, entries)
+    for_all = config.getoption(_BASELINE.ini) or config.getini(_BASELINE.ini)
+    judged = {e.label for e, file in zip(entries, files, strict=True) if for_all or file.values.get(_BASELINE.name)}
+    return _run_all(config, entries, judged)
 
 
-def _run_all(config: pytest.Config, entries: Sequence[Entry]) -> int:
+def _run_all(config: pytest.Config, entries: Sequence[Entry], judged: Collection[str]) -> int:
     words = {entry.label: arguments_for(config.invocation_params.args, entry, entries) for entry in entries}
     failed = _runs_that_failed(config, entries) if config.getoption("lf", default=False) else set()
     chosen = [e for e in entries if words[e.label] is not None and (not failed or e.label in failed)]
+    shared = {NUM_JUDGED: str(sum(e.label in judged for e in chosen))}
     done: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="pytest-lmms-") as name, _Child() as child:
         scratch = Path(name)
@@ -75,7 +83,7 @@ def _run_all(config: pytest.Config, entries: Sequence[Entry]) -> int:
             command = [*_pytest(), *(words[entry.label] or ()), f"--lmms-config={entry.path}#{entry.position}"]
             if config.getoption("xmlpath", None):
                 command.append(f"--junitxml={scratch / f'{entry.position}.xml'}")
-            code = child.run(command, os.environ | {NOTE: str(scratch / str(entry.position))}, config)
+            code = child.run(command, os.environ | shared | {NOTE: str(scratch / str(entry.position))}, config)
             note = scratch / str(entry.position)
             folder = Path(note.read_text("utf-8")) if note.is_file() else None
             done.append(Run(entry, code, folder if folder and folder.is_dir() else None))
@@ -165,11 +173,12 @@ def _tell(line: str) -> None:
 
 
 def _summarise(done: Sequence[Run], entries: Sequence[Entry]) -> None:
-    from pytest_lmms.results.table import runs_table
+    from pytest_lmms.results.table import runs_table, verdicts_table
 
     _say(f"{len(done)} of {len(entries)} runs")
     results = {run.entry.label: run.results() for run in done}
-    for line in runs_table({label: found for label, found in results.items() if found is not None}):
+    made = {label: found for label, found in results.items() if found is not None}
+    for line in (*runs_table(made), *verdicts_table(made)):
         _tell(line)
     for run in done:
         where = os.path.relpath(run.folder) if run.folder is not None else "no run folder"
@@ -195,9 +204,15 @@ def _merge_junit(paths: Sequence[Path], target: Path) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the note away from the environment: workers and whatever else is started must not write it."""
+    """Take the notes away from the environment: workers and whatever else is started must not write or read them."""
     if (note := os.environ.pop(NOTE, None)) is not None:
         config.stash[_NOTE] = Path(note)
+    config.stash[_NUM_JUDGED] = int(os.environ.pop(NUM_JUDGED, "") or 1)
+
+
+def num_judged_runs(config: pytest.Config) -> int:
+    """How many runs of this one's list are compared with a baseline, 1 or more."""
+    return max(1, config.stash.get(_NUM_JUDGED, 1))
 
 
 @pytest.hookimpl(trylast=True)

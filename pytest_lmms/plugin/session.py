@@ -15,6 +15,7 @@ import pytest
 
 from pytest_lmms.config import LATEST, RunConfig, environment, versions
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.masks import mask, mask_text
 from pytest_lmms.plugin.environment import entry_of
 from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.settings import read_config
@@ -32,6 +33,8 @@ class LmmsSession:
         self.settings: RunConfig = read_config(config, entry_of(config))
         self.worker_input: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         """What the controller told this worker; None in the process that the user started."""
+        self.secrets = self.settings.secrets
+        """Values that must be shown nowhere."""
         self.notices: list[str] = list(self.settings.notices)
         """Lines for the summary."""
         self.usage_error: str | None = None
@@ -197,11 +200,11 @@ class LmmsSession:
         return {
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "plan_digest": self.plan_digest,
-            "command": mask_command(["pytest", *self.config.invocation_params.args]),
+            "command": self.secrets.hide(mask_command(["pytest", *self.config.invocation_params.args])),
             "cwd": str(self.config.invocation_params.dir),
             "rootdir": str(self.config.rootpath),
             "config": self.settings.resolved(),
-            "invocation": self._invocation(),
+            "invocation": {name: mask(value) for name, value in self._invocation().items()},  # `-k` is no key
             "versions": versions(),
             "environment": environment(),
             "python": sys.executable,
@@ -229,16 +232,10 @@ def _running(info: Mapping[str, Any]) -> int | None:
 
 
 def mask_command(words: list[str]) -> str:
-    """A command line with the secrets in its `key=value` lists replaced."""
-    import re
+    """A command line without the secrets in its `key=value` lists and addresses."""
     import shlex
 
-    from pytest_lmms.masks import MASK, is_secret, mask_addresses
-
-    def hide(match: re.Match[str]) -> str:
-        return f"{match[1]}={MASK}" if is_secret(match[1]) else match[0]
-
-    return shlex.join(re.sub(r"([A-Za-z_][\w-]*)=([^,\s]*)", hide, mask_addresses(w)) for w in words)
+    return shlex.join(mask_text(word) for word in words)
 
 
 def is_verbose(config: pytest.Config) -> bool:

@@ -20,6 +20,7 @@ from pytest_lmms.plugin.recording import PROPERTY
 from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
+from pytest_lmms.printable import printable
 from pytest_lmms.results.remote import check, is_remote, upload
 from pytest_lmms.results.store import RunFolder
 
@@ -343,7 +344,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the table, what was lost, and where the run lies."""
         for notice in dict.fromkeys(self.session.notices):
-            terminalreporter.write_line(f"lmms: {notice}")
+            terminalreporter.write_line(f"lmms: {printable(self.session.secrets.hide(notice))}")
         if self.finished is None:
             return
         from pytest_lmms.results.table import efficiency_line, flag_lines, results_table

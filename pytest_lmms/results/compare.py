@@ -46,6 +46,8 @@ class Comparison:
     high: float | None = None
     p_value: float | None = None
     """Two-sided: McNemar's exact test for scores of 0 and 1, else a paired t test, clustered where the task is."""
+    p_worse: float | None = None
+    """One-sided, small where the run is worse: McNemar's mid-p test, or the t test."""
     test: str | None = None
     std: float | None = None
     """Standard deviation of a document's difference; of clustered documents, that which their error amounts to."""
@@ -132,12 +134,16 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
     a, b = [here[i].value for i in common], [there[i].value for i in common]
     clusters = [here[i].cluster for i in common]
     is_clustered = None not in clusters
-    difference = stats.paired_difference(a, b, clusters if is_clustered else None, confidence=CONFIDENCE)
-    p_value, test = difference.p_value, "clustered t test" if is_clustered else "paired t test"
-    if not is_clustered and {*a, *b} <= {0.0, 1.0}:
-        p_value, test = stats.mcnemar(a, b).p_value, "McNemar's exact test"
-    num_unpaired = len(here.keys() ^ there.keys())
     sign = -1 if aggregates["higher_is_better"] is False else 1
+    difference = stats.paired_difference(a, b, clusters if is_clustered else None, confidence=CONFIDENCE)
+    tested: stats.PairedDifference | stats.McNemar = difference
+    test = "clustered t test" if is_clustered else "paired t test"
+    if not is_clustered and {*a, *b} <= {0.0, 1.0}:
+        tested, test = stats.mcnemar(a, b), "McNemar's test"
+    p_worse = tested.p_less
+    if sign < 0 and p_worse is not None:
+        p_worse = 1 - p_worse
+    num_unpaired = len(here.keys() ^ there.keys())
     losses = sorted((sign * (x - y), i) for i, x, y in zip(common, a, b, strict=True) if x != y)
     prompts = sum(here[i].prompt != there[i].prompt for i in common)
     notes: list[str] = []
@@ -156,7 +162,8 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
         mean_difference=difference.mean,
         low=difference.low,
         high=difference.high,
-        p_value=p_value,
+        p_value=tested.p_value,
+        p_worse=p_worse,
         test=test,
         std=None if error is None else error * math.sqrt(len(common)),
         points=0.01 if all(0 <= x <= 1 for x in (*a, *b)) else 1.0,

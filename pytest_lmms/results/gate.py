@@ -35,7 +35,7 @@ class Verdict:
     value: float | None = None
     comparison: Comparison | None = None
     p_adjusted: float | None = None
-    """Holm's, over all gates of the run that test significance."""
+    """`p_worse`, by Holm's method over all gates of the run that test significance, times the runs of a list."""
     num_needed: int | None = None
     """Of an inconclusive gate: documents that would decide, should the difference stay what it is."""
 
@@ -59,6 +59,7 @@ class Verdict:
             node_id: (task, row number) to what pytest takes.
         """
         found: dict[str, Any] = {
+            "name": self.name,
             "gate": str(self.gate),
             "where": self.gate.where,
             "outcome": self.outcome,
@@ -77,6 +78,7 @@ class Verdict:
                 "low",
                 "high",
                 "p_value",
+                "p_worse",
                 "test",
             )
             found |= {name: getattr(c, name) for name in names}
@@ -86,13 +88,16 @@ class Verdict:
         return found
 
 
-def judge(run: StoredRun, gates: Sequence[Gate], baseline: StoredRun | None = None) -> list[Verdict]:
+def judge(
+    run: StoredRun, gates: Sequence[Gate], baseline: StoredRun | None = None, *, num_runs: int = 1
+) -> list[Verdict]:
     """Judge a run.
 
     Args:
         run: Finished.
         gates: What is demanded; a gate that names no metric becomes one a metric.
         baseline: What gates about a difference are judged against.
+        num_runs: See `decide`.
     """
     verdicts: list[Verdict] = []
     compared: dict[Metric, Comparison] = {}
@@ -116,7 +121,7 @@ def judge(run: StoredRun, gates: Sequence[Gate], baseline: StoredRun | None = No
                     continue
             verdicts.append(Verdict(gate=gate, metric=metric, outcome="unjudged", reason="", value=run.value(metric),
                                     comparison=compared[metric]))  # fmt: skip
-    return decide(verdicts)
+    return decide(verdicts, num_runs=num_runs)
 
 
 def _metrics(run: StoredRun, gate: Gate) -> list[Metric]:
@@ -158,16 +163,22 @@ def _under(run: StoredRun, gate: Gate, metric: Metric) -> Verdict:
 # --- differences ---------------------------------------------------------------------------------------------------
 
 
-def decide(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Adjust the p values of all gates together, then decide each that has a comparison."""
+def decide(verdicts: Sequence[Verdict], *, num_runs: int = 1) -> list[Verdict]:
+    """Adjust the p values of all gates together, then decide each that has a comparison.
+
+    Args:
+        verdicts: Of one run; with `comparison` where there is something to decide.
+        num_runs: Runs of a list that have a baseline. Each gets an equal part of the level, so that all of them
+            together raise a false alarm as seldom as one alone, and none has to wait for the others' p values.
+    """
     verdicts = list(verdicts)
     tested = [
         i for i, v in enumerate(verdicts)
-        if v.comparison is not None and v.comparison.p_value is not None and _alpha(v.gate) is not None
+        if v.comparison is not None and v.comparison.p_worse is not None and _alpha(v.gate) is not None
     ]  # fmt: skip
-    adjusted = stats.holm([verdicts[i].comparison.p_value for i in tested])  # type: ignore[union-attr, misc]
+    adjusted = stats.holm([verdicts[i].comparison.p_worse for i in tested])  # type: ignore[union-attr, misc]
     for i, p in zip(tested, adjusted, strict=True):
-        verdicts[i] = replace(verdicts[i], p_adjusted=p)
+        verdicts[i] = replace(verdicts[i], p_adjusted=min(1.0, num_runs * p))
     return [_decide(v) if v.comparison is not None else v for v in verdicts]
 
 
@@ -252,12 +263,12 @@ def _beyond_doubt(verdict: Verdict, margin: Size, said: str) -> Verdict:
     if worst >= -allowed:
         return replace(verdict, outcome="pass", reason=said)
     room = allowed + _gain(c)
-    level = _alpha(verdict.gate) or (1 - CONFIDENCE)
+    level = _alpha(verdict.gate) or (1 - CONFIDENCE) / 2
     needed = 0.0
     if room > 0:
         needed = (NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * c.std / room) ** 2
     elif _gain(c):
-        needed = (NormalDist().inv_cdf(1 - level / 2) * c.std / _gain(c)) ** 2
+        needed = (NormalDist().inv_cdf(1 - level) * c.std / _gain(c)) ** 2
     num_needed = max(c.num_pairs + 1, math.ceil(needed))
     reason = f"{said}: a drop of {margin} is neither shown nor ruled out; {num_needed:,} documents would decide"
     return replace(verdict, outcome="inconclusive", reason=reason, num_needed=num_needed)
@@ -272,14 +283,17 @@ def _in_words(c: Comparison) -> str:
         text = f"{scale * c.mean_difference:+.2f}{unit}"
         if c.low is not None and c.high is not None:
             text += f" [{scale * c.low:+.2f}, {scale * c.high:+.2f}]"
-        parts.append(f"{text}, p={c.p_value:.2g}, n={c.num_pairs:,}" if c.p_value is not None else text)
+        parts.append(f"{text}, p={c.p_worse:.2g}, n={c.num_pairs:,}" if c.p_worse is not None else text)
     return " ".join(parts)
 
 
-def summary(verdicts: Sequence[Verdict], run: StoredRun, baseline: StoredRun | None) -> Mapping[str, Any]:
-    """The `gates` section of results.json."""
+def summary(
+    verdicts: Sequence[Verdict], run: StoredRun, baseline: StoredRun | None, *, num_runs: int = 1
+) -> Mapping[str, Any]:
+    """The `gates` section of results.json; `num_runs` is what `judge` was given."""
     return {
         "baseline": str(baseline.path) if baseline is not None else None,
         "failed": sum(v.is_failure for v in verdicts),
+        "num_runs": num_runs,
         "verdicts": [v.to_json(run.node_id) for v in verdicts],
     }

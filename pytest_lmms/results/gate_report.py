@@ -31,11 +31,11 @@ def verdict_lines(verdict: Verdict, run: StoredRun, *, shown: int = DOCUMENTS_SH
     c = verdict.comparison
     if c is None:
         return
-    if c.test is not None:
+    if c.test is not None and c.p_worse is not None:
         adjusted = ""
-        if verdict.p_adjusted is not None and verdict.p_adjusted != c.p_value:
-            adjusted = f", {verdict.p_adjusted:.2g} after Holm's correction"
-        yield f"  {c.test} on {c.num_pairs:,} common documents: p={c.p_value:.2g}{adjusted}"
+        if verdict.p_adjusted is not None and verdict.p_adjusted != c.p_worse:
+            adjusted = f", {verdict.p_adjusted:.2g} corrected for the number of gates and runs"
+        yield f"  {c.test}, one-sided, on {c.num_pairs:,} common documents: p={c.p_worse:.2g}{adjusted}"
     for note in c.notes:
         yield f"  {note}"
     if c.worse:

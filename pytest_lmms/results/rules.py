@@ -1,8 +1,8 @@
 """What a gate demands, read from text: `acc:1pt and p<0.01 and within 5pt`, `mme_perception_score=900`.
 
 A rule about a baseline has up to three parts. *Tolerance* (`2%` of the baseline's value, or `0.5pt`, points: hundredths
-of a score between 0 and 1) and *significance* (`p<0.05`) together say when the gate fails. *Margin* (`within 5pt`) says
-what drop must be ruled out for it to pass; between the two it is inconclusive.
+of a score between 0 and 1) and *significance* (`p<0.05`, one-sided) together say when the gate fails. *Margin*
+(`within 5pt`) says what drop must be ruled out for it to pass; between the two it is inconclusive.
 """
 
 from __future__ import annotations

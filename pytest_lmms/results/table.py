@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
 from pytest_lmms.results.efficiency import PERCENTILES
+from pytest_lmms.results.gate_report import WORDS
 
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
@@ -34,6 +35,27 @@ def runs_table(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
         found = _rows(results["results"], results["higher_is_better"])
         rows += [[label if not i else "", *row] for i, row in enumerate(found)]
     return _shown_columns(["Run", *_HEAD], rows) if rows else []
+
+
+def verdicts_table(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out the gates of several runs as one table; none without a gate.
+
+    Args:
+        runs: What each is called, and its `results.json`.
+    """
+    judged = {label: results["gates"] for label, results in runs.items() if results.get("gates")}
+    rows = [
+        [label if not i else "", WORDS[v["outcome"]], v["name"], v["reason"].partition("\n")[0]]
+        for label, gates in judged.items()
+        for i, v in enumerate(gates["verdicts"])
+    ]
+    if not rows:
+        return []
+    num_runs = max(gates["num_runs"] for gates in judged.values())
+    shared = f"; p values are corrected for {num_runs} runs with a baseline" if num_runs > 1 else ""
+    failed = sum(gates["failed"] for gates in judged.values())
+    lines = _layout([["Run", "Verdict", "Gate", "Found"], *rows], left={0, 1, 2, 3})
+    return ["", *lines, f"{failed} of {len(rows)} gates failed{shared}"]
 
 
 _HEAD = ["Task", "Filter", "Metric", "", "Value", "± Error", "Docs", "Unparsed", "Filtered", "Errors"]

@@ -73,10 +73,10 @@ def lone_letter(text: str, letters: str) -> str | None:
 
 
 ANNOUNCED = (
-    r"answer is\s*([a-d])",
+    r"answer\s+is\s+([a-d])",
     r"answer:\s*([a-d])",
-    r"choose\s*([a-d])",
-    r"option\s*([a-d])",
+    r"choose\s+([a-d])",
+    r"option\s+([a-d])",
     r"\(([a-d])\)",
     r"^([a-d])[.,。]",
     r"^([a-d])$",

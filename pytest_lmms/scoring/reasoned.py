@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from pytest_lmms.scoring.maths import last_boxed, math_equal
+from pytest_lmms.scoring.spans import contents
 
 ANALYSIS_PROMPT = (
     "You are a helpful assistant. When user asks a question, your response must include two parts: "
@@ -29,7 +30,6 @@ THINK_PROMPT = (
 LETTERS = "ABCDEFGH"
 _ENDS = ",.!?;:'\""
 _LAST_WORDS = re.compile(r"\b(\d+(?:\.\d+)?)\s*\.?\s*$")
-_FULL_FORM = re.compile(r"(?:<think>.*?</think>|<analysis>.*?</analysis>).*?<answer>.*?</answer>", re.DOTALL)
 _SUBJECTS = ("answer", "correct answer", "best answer", "option", "correct option", "choice", "correct choice")
 _ANNOUNCEMENTS = (*(f"{subject} is" for subject in _SUBJECTS), "answer", "correct answer", "best answer")
 _OWN_WORDS = ("i choose", "i select", "i pick", "my answer is", "my choice is")
@@ -49,8 +49,8 @@ def extract_answer(text: str) -> str:
 
     Lines are searched from the last one up. ``""`` when there is none.
     """
-    if tagged := re.search(r"<answer>(.*?)</answer>", text, re.DOTALL):
-        return tagged.group(1).strip()
+    if tagged := contents(text, "<answer>", "</answer>"):
+        return tagged[0].strip()
     if boxed := last_boxed(text):
         return boxed.strip()
     for line in reversed(text.split("\n")):
@@ -88,13 +88,23 @@ def read_reasoned_letter(text: str) -> str | None:
     return min(found)[2] if found else None
 
 
+def _has_full_form(text: str) -> bool:
+    """Whether a text is reasoning in its tags, anything, and ends with an answer in its tags."""
+    for tag in ("think", "analysis"):
+        opening, closing = f"<{tag}>", f"</{tag}>"
+        if text.startswith(opening) and (end := text.find(closing, len(opening))) >= 0:
+            start = text.find("<answer>", end + len(closing))
+            return start >= 0 and text.endswith("</answer>", start + len("<answer>"))
+    return False
+
+
 def format_score(text: str) -> float:
     r"""Score a response's form.
 
     1 for reasoning and answer in their tags, or a filled ``\boxed{}``; 0.8 for a longer text with signs of calculation
     and an answer that can be found; else 0.
     """
-    if _FULL_FORM.fullmatch(text) or last_boxed(text):
+    if _has_full_form(text) or last_boxed(text):
         return 1.0
     text = text.strip()
     has_signs = any(sign in text for sign in "=+-*/()[]\\")

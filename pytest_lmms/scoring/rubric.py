@@ -242,8 +242,10 @@ def load_rubric(path: Path) -> Rubric:
     """
     import yaml
 
+    from pytest_lmms.yamlbounds import load_plain
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_plain(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
         raise TaskError(explain(f"cannot be read: {e}", where=str(path))) from e
     if not isinstance(content, dict) or not {"version", "prompt", "verdict", "reply"} <= content.keys() <= _KEYS:

@@ -7,6 +7,7 @@ never closed: for 100,000 characters that is minutes.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 
@@ -27,6 +28,23 @@ def contents(text: str, opening: str | re.Pattern[str], closing: str | re.Patter
             break
         found.append(text[start.end() : end.start()])
         position = end.end()
+    return found
+
+
+def numbered(text: str) -> list[tuple[int, str]]:
+    """Return the number and contents of each ``<1>...</1>``, left to right, none within another."""
+    closings: dict[str, deque[tuple[int, int]]] = {}
+    for mark in re.finditer(r"</(\d{1,9})>", text):
+        closings.setdefault(mark[1], deque()).append(mark.span())
+    found: list[tuple[int, str]] = []
+    position = 0
+    for opening in re.finditer(r"<(\d{1,9})>", text):
+        ends = closings.get(opening[1], deque())
+        while ends and ends[0][0] < opening.end():
+            ends.popleft()
+        if ends and opening.start() >= position:
+            found.append((int(opening[1]), text[opening.end() : ends[0][0]]))
+            position = ends[0][1]
     return found
 
 

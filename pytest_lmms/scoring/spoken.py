@@ -28,9 +28,7 @@ def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
     Raises:
         TaskError: whisper-normalizer is not installed.
     """
-    # What follows the last mark is kept out: there, every opening mark would be looked after to the end.
-    marked, end, rest = text.rpartition("|>")
-    text = re.sub(r"<\|.*?\|>", " ", marked + end) + rest
+    text = "\n".join(map(_without_marks, text.split("\n")))
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" ([!,.?;:])", r"\1", text).lstrip(" ")
     if language == ENGLISH:  # its rules for numbers fail on digits of other scripts, and on numbers beyond Python's
@@ -40,6 +38,12 @@ def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
         text = normalise(text)
     words = [word for word in text.lower().split() if not all(_is_mark(c) for c in word)]
     return list("".join(words)) if language in (CHINESE, "yue") else words
+
+
+def _without_marks(line: str) -> str:
+    # What follows the last mark is kept out: there, every opening mark would be looked after to the end.
+    marked, end, rest = line.rpartition("|>")
+    return re.sub(r"<\|.*?\|>", " ", marked + end) + rest
 
 
 def _is_mark(character: str) -> bool:

@@ -38,8 +38,9 @@ def read_transcript(
     for tag in TAGS:
         if tagged := contents(text, re.compile(f"<{tag}>", _FLAGS), re.compile(f"</{tag}>", _FLAGS)):
             return tagged[0].strip()
-    end = r"['\"]\.?$" if may_end_after_quote else r"['\"]$"
-    if re.search(end, text[-2:]):
+    end = r"['\"]\s*\.?$" if may_end_after_quote else r"['\"]$"
+    quoted = text.removesuffix(".").rstrip() if may_end_after_quote else text
+    if quoted.endswith(("'", '"')):
         for beginning in (*sentences, r"\A"):
             if found := re.search(rf"{beginning}\s*['\"](.+?){end}", text, _FLAGS):
                 return found[1].strip()

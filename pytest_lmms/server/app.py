@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from pytest_lmms.errors import LmmsError, StoreError, explain
 from pytest_lmms.results.runs import read_run
+from pytest_lmms.server.events import events_of, read_log
 from pytest_lmms.server.guard import Guard
 from pytest_lmms.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore
 from pytest_lmms.server.policy import Policy, allowed_models, plan
+from pytest_lmms.server.polls import Polls
 from pytest_lmms.server.queue import JobQueue
 from pytest_lmms.server.reporting import hold_lock
 from pytest_lmms.server.schema import (
@@ -39,11 +41,8 @@ from pytest_lmms.server.schema import (
 from pytest_lmms.server.ui import add_pages
 from pytest_lmms.tasks.index import TaskIndex, index_tasks
 
-EVENT_SECONDS = 0.25
-"""How often a stream looks for news."""
-LOG_BYTES = 64_000
-"""Of a log, in one event or answer."""
 RESULT_KEYS = ("results", "groups", "gates", "efficiency", "n-samples", "configs_hash", "counts")
+_JOB_PATH = re.compile("/jobs/([0-9a-f]{32})")
 JobId = Annotated[str, InPath(max_length=64)]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem}, 401: {"model": Problem}, 403: {"model": Problem}, 404: {"model": Problem},
@@ -92,7 +91,10 @@ def make_app(settings: ServerSettings) -> FastAPI:
 
     app = FastAPI(title="pytest-lmms", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.queue, app.state.settings, app.state.tasks = queue, settings, tasks
-    app.add_middleware(Guard, token=settings.token)
+    app.add_middleware(
+        Polls, version=lambda: (store.version, *queue.free), watched=lambda path: _files_behind(path, queue)
+    )
+    app.add_middleware(Guard, token=settings.token)  # around the other: a kept answer is for those who may have it
     app.add_exception_handler(LmmsError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     _add_jobs(app, queue, settings, tasks)
@@ -158,7 +160,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue, settings: ServerSettings, tasks: Ta
     @app.get("/jobs/{job_id}/log", responses=REFUSALS, response_class=PlainTextResponse)
     async def log(job_id: JobId, offset: Annotated[int, Query(ge=0, le=2**50)] = 0) -> PlainTextResponse:
         """What pytest printed, from a byte on; `X-Next-Offset` says where to go on."""
-        chunk = _read(queue.log_path(find(job_id).id), offset)
+        chunk = read_log(queue.log_path(find(job_id).id), offset)
         headers = {"X-Next-Offset": str(offset + len(chunk)), "X-Content-Type-Options": "nosniff"}
         return PlainTextResponse(chunk.decode(errors="replace"), headers=headers)
 
@@ -167,7 +169,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue, settings: ServerSettings, tasks: Ta
         """Server-sent events until the job has ended: `status`, `progress`, `log`."""
         find(job_id)
         return StreamingResponse(
-            _events(job_id, queue, request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            events_of(job_id, queue, request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
 
@@ -237,43 +239,12 @@ def _info(job: Job, queue: JobQueue) -> JobInfo:
     )  # fmt: skip
 
 
-async def _events(job_id: str, queue: JobQueue, request: Request) -> AsyncIterator[str]:
-    """The log from its beginning, then what is new, until the job has ended."""
-    offset, told = 0, {"status": "", "progress": ""}
-    while not await request.is_disconnected():
-        job = queue.store.get(job_id)
-        if job is None:
-            return
-        news = {
-            "status": {"status": job.status, "error": job.error, "exit_code": job.exit_code},
-            "progress": queue.progress(job_id) if job.started_at else None,
-        }
-        while chunk := _read(queue.log_path(job_id), offset):
-            offset += len(chunk)
-            yield _event("log", {"text": chunk.decode(errors="replace"), "next_offset": offset})
-        for name, value in news.items():
-            text = json.dumps(value)
-            if value is not None and text != told[name]:
-                told[name] = text
-                yield _event(name, value)
-        if job.is_finished:
-            return
-        await asyncio.sleep(EVENT_SECONDS)
-
-
-def _event(name: str, value: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(value)}\n\n"
-
-
-def _read(path: Path, offset: int) -> bytes:
-    """At most `LOG_BYTES` of a log, whole lines where there are more."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            chunk = file.read(LOG_BYTES)
-    except OSError:
-        return b""
-    return chunk[: chunk.rfind(b"\n") + 1] or chunk if len(chunk) == LOG_BYTES else chunk
+def _files_behind(path: str, queue: JobQueue) -> tuple[Path, ...] | None:
+    """For answers that are kept: a job's, and the queue's."""
+    if path == "/queue":
+        return ()
+    found = _JOB_PATH.fullmatch(path)
+    return queue.files_behind(found[1]) if found else None
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

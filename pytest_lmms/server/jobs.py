@@ -80,6 +80,8 @@ class JobStore:
             StoreError: It is no database of ours, or one of another version.
         """
         self.path = path
+        self.version = 0
+        """Counts the changes made here."""
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -105,16 +107,19 @@ class JobStore:
         columns = [c for c in _COLUMNS if c != "number"]
         marks = ", ".join("?" * len(columns))
         values = [_stored(c, getattr(job, c)) for c in columns]
+        self.version += 1
         self._db.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 (ours)
 
     def change(self, job_id: str, **values: Any) -> None:
         """Set columns of a job."""
         names = ", ".join(f"{name} = ?" for name in values)
         stored = [_stored(name, value) for name, value in values.items()]
+        self.version += 1
         self._db.execute(f"UPDATE jobs SET {names} WHERE id = ?", [*stored, job_id])  # noqa: S608 (ours)
 
     def to_the_end(self, job_id: str) -> None:
         """Queue a finished job again, behind all others."""
+        self.version += 1
         with self._transaction():
             last = self._db.execute("SELECT MAX(number) FROM jobs").fetchone()[0]
             self._db.execute(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import MASK, is_secret, mask
+from pytest_lmms.masks import HEADERS, MASK, is_secret, mask
 from pytest_lmms.registry import MODELS, parse_model_args
 from pytest_lmms.settings import settings_of
 from pytest_lmms.variables import fill, variables_in
@@ -249,13 +249,14 @@ def _inside(text: str, roots: tuple[Path, ...], where: str) -> Path:
 # --- secrets ------------------------------------------------------------------------------------------------------
 
 
-def _without_secrets(value: Any, secrets: dict[str, str]) -> Any:
-    """A copy in which a text under a secret's name is a variable."""
+def _without_secrets(value: Any, secrets: dict[str, str], name: str = "") -> Any:
+    """A copy in which a text that holds a secret is a variable."""
+    is_headers = name.upper().endswith(HEADERS)
     if isinstance(value, Mapping):
         return {
             k: _as_variable(str(k), v, secrets)
-            if is_secret(str(k)) and isinstance(v, str) and v
-            else _without_secrets(v, secrets)
+            if isinstance(v, str) and (is_headers or mask({str(k): v}) != {str(k): v} or v == MASK)
+            else _without_secrets(v, secrets, str(k))
             for k, v in value.items()
         }
     return [_without_secrets(v, secrets) for v in value] if isinstance(value, list) else value

@@ -20,10 +20,10 @@ from pytest_lmms.configfile import to_yaml
 from pytest_lmms.errors import StoreError, UsageError, explain
 from pytest_lmms.results.runs import read_run
 from pytest_lmms.server import reporting
+from pytest_lmms.server.devices import CPU
 from pytest_lmms.server.jobs import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore
 from pytest_lmms.server.policy import Plan
 
-CPU = "cpu"
 STOP_SECONDS = 45.0
 """What an interrupted run gets to finish what it has in hand, before it is killed; more than a run gives itself."""
 LOCK_SECONDS = 60.0
@@ -33,21 +33,6 @@ _GONE = (
     "its secrets were kept in memory only, and the server started again since: start it with {names} in its "
     "environment and resume the job, or send the job again"
 )
-
-
-def found_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Numbers of the GPUs that this process may use, or `cpu` where there is none."""
-    import shutil
-    import subprocess
-
-    if "CUDA_VISIBLE_DEVICES" in environ:
-        return tuple(d.strip() for d in environ["CUDA_VISIBLE_DEVICES"].split(",") if d.strip()) or (CPU,)
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return (CPU,)
-    command = [program, "--query-gpu=index", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 (no input)
-    return tuple(done.stdout.split()) or (CPU,) if done.returncode == 0 else (CPU,)
 
 
 @dataclass
@@ -148,6 +133,16 @@ class JobQueue:
 
     def _runs(self, job: Job) -> Path:
         return Path(job.output_dir) / job.id if job.output_dir else self.job_folder(job.id) / "runs"
+
+    def files_behind(self, job_id: str) -> tuple[Path, ...]:
+        """What else than the database says how a job is: files and folders that may not be there yet."""
+        job = self.store.get(job_id)
+        if job is None or job.started_at is None:
+            return ()
+        runs = self._runs(job)
+        if job.is_finished:
+            return tuple(runs.glob("*/results.json"))
+        return (self.job_folder(job_id) / reporting.PROGRESS_FILE, runs, *runs.glob("*"))
 
     def is_resumable(self, job: Job) -> bool:
         """Whether a finished job has a run to go on with."""

@@ -13,7 +13,6 @@ import itertools
 import lzma
 import os
 import re
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -23,11 +22,13 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pytest_lmms.errors import DatasetError, explain
+from pytest_lmms.tasks.allowance import Allowance
 
 _NUMBERED = re.compile(r"(?P<base>.*)_(?P<part>\d+)$")
 _PART = re.compile(r"[._-](?:part[._-]?(?P<named>\d+|[a-z]{2,4})|(?P<bare>\d+|[a-z]{2}))$")
 _COMPRESSIONS = {"": "", ".gz": "gz", ".bz2": "bz2", ".xz": "xz"}
 _BLOCK = 512
+_LONGEST_PATH = 4096
 _CORRUPT = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -191,7 +192,9 @@ def _zip_members(archive: Archive) -> Iterator[_Member]:
             if info.is_dir():
                 yield _Member(info.filename, "folder", "", None)
             elif stat.S_ISLNK(mode):
-                yield _Member(info.filename, "symlink", opened.read(info).decode("utf-8", "surrogateescape"), None)
+                with opened.open(info) as content:  # a path, whatever size it says to have
+                    target = content.read(_LONGEST_PATH).decode("utf-8", "surrogateescape")
+                yield _Member(info.filename, "symlink", target, None)
             elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 yield _Member(info.filename, "other", "", None)
             else:
@@ -218,10 +221,12 @@ def unpack(archives: Iterable[Archive], folder: Path) -> None:
     links: list[tuple[Path, Archive]] = []
     for archive in archives:
         name = ""
+        allowance = Allowance(archive.files)
         try:
             for member in _zip_members(archive) if archive.kind == "zip" else _tar_members(archive):
                 name = member.name
-                _write(member, root, archive)
+                allowance.member(name)
+                _write(member, root, archive, allowance)
                 if member.kind == "symlink":
                     links.append((root / member.name, archive))
         except _CORRUPT as e:
@@ -239,7 +244,7 @@ def unpack(archives: Iterable[Archive], folder: Path) -> None:
             raise _escapes(archive, str(link.relative_to(root)), f"a link to {os.readlink(link)}")
 
 
-def _write(member: _Member, root: Path, archive: Archive) -> None:
+def _write(member: _Member, root: Path, archive: Archive, allowance: Allowance) -> None:
     path = _inside(member.name, root, archive)
     if member.kind == "other":
         raise DatasetError(
@@ -260,7 +265,7 @@ def _write(member: _Member, root: Path, archive: Archive) -> None:
     if member.kind == "file":
         assert member.content is not None  # noqa: S101  (a file has content)
         with path.open("xb") as file:
-            shutil.copyfileobj(member.content, file, 1 << 20)
+            allowance.copy(member.content, file, member.name)
     elif member.kind == "symlink":
         target = Path(os.path.normpath(path.parent / member.target))
         if os.path.isabs(member.target) or not target.is_relative_to(root):

@@ -18,6 +18,7 @@ from pytest_lmms.media.references import digest
 from pytest_lmms.records import Generation, Message, Part, Request
 from pytest_lmms.tasks.render import Task
 from pytest_lmms.tasks.rows import DataChoice, select
+from pytest_lmms.yamlbounds import load_plain
 
 Inputs = dict[str, list[dict[str, Any]]]
 """Task to its documents, as `inputs_of` gives them."""
@@ -83,7 +84,7 @@ def from_text(text: str, where: str) -> Inputs:
         UsageError: It is no mapping of task to documents.
     """
     try:
-        value = yaml.safe_load(text)
+        value = load_plain(text)
     except yaml.YAMLError as e:
         raise UsageError(explain(f"no YAML: {e}", where=where)) from e
     if not isinstance(value, dict) or not all(isinstance(v, list) for v in value.values()):

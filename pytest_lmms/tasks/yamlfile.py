@@ -19,6 +19,7 @@ import yaml
 
 from pytest_lmms.catalog import import_file
 from pytest_lmms.errors import TaskError, did_you_mean, explain
+from pytest_lmms.yamlbounds import check_depth, check_size
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_INCLUDE_DEPTH = 20
@@ -140,10 +141,17 @@ def _read_yaml(path: Path, _mtime_ns: int, _size: int) -> YamlFile:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as e:
         raise TaskError(explain("not UTF-8 text", where=str(path))) from e
+    try:
+        check_depth(text)
+    except yaml.MarkedYAMLError:
+        pass  # told below, with its line
+    except yaml.YAMLError as e:
+        raise TaskError(explain(str(e), where=str(path))) from e
     loader = _Loader(text)
     loader.lmms_path = path
     try:
         node = loader.get_single_node()
+        check_size(node)
         values = {} if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark

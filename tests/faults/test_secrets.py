@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -24,8 +25,9 @@ def places_of(text: str, folder: Path, *, besides: tuple[str, ...] = ()) -> list
 
 
 def check(lab, run, *, besides=()):
-    assert CANARY not in run.output, run
-    assert places_of(CANARY, lab.path, besides=besides) == []
+    for form in (CANARY, base64.b64encode(f"name:{CANARY}".encode()).decode()):
+        assert form not in run.output, run
+        assert places_of(form, lab.path, besides=besides) == []
 
 
 WRITTEN = ["--junitxml=junit.xml", "-rA", "--tb=long", "--showlocals", "-vv", "-o", "log_cli=true",
@@ -70,6 +72,108 @@ def test_a_password_in_a_base_url_shows_nowhere(remote, server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_BASE", address)
     run = remote.run("--lmms-model", "openai", "--lmms-model-args", "model=m,max_retries=0", *WRITTEN)
     assert "n_error" in (remote.run_path / "results.json").read_text(), run
+    check(remote, run)
+
+
+ADAPTER = """
+import logging, sys
+import pytest
+from models.openai import OpenAIChat
+
+class Careless(OpenAIChat):
+    \"\"\"Prints, logs and raises what it knows, as an adapter under construction does.\"\"\"
+
+    async def generate(self, request):
+        key = self._key.value
+        print("asking with", key)
+        print("asking with", key, file=sys.stderr)
+        logging.getLogger("careless").warning("asking with %s", key)
+        try:
+            raise ValueError(f"the key {key} is strange")
+        except ValueError:
+            logging.getLogger("careless").exception("caught")
+        raise RuntimeError(f"no answer for {key}")
+
+def pytest_lmms_register_models(register):
+    register("careless", "conftest:Careless")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_a_key_that_an_adapter_prints_logs_and_raises_shows_nowhere(remote, server, workers):
+    remote.task(3)
+    (remote.path / "conftest.py").write_text(ADAPTER)
+    run = remote.run("--lmms-model", "careless", "--lmms-model-args", "model=m", "--lmms-report", *WRITTEN, *workers)
+    assert run.code == 1, run
+    assert "no answer for ********" in run.output
+    assert (remote.run_path / "report.html").is_file()
+    check(remote, run)
+
+
+def test_a_key_in_the_locals_of_a_failing_fixture_shows_nowhere(remote, server):
+    remote.task(2)
+    (remote.path / "conftest.py").write_text(
+        "import os, pytest\n@pytest.fixture(scope='session')\ndef lmms_model():\n"
+        "    mine = os.environ['OPENAI_API_KEY']\n    raise RuntimeError(f'no model for {mine}')\n"
+    )
+    (remote.path / "bench" / "test_more.py").write_text(
+        "import os\ndef test_more(lmms_model): pass\n"
+        "def test_locals():\n    mine = os.environ['OPENAI_API_KEY']\n    print(mine)\n    assert mine == 'x'\n"
+    )
+    run = remote.run(*WRITTEN)
+    assert "mine       = '********'" in run.output, run
+    check(remote, run)
+
+
+@pytest.mark.parametrize("where", ["headers", "query", "user"])
+def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkeypatch, where):
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    monkeypatch.delenv("OPENAI_API_BASE")
+    remote.task(3)
+    arguments = {
+        "headers": {"base_url": server.url, "extra_headers": {"X-Gateway": f"Bearer {CANARY}"}},
+        "query": {"base_url": f"{server.url}?api_key={CANARY}&region=eu"},
+        "user": {"base_url": server.url.replace("://", f"://name:{CANARY}@")},
+    }[where]
+    config = {"model": "openai", "model_args": {"model": "m", "max_retries": 0, **arguments}}
+    (remote.path / "run.yaml").write_text(json.dumps(config))
+    server.plan = [{}, *ECHO]
+    run = remote.run("--lmms-config", "run.yaml", "-n", "2", "--lmms-report", *WRITTEN)
+    path, headers, _ = server.requests[0]
+    assert headers.get("x-gateway") == (f"Bearer {CANARY}" if where == "headers" else None), run
+    assert path == "/v1/chat/completions" + (f"?api_key={CANARY}&region=eu" if where == "query" else "")
+    if where == "user":
+        assert headers["authorization"] == "Basic " + base64.b64encode(f"name:{CANARY}".encode()).decode()
+    assert "n_error" in (remote.run_path / "results.json").read_text()
+    check(remote, run, besides=("run.yaml",))
+    exported = subprocess.run(
+        [sys.executable, "-m", "pytest_lmms", "config", "export", str(remote.run_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "openai" in exported.stdout, exported.stderr
+    assert CANARY not in exported.stdout + exported.stderr
+
+
+def test_trackers_are_told_no_key(remote, server, monkeypatch):
+    pytest.importorskip("wandb")
+    pytest.importorskip("tensorboard")
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    remote.task(2)
+    arguments = f"model=m,api_key={CANARY},base_url={server.url}?token={CANARY}"
+    targets = "tensorboard:folder=boards; wandb:project=p,folder=runs"
+    run = remote.run("--lmms-model", "openai", "--lmms-model-args", arguments, "--lmms-log-to", targets)
+    assert run.code == 0, run
+    assert list(remote.path.glob("boards/**/*tfevents*"))
+    assert list(remote.path.glob("**/*.wandb")), run
+    check(remote, run)
+
+
+def test_a_wrong_argument_beside_a_key_is_told_without_it(remote, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    remote.task(2)
+    run = remote.run("--lmms-model", "openai", "--lmms-model-args", f"model=m,api_kye={CANARY},api_key={CANARY}")
+    assert run.code == 4, run
     check(remote, run)
 
 

@@ -87,6 +87,14 @@ def test_the_number_and_the_size_of_frames_are_bounded(clip):
     assert opened(frame).size == (20, 20)
 
 
+def test_the_longer_side_of_images_and_frames_is_bounded(clip):
+    (frame,) = write("openai", MediaRef(kind="video", path=clip), num_frames=1, max_side_px=20)
+    assert max(opened(frame).size) == 20
+    wide = MediaRef(kind="image", content=PIL.Image.new("RGB", (300, 100)))
+    assert opened(write("openai", wide, max_side_px=60)[0]).size == (60, 20)
+    assert opened(write("openai", wide, max_side_px=300)[0]).size == (300, 100)
+
+
 def test_the_variable_for_image_formats_holds_for_frames_too(clip, monkeypatch):
     monkeypatch.setenv("LMMS_IMAGE_ENCODE_FORMAT", "PNG")
     (frame,) = write("openai", MediaRef(kind="video", path=clip), num_frames=1)

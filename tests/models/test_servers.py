@@ -74,6 +74,8 @@ def server(request, tmp_path_factory):
     kind = request.param
     if kind == "vllm" and importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed: make test-vllm")
+    if kind == "transformers" and importlib.util.find_spec("vllm") is not None:
+        pytest.skip("beside vLLM's CPU build no torchvision reads images: make test-models")
     folder = tmp_path_factory.mktemp(kind)
     model = folder / "model"
     save_llava(model) if kind == "transformers" else tiny_models.save_tiny_qwen2_5_vl(model, num_heads=2)

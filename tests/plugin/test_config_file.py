@@ -160,8 +160,8 @@ import pytest
 from pytest_lmms.records import Response
 
 class Model:
-    def __init__(self, *, answer="A", megabytes=0, crash=False):
-        self.answer, self.crash = answer, crash
+    def __init__(self, *, answer="A", num_wrong=0, megabytes=0, crash=False):
+        self.answer, self.num_wrong, self.crash = answer, num_wrong, crash
         with open("made", "a") as file:
             print(os.getpid(), memory(), os.environ.get("LMMS_RUN"), file=file)
         self.ballast = bytearray(os.urandom(1) * (megabytes * 1000000))
@@ -171,7 +171,7 @@ class Model:
             os._exit(9)
         if self.answer == "fail":
             raise ValueError("no")
-        return [Response(text=self.answer) for _ in requests]
+        return [Response(text="B" if r.doc_id < self.num_wrong else self.answer) for r in requests]
 
 def memory():
     line = next(l for l in open("/proc/self/status") if l.startswith("VmRSS"))
@@ -237,6 +237,36 @@ def test_a_run_that_dies_leaves_the_others_alone_and_the_worst_exit_code_wins(ru
     assert "mine: exit code 9, results/" in run.output
     assert "nobody: exit code 4, no run folder" in run.output
     assert "dummy: exit code 0, results/" in run.output
+
+
+WORSE = """- model: mine
+  model_args: {{num_wrong: {first}}}
+  baseline: last:main
+  fail_on_regression: default
+- model: mine
+  model_args: {{num_wrong: {second}}}
+  baseline: last:main
+  fail_on_regression: default
+  fail_under: exact_match=0.4
+"""
+
+
+def test_the_gates_of_a_list_are_one_family_and_one_table(runs):
+    runs.lab.task(20)
+    assert runs("model: mine", "--lmms-save-baseline=main").code == 0
+    alone = runs(WORSE.format(first=6, second=0), "--lmms-config=exp.yaml#1")
+    assert alone.code == 1, alone  # p = 1/128
+    assert "FAILED gates/toy::toy/exact_match: 1pt and p<0.01 and within 5pt" in alone.output
+    together = runs(WORSE.format(first=6, second=0))
+    assert together.code == 0, together  # 2/128: two runs have a baseline
+    table = together.output[together.output.rindex("Run ") :].splitlines()
+    assert [line.split()[:2] for line in table[2:4]] == [["mine_1", "INCONCLUSIVE"], ["mine_2", "PASS"]]
+    assert table[5] == "0 of 3 gates failed; p values are corrected for 2 runs with a baseline"
+    worse = runs(WORSE.format(first=10, second=0))
+    assert worse.code == 1, "the worst exit code wins"
+    assert "1 of 3 gates failed" in worse.output
+    assert "mine_1: exit code 1" in worse.output
+    assert "mine_2: exit code 0" in worse.output
 
 
 def test_every_run_has_fresh_workers(runs):

@@ -32,7 +32,7 @@ def test_documents_are_paired_and_those_that_changed_are_named(compared):
     assert c.mean_difference == pytest.approx(-1 / 6)
     assert (c.worse, c.better) == ((1, 2), (5,))
     assert c.p_value == stats.mcnemar(HERE, THERE).p_value
-    assert c.test == "McNemar's exact test"
+    assert c.test == "McNemar's test"
     assert c.obstacle is None
 
 

@@ -43,7 +43,7 @@ def verdicts(tmp_path):
         ("2.9pt", scores(671), scores(700), "pass"),
         ("2.9pt", scores(670), scores(700), "fail"),
         ("p<0.05", scores(690), scores(700), "fail"),
-        ("p<0.001", scores(690), scores(700), "pass"),
+        ("p<0.0001", scores(690), scores(700), "pass"),
         ("p<0.05", scores(710), scores(700), "pass"),
         ("within 2pt", scores(700), scores(700), "pass"),
         ("within 2pt", scores(600), scores(700), "fail"),
@@ -71,11 +71,32 @@ def test_an_inconclusive_verdict_says_how_many_documents_would_decide(verdicts):
 def test_several_gates_are_corrected_by_holm(tmp_path):
     run = read_run(write_run(tmp_path / "run", {n: scores(690) for n in "abc"}))
     baseline = read_run(write_run(tmp_path / "baseline", {n: scores(700) for n in "abc"}))
-    (alone,) = judge(run, parse_regression("a/acc:p<0.005", "x"), baseline)
-    together = judge(run, parse_regression("p<0.005", "x"), baseline)
+    (alone,) = judge(run, parse_regression("a/acc:p<0.001", "x"), baseline)
+    together = judge(run, parse_regression("p<0.001", "x"), baseline)
     assert alone.outcome == "fail"
     assert [v.outcome for v in together] == ["pass"] * 3
     assert together[0].p_adjusted == pytest.approx(3 * alone.p_adjusted)
+
+
+def test_the_runs_of_a_list_share_a_level(verdicts, tmp_path):
+    run = read_run(write_run(tmp_path / "run", {"t": scores(690)}))
+    baseline = read_run(write_run(tmp_path / "baseline", {"t": scores(700)}))
+    gates = parse_regression("p<0.001", "x")
+    found = {n: judge(run, gates, baseline, num_runs=n)[0] for n in (1, 2, 3)}
+    assert {n: v.outcome for n, v in found.items()} == {1: "fail", 2: "fail", 3: "pass"}
+    assert found[3].p_adjusted == pytest.approx(3 * found[1].p_adjusted)
+    assert any("corrected for the number of gates and runs" in line for line in verdict_lines(found[3], run))
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("is_worse", [True, False])
+def test_significance_is_that_of_a_drop_also_where_less_is_better(verdicts, higher_is_better, is_worse):
+    """Two-sided, 9 documents against 1 would have p=0.02."""
+    many, few = [1] * 9 + [0] + [1] * 90, [0] * 9 + [1] + [1] * 90
+    pair = (few, many) if is_worse == higher_is_better else (many, few)
+    (verdict,) = verdicts("p<0.01", *pair, higher_is_better=higher_is_better)
+    assert verdict.outcome == ("fail" if is_worse else "pass")
+    assert verdict.comparison.p_worse == pytest.approx(0.00586 if is_worse else 1 - 0.00586, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,25 @@ from pytest_lmms.scoring.captions import bleu, cider, rouge_l, tokenize
 
 def test_tokens_are_lower_case_words_with_contractions_split_and_no_punctuation():
     assert tokenize("The dog's ball, isn't it?") == ["the", "dog", "'s", "ball", "is", "n't", "it"]
-    assert tokenize("a black-and-white photo (1990)") == ["a", "black-and-white", "photo", "1990"]
+    assert tokenize("a black-and-white photo; so what?") == ["a", "black-and-white", "photo", "so", "what"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [  # what Stanford's tokenizer, as COCO's evaluation calls it, makes of them
+        ("a photo (1990)", "a photo -lrb- 1990 -rrb-"),
+        ("[red shirt]", "-lsb- red shirt -rsb-"),
+        ("U.S. flag, e.g. the U.S.A", "u.s. flag e.g. the u.s.a"),
+        ("Mr. Smith at 7 p.m. etc.", "mr. smith at 7 p.m. etc."),
+        ("it cannot be, I'm gonna see", "it can not be i 'm gon na see"),
+        ("\u201ccurly\u201d it\u2019s \u2014 so", "curly it 's so"),
+        ("why?! at 12:30 for \u20ac5 or 3,000", "why ?! at 12:30 for $ 5 or 3,000"),
+        ("rock'n'roll in C++ </s>", "rock 'n' roll in c++ </s>"),
+        ("**bold** -5 1st 1/2", "** bold ** -5 1st 1/2"),
+    ],
+)
+def test_tokens_are_those_of_cocos_evaluation(text, tokens):
+    assert tokenize(text) == tokens.split()
 
 
 CORPUS = [

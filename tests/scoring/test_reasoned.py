@@ -1,4 +1,8 @@
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_lmms.scoring.reasoned import extract_answer, format_score, is_right, read_reasoned_letter, score_reasoned
 
@@ -47,3 +51,15 @@ def test_form_is_scored_apart_from_accuracy():
     assert format_score(r"\boxed{}") == 0.0
     assert format_score("I add two and two, as (2 + 2), and what I get is then 4") == 0.8
     assert score_reasoned([whole, "4"], "4") == (1.0, 0.5)
+
+
+PARTS = ["<think>", "</think>", "<analysis>", "</analysis>", "<answer>", "</answer>", "a", "\n"]
+FULL_FORM = re.compile(r"(?:<think>.*?</think>|<analysis>.*?</analysis>).*?<answer>.*?</answer>", re.DOTALL)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_forms_and_answers_are_those_of_the_expressions_that_backtrack(text):
+    assert (format_score(text) == 1.0) == bool(FULL_FORM.fullmatch(text))
+    if tagged := re.search(r"<answer>(.*?)</answer>", text, re.DOTALL):
+        assert extract_answer(text) == tagged[1].strip()

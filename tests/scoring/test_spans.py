@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from pytest_lmms.scoring.spans import balanced, braced, contents, fenced
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_lmms.scoring.spans import balanced, braced, contents, fenced, numbered
 
 
 def test_the_shortest_pieces_come_left_to_right() -> None:
@@ -43,3 +47,10 @@ def test_long_texts_without_an_end_give_nothing(text: str) -> None:
     assert contents(text, "<a>", "</a>") == []
     assert braced(text) == []
     assert list(balanced(text, "[", "]")) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["<1>", "</1>", "<2>", "</2>", "a", "<", "\n", "12>"]), max_size=14).map("".join))
+def test_numbered_parts_are_those_of_the_expression_that_backtracks(text):
+    expected = [(int(n), part) for n, part in re.findall(r"<(\d{1,9})>(.*?)</\1>", text, re.DOTALL)]
+    assert numbered(text) == expected

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from served import until
 
 from pytest_lmms.client import JobError, RefusedError
+from tests.chat_server import Server
 
 
 def pids_of(text):
@@ -225,3 +227,35 @@ def test_each_device_has_one_job_and_a_large_job_is_not_overtaken(serve, slow_ar
     assert server.job(last)["started_at"] >= server.job(both)["completed_at"]
     with pytest.raises(RefusedError, match="num_gpus of at most 2"):
         server.evaluate(num_gpus=3)
+
+
+CANARY = "sk-canary-5b1e77ac90"
+
+
+def test_keys_of_a_job_show_in_no_listing_log_or_file(serve, tmp_path):
+    bad = Server()
+    bad.plan = [{}, *[{"status": 401, "message": f"wrong key {CANARY}"}] * 40]
+    server = serve()
+    arguments = {
+        "model": "m",
+        "max_retries": 0,
+        "base_url": bad.url.replace("://", f"://me:{CANARY}@") + f"?token={CANARY}",
+        "extra_headers": {"X-Gateway": CANARY},
+    }
+    job_id = server.evaluate("openai", model_args=arguments, env={"OPENAI_API_KEY": CANARY})
+    until(lambda: server.job(job_id)["status"] in ("completed", "failed"), 120)
+    assert bad.requests[0][0] == f"/v1/chat/completions?token={CANARY}"
+    assert bad.requests[0][1]["x-gateway"] == CANARY
+    listed = httpx.get(f"{server.url}/jobs").text + httpx.get(f"{server.url}/jobs/{job_id}").text
+    assert job_id in listed
+    assert CANARY not in listed
+    log = httpx.get(f"{server.url}/jobs/{job_id}/log").text
+    assert "wrong key ********" in log
+    assert CANARY not in log
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert [p.name for p in files if CANARY.encode() in p.read_bytes()] == []
+    refused = httpx.post(f"{server.url}/evaluate", json={"model": "openai", "tasks": ["no"], "model_args": arguments})
+    assert refused.status_code >= 400
+    assert CANARY not in refused.text
+    bad.httpd.shutdown()
+    bad.httpd.server_close()

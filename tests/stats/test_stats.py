@@ -163,6 +163,8 @@ def test_the_paired_difference_is_a_paired_t_test() -> None:
     assert ours.p_value == pytest.approx(expected.pvalue)
     assert (ours.low, ours.high) == pytest.approx((low, high))
     assert ours.degrees_of_freedom == 5
+    assert ours.p_less == pytest.approx(scipy_stats.ttest_rel(a, b, alternative="less").pvalue)
+    assert stats.paired_difference(b, a).p_less == pytest.approx(1 - (ours.p_less or 0))
 
 
 def test_clusters_widen_the_paired_interval_and_take_degrees_of_freedom() -> None:
@@ -178,14 +180,15 @@ def test_clusters_widen_the_paired_interval_and_take_degrees_of_freedom() -> Non
 
 
 def test_too_few_pairs_leave_fields_empty() -> None:
-    assert stats.paired_difference([], []) == (0, None, None, None, None, None, None)
-    assert stats.paired_difference([1], [0]) == (1, 1.0, None, None, None, None, None)
+    assert stats.paired_difference([], []) == (0, None, None, None, None, None, None, None)
+    assert stats.paired_difference([1], [0]) == (1, 1.0, None, None, None, None, None, None)
     assert stats.paired_difference([1, 0], [0, 0], ["v", "v"])[1:3] == (0.5, None)
 
 
 def test_models_that_never_differ_have_p_one_and_a_constant_gap_has_p_zero() -> None:
-    assert stats.paired_difference([1, 0, 1], [1, 0, 1])[1:6] == (0.0, 0.0, 0.0, 0.0, 1.0)
-    assert stats.paired_difference([2, 1, 2], [1, 0, 1])[1:6] == (1.0, 0.0, 1.0, 1.0, 0.0)
+    assert stats.paired_difference([1, 0, 1], [1, 0, 1])[1:] == (0.0, 0.0, 0.0, 0.0, 1.0, 2, 0.5)
+    assert stats.paired_difference([2, 1, 2], [1, 0, 1])[1:] == (1.0, 0.0, 1.0, 1.0, 0.0, 2, 1.0)
+    assert stats.paired_difference([1, 0, 1], [2, 1, 2]).p_less == 0
 
 
 @given(FEW, st.randoms())
@@ -208,6 +211,8 @@ def test_mcnemar_is_the_exact_binomial_test_on_disagreements(
     num = only_a + only_b
     expected = scipy_stats.binomtest(only_a, num).pvalue if num else 1.0
     assert ours.p_value == pytest.approx(expected)
+    below, at = scipy_stats.binom.cdf(only_a - 1, num, 0.5), scipy_stats.binom.pmf(only_a, num, 0.5)
+    assert ours.p_less == pytest.approx(below + at / 2)
 
 
 def test_mcnemar_by_hand() -> None:
@@ -215,6 +220,21 @@ def test_mcnemar_by_hand() -> None:
     ours = stats.mcnemar([1] + [0] * 6 + [1, 0], [0] + [1] * 6 + [1, 0])
     assert (ours.only_first, ours.only_second) == (1, 6)
     assert ours.p_value == pytest.approx(0.125)
+    assert ours.p_less == pytest.approx((1 + 7 / 2) / 2**7)
+    assert stats.mcnemar([1], [1]).p_less == 0.5
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.001])
+def test_the_one_sided_test_errs_hardly_more_often_than_its_level_says(alpha: float) -> None:
+    counts = range(400)
+    errs = []  # by number of disagreements, how often fair coins fail
+    for num in counts:
+        weights = scipy_stats.binom.pmf(range(num + 1), num, 0.5)
+        p_less = weights.cumsum() - weights / 2
+        errs.append(weights[p_less < alpha].sum())
+    for expected in (1, 2, 3, 5, 7, 10, 15, 20, 40, 80, 160, 300):
+        level = sum(scipy_stats.poisson.pmf(counts, expected) * errs)
+        assert level <= 1.03 * alpha, expected
 
 
 def test_mcnemar_refuses_scores_between_right_and_wrong() -> None:

@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from pytest_lmms.errors import DatasetError
+from pytest_lmms.tasks import allowance
 from pytest_lmms.tasks.archives import find_archives, unpack
 
 
@@ -182,3 +183,40 @@ def test_a_missing_part_is_named(unpacked):
     data = tarred(("1.mp4", b"a" * 9000))
     with pytest.raises(DatasetError, match=r"missing before v\.tar\.part-ac"):
         unpacked({"v.tar.part-aa": data[:3000], "v.tar.part-ac": data[6000:]})
+
+
+# --- bombs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz", "bomb.tar.xz"])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_stopped(tmp_path, unpacked, monkeypatch, name):
+    monkeypatch.setattr(allowance, "ALWAYS_BYTES", 1 << 20)
+    zeros = bytes(40 << 20)
+    if name.endswith("zip"):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("small.mp4", b"x")
+            archive.writestr("zeros.mp4", zeros)
+        data = file.getvalue()
+    else:
+        data = tarred(("small.mp4", b"x"), ("zeros.mp4", zeros), mode="w:" + name.rpartition(".")[2])
+    with pytest.raises(DatasetError, match="zeros") as error:
+        unpacked({name: data})
+    assert name in str(error.value)
+    assert sum(p.stat().st_size for p in (tmp_path / "root").rglob("*") if p.is_file()) < len(zeros)
+
+
+def test_what_shrinks_a_lot_and_is_small_is_no_bomb(unpacked):
+    data = tarred(("white.png", bytes(10 << 20)), mode="w:gz")
+    assert len(unpacked({"a.tar.gz": data})["white.png"]) == 10 << 20
+
+
+def test_too_many_members_are_stopped(unpacked, monkeypatch):
+    monkeypatch.setattr(allowance, "MAX_MEMBERS", 5)
+    with pytest.raises(DatasetError, match="members"):
+        unpacked({"many.zip": zipped(*((f"{i}.txt", b"") for i in range(6)))})
+
+
+def test_a_link_of_a_zip_whose_target_is_a_book_is_an_error(unpacked):
+    with pytest.raises(DatasetError):
+        unpacked({"a.zip": zipped(zip_link("l", "x/" * 1_000_000))})

@@ -1,42 +1,77 @@
-"""Eight questions about long videos, four frames each, asked over HTTP: the reader changed, all else the same.
+"""lmms-eval's longvideobench_val_v, run by both harnesses: limit 8, four frames a video, 512 pixels a side.
 
     python tools/bench/media_replay.py --peer-python PYTHON     # a Python that has lmms-eval 0.7.3
 
-A replay of what lmms-eval's 0.7 release notes measured (section 5.2: longvideobench_val_v, limit 8, max_frames_num 4,
-max_image_size 512) on videos made here and a model on the loopback that tells the colour of what it is shown. Each
-side reads frames with its own reader, shrinks them, encodes them as JPEG and asks; printed are the time in the reader,
-the time of all eight, the scores and the predictions that agree. The pipeline around the reader is the same code.
+A replay of what lmms-eval's 0.7 release notes measured (section 5.2), on videos made here and a model on the loopback
+that tells the colour of what it is shown. The task is the peer's own YAML and functions, whose rows are a local Parquet
+file; both sides run those same files, each in its own environment. Printed are the score, the seconds in which a video
+was being read, the seconds of the whole command, and how many of the eight predictions agree.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import http.client
 import http.server
 import io
 import json
+import os
+import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 COLOURS = {"A": (220, 40, 40), "B": (40, 190, 60), "C": (50, 70, 220), "D": (230, 200, 50), "E": (200, 60, 200)}
+NAMES = ("red", "green", "blue", "yellow", "violet")
 SECONDS = (30, 30, 45, 45, 60, 60, 90, 120)
 NUM_FRAMES, MAX_SIDE_PX = 4, 512
+FILE = "longvideobench_val_v.yaml"
+TASK = "longvideobench_val_v_replay"  # a name of its own: lmms-eval takes its built-in task for one that has its name
+CLOCK = '''
+"""Notes when our reader was at work, as tools/bench/peer_replay_model.py does in the peer's."""
+import os, sys, time
+
+sys.path.append(os.environ["REPLAY_PEER_PACKAGES"])  # last: only what the peer's task imports and we lack
+
+from pytest_lmms.media import video
+
+def timed(*args, _read=video.open_video, **kwargs):
+    begin = time.perf_counter()
+    try:
+        return _read(*args, **kwargs)
+    finally:
+        with open(os.environ["REPLAY_READER_SECONDS"], "a") as file:
+            file.write(f"{begin} {time.perf_counter()}\\n")
+
+video.open_video = timed
+'''
 
 
-def make_videos(folder: Path) -> list[dict[str, str]]:
-    """Make eight videos, once, and a question about each; half of the right answers are what a good model says."""
-    documents = []
+@dataclass(frozen=True)
+class Run:
+    """What one command did."""
+
+    reader_seconds: float
+    command_seconds: float
+    score: float
+    predictions: tuple[str, ...]
+
+
+def make_videos(folder: Path) -> list[dict[str, Any]]:
+    """Make eight videos, once, and their rows; half of the targets are what a model that sees colours answers."""
+    rows = []
+    folder.mkdir(parents=True, exist_ok=True)
     for number, seconds in enumerate(SECONDS):
-        letter = "ABCDE"[number % 5]
+        shown = number % 5
         path = folder / f"replay_{number}.mp4"
-        colour = "0x" + "".join(f"{v:02x}" for v in COLOURS[letter])
+        colour = "0x" + "".join(f"{v:02x}" for v in COLOURS["ABCDE"[shown]])
         if not path.exists():
             source = f"color=c={colour}:size=640x360:rate=30:duration={seconds},noise=alls=4:allf=t"
             unfinished = path.with_name("unfinished_" + path.name)
@@ -44,12 +79,48 @@ def make_videos(folder: Path) -> list[dict[str, str]]:
             ffmpeg = [shutil.which("ffmpeg") or "ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source]
             subprocess.run([*ffmpeg, *encoder, str(unfinished)], check=True)
             unfinished.rename(path)
-        documents.append({"path": str(path), "answer": letter if number % 2 else "ABCDE"[(number + 1) % 5]})
-    return documents
+        rows.append({
+            "id": str(number), "video_id": str(number), "video_path": path.name, "duration": float(seconds),
+            "question": "Which colour fills the video?", **{f"option{i}": name for i, name in enumerate(NAMES)},
+            "correct_choice": shown if number % 2 else (shown + 1) % 5, "level": "L1-Perception",
+            "question_category": "S2A", "duration_group": 60,
+        })  # fmt: skip
+    return rows
+
+
+def package_folder(python: str) -> Path:
+    """Find where an environment has lmms-eval."""
+    where = "import importlib.util as u; print(u.find_spec('lmms_eval').submodule_search_locations[0])"
+    found = subprocess.run([python, "-c", where], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(found.stdout.strip())
+
+
+def write_task(folder: Path, peer: Path) -> Path:
+    """Lay the peer's task out with local rows: its YAML but for the dataset, and its functions as they are."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    theirs = peer / "tasks" / "longvideobench"
+    task = folder / "longvideobench"
+    shutil.rmtree(task, ignore_errors=True)
+    task.mkdir(parents=True)
+    videos = folder / "home" / "videos"
+    rows = task / "rows.parquet"
+    parquet.write_table(pa.Table.from_pylist(make_videos(videos)), rows)
+    head = (
+        f"dataset_path: parquet\ndataset_kwargs:\n  data_files:\n    validation: {rows}\n"
+        f"  cache_dir: {videos.parent}\ntask: {TASK}\n"
+    )
+    text = (theirs / FILE).read_text(encoding="utf-8")
+    text, changed = re.subn(r"\Adataset_path:.*?^task:.*?\n", lambda _: head, text, flags=re.DOTALL | re.MULTILINE)
+    assert changed == 1, "the peer's YAML does not begin with its dataset"
+    (task / FILE).write_text(text, encoding="utf-8")
+    shutil.copy(theirs / "utils.py", task)
+    return task
 
 
 class Model(http.server.BaseHTTPRequestHandler):
-    """Says which colour is nearest to the mean of the pictures it gets."""
+    """A chat-completions server that answers with the option whose colour is nearest to what it is shown."""
 
     def do_POST(self) -> None:
         """Answer one question."""
@@ -57,11 +128,19 @@ class Model(http.server.BaseHTTPRequestHandler):
         import PIL.Image
 
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        pictures = [PIL.Image.open(io.BytesIO(base64.b64decode(text))) for text in body["images"]]
-        mean = np.mean([np.asarray(p).mean(axis=(0, 1)) for p in pictures], axis=0)
+        parts = [part for message in body["messages"] for part in message["content"]]
+        urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        pictures = [PIL.Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+        assert len(pictures) == NUM_FRAMES, len(pictures)
+        assert all(max(picture.size) == MAX_SIDE_PX for picture in pictures)
+        mean = np.mean([np.asarray(p.convert("RGB")).mean(axis=(0, 1)) for p in pictures], axis=0)
         letter = min(COLOURS, key=lambda c: float(np.abs(mean - COLOURS[c]).sum()))
-        data = json.dumps({"text": letter, "pictures": len(pictures), "size": pictures[0].size}).encode()
+        choice = {"index": 0, "message": {"role": "assistant", "content": letter}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+        data = json.dumps({**answer, "usage": usage}).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -70,67 +149,86 @@ class Model(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def side(name: str, port: int, documents: list[dict[str, str]]) -> None:
-    """Read, shrink, encode, ask; print times and answers as JSON."""
-    import PIL.Image
-    from media_reader import lmms_eval, ours
+def run(who: str, peer: tuple[str, Path], task: Path, url: str, work: Path) -> Run:
+    """Run one side's command in a folder of its own."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    clock, output = work / "reader", work / "out"
+    (work / "replay_clock.py").write_text(CLOCK, encoding="utf-8")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "PYTEST_", "LMMS_"))}
+    env |= {"REPLAY_READER_SECONDS": str(clock), "HF_HUB_OFFLINE": "1", "NO_PROXY": "*", "HF_HOME": str(work / "hub")}
+    env |= {"PYTHONPATH": str(work), "REPLAY_PEER_PACKAGES": str(peer[1].parent)}
+    arguments = f"model=m,base_url={url}/v1,api_key=k,max_frames_num={NUM_FRAMES}"
+    if who == "pytest-lmms":
+        arguments += f",max_image_size={MAX_SIDE_PX},stream=False"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "replay_clock", str(task),
+                   "--lmms-model", "openai", "--lmms-model-args", arguments, "--lmms-limit", "8",
+                   "--lmms-video-backend", "pyav", "--lmms-output-path", str(output)]  # fmt: skip
+    else:
+        command = [peer[0], str(Path(__file__).with_name("peer_replay_model.py")), "--model", "replay",
+                   "--force_simple", "--model_args", arguments, "--tasks", TASK, "--include_path", str(task),
+                   "--limit", "8", "--batch_size", "1", "--log_samples", "--output_path", str(output)]  # fmt: skip
+    begin = time.perf_counter()
+    done = subprocess.run(
+        command, check=False, cwd=work, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    seconds = time.perf_counter() - begin
+    if not list(output.rglob("*results.json")):
+        sys.exit(f"{who} left no results:\n{done.stdout[-3000:]}")
+    return Run(union_of(clock), seconds, *outcome(output))
 
-    read = (ours if name == "ours" else lmms_eval)()
-    in_reader = 0.0
-    answers = []
-    start = time.perf_counter()
-    for document in documents:
-        begin = time.perf_counter()
-        order = {"path": document["path"], "num_frames": NUM_FRAMES, "fps": None, "backend": "pyav"}
-        frames = read(order)
-        in_reader += time.perf_counter() - begin
-        images = []
-        for frame in frames:
-            picture = PIL.Image.fromarray(frame)
-            picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG")
-            images.append(base64.b64encode(buffer.getvalue()).decode())
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        connection.request("POST", "/", json.dumps({"images": images}))
-        answers.append(json.loads(connection.getresponse().read()))
-        connection.close()
-    print(json.dumps({"reader": in_reader, "all": time.perf_counter() - start, "answers": answers}))
+
+def union_of(clock: Path) -> float:
+    """Return the seconds during which at least one video was being read."""
+    total, until = 0.0, 0.0
+    for begin, end in sorted(tuple(map(float, line.split())) for line in clock.read_text().splitlines()):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def outcome(output: Path) -> tuple[float, tuple[str, ...]]:
+    """Read the score and the answers, in the order of the documents, from either side's files."""
+    results = json.loads(next(output.rglob("*results.json")).read_text(encoding="utf-8"))["results"][TASK]
+    score = next(value for name, value in results.items() if name.startswith("lvb_acc") and "stderr" not in name)
+    lines = next(output.rglob("*samples_*.jsonl")).read_text(encoding="utf-8").splitlines()
+    answers = {}
+    for line in map(json.loads, lines):
+        said = line["filtered_resps"]
+        answers[int(line["doc_id"])] = str(said[0] if isinstance(said, list) else said)
+    return float(score), tuple(answers[key] for key in sorted(answers))
 
 
 def main() -> None:
     """Replay, in turns, and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "pytest-lmms-bench-media")
-    parser.add_argument("--peer-python", help="a Python that has lmms-eval")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "pytest-lmms-bench-replay")
+    parser.add_argument("--peer-python", type=os.path.abspath, required=True, help="a Python that has lmms-eval")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    documents = make_videos(given.folder)
-    if given.side:
-        side(given.side[0], int(given.side[1]), documents)
-        return
+    packages = package_folder(given.peer_python)
+    task = write_task(given.folder, packages)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    pythons = {"lmms-eval": given.peer_python, "ours": sys.executable}
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name, python in pythons.items() if python}
+    url = f"http://127.0.0.1:{server.server_port}"
+    found: dict[str, list[Run]] = {"lmms-eval": [], "pytest-lmms": []}
     for _ in range(given.rounds):
-        for name, runs in found.items():
-            command = [pythons[name], __file__, "--folder", str(given.folder), "--side", name, str(server.server_port)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            runs.append(json.loads(done.stdout.splitlines()[-1]))
+        for who, runs in found.items():
+            runs.append(run(who, (given.peer_python, packages), task, url, given.folder / "run"))
     server.shutdown()
-    print("| Side | in the reader, s | all, s | score |\n| --- | ---: | ---: | ---: |")
-    for name, runs in found.items():
-        right = sum(a["text"] == d["answer"] for a, d in zip(runs[0]["answers"], documents, strict=True))
-        best = [min(run[key] for run in runs) for key in ("reader", "all")]
-        print(f"| {name} | {best[0]:.2f} | {best[1]:.2f} | {right / len(documents)} |")
-    if len(found) == 2:
-        theirs, us = found["lmms-eval"], found["ours"]
-        agree = sum(a == b for a, b in zip(theirs[0]["answers"], us[0]["answers"], strict=True))
-        ratios = [min(r[key] for r in theirs) / min(r[key] for r in us) for key in ("reader", "all")]
-        print(f"\n{agree} of {len(documents)} predictions agree; reader {ratios[0]:.1f} x, pipeline {ratios[1]:.1f} x")
+    print("| Side | score | in the reader, s | command, s |\n| --- | ---: | ---: | ---: |")
+    medians = {}
+    for who, runs in found.items():
+        medians[who] = [
+            statistics.median(r.reader_seconds for r in runs),
+            statistics.median(r.command_seconds for r in runs),
+        ]
+        print(f"| {who} | {runs[0].score} | {medians[who][0]:.2f} | {medians[who][1]:.2f} |")
+    theirs, ours = (runs[0].predictions for runs in found.values())
+    agree = sum(a == b for a, b in zip(theirs, ours, strict=True))
+    reader, command = (a / b for a, b in zip(*medians.values(), strict=True))
+    print(f"\n{agree} of {len(theirs)} predictions agree; reader {reader:.1f} x, command {command:.1f} x")
+    print(f"scores of all runs: {sorted({r.score for runs in found.values() for r in runs})}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,187 @@
+"""Rows, media, checkpoints and answers of strangers: read as data, bounded, and shown without effect on a terminal."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_lmms.errors import DatasetError, MediaError
+from pytest_lmms.media import _pyav
+from pytest_lmms.media.video import open_video
+from pytest_lmms.printable import printable
+from pytest_lmms.records import MediaRef
+from pytest_lmms.registry import MODELS
+from pytest_lmms.tasks.load import load_task
+from tests.made_videos import make_video
+from tests.models.conftest import checkpoint  # noqa: F401
+from tests.results.run_files import write_run
+
+ROOT = Path(__file__).parents[2]
+ESCAPES = "\x1b[2J\x1b[1;1H\x1b]0;owned\x07\x9b31m\x08\x7f\u202e\rOVERWRITTEN"
+"""Clears the screen, moves the cursor, sets the window's title, colours, deletes, and turns the direction of text."""
+
+
+def controls_in(text):
+    return {c for c in text if printable(c) != c}
+
+
+# --- the terminal -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("-v", "-rA"), ("-n", "2", "-vv"), ("--tb=short", "-p", "no:xdist")])
+def test_escapes_in_answers_and_errors_do_not_reach_the_terminal(remote, server, arguments):
+    remote.task([{"question": f"q{i}{ESCAPES}", "answer": ESCAPES} for i in range(3)])
+    server.plan = [{"text": ESCAPES}, {"status": 400, "message": f"no {ESCAPES}"}]
+    server.text = ESCAPES
+    run = remote.run("--lmms-model", "openai", "--lmms-model-args", "model=m,max_retries=0", "--color=no", *arguments)
+    assert run.code == 1, run
+    assert "no \\u001b[2J" in run.output
+    assert not controls_in(run.output)
+    answers = [r["resps"] for r in remote.records() if r.get("resps")]
+    assert any("\x1b[2J" in json.dumps(a, ensure_ascii=False).encode().decode("unicode_escape") for a in answers)
+
+
+def test_escapes_in_rows_do_not_reach_the_terminal_of_a_dry_run(remote):
+    remote.task([{"question": f"what{ESCAPES}", "answer": "A"}])
+    run = remote.run("--lmms-model", "dummy", "--lmms-dry-run", "--color=no")
+    assert "what\\u001b[2J" in run.output, run
+    assert not controls_in(run.output)
+
+
+@pytest.mark.parametrize("command", [["compare"], ["compare", "--markdown"], ["gate"], ["config", "export"], ["view"]])
+def test_escapes_in_a_strangers_run_do_not_reach_the_terminal(tmp_path, command):
+    hostile = {"model_name": ESCAPES, "config": {"model": ESCAPES, "resolved_cli_args": {"model": ESCAPES}}}
+    one = write_run(tmp_path / "one", {f"t{ESCAPES}": [1, 0]}, **hostile)
+    two = write_run(tmp_path / "two", {f"t{ESCAPES}": [0, 0]}, metric=f"acc{ESCAPES}", **hostile)
+    folders = [str(one), str(two)] if command[0] == "compare" else [str(one)]
+    extra = {"gate": ["--fail-under", "acc=0.1"], "view": ["--report"]}.get(command[0], [])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_lmms", *command, *folders, *extra],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout + done.stderr
+    assert not controls_in(done.stdout + done.stderr)
+
+
+def test_printable_keeps_what_is_fit_to_print():
+    text = "Zeile 1\n\tZeile 2\r\nأ ב 猫 🐈 é"
+    assert printable(text) == text
+    assert json.loads(printable(json.dumps("\x9b\u202e", ensure_ascii=False))) == "\x9b\u202e"
+
+
+# --- code that comes with data ------------------------------------------------------------------------------------
+
+
+class Payload:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def test_a_checkpoint_that_is_a_pickle_runs_nothing(checkpoint, tmp_path):  # noqa: F811
+    import torch
+
+    folder, marker = tmp_path / "evil", tmp_path / "ran"
+    shutil.copytree(checkpoint, folder)
+    for weights in folder.glob("*.safetensors*"):
+        weights.unlink()
+    torch.save({"lm_head.weight": Payload(marker)}, folder / "pytorch_model.bin")
+    with pytest.raises(Exception, match=r"(?i)weights"):
+        MODELS.load("huggingface")(str(folder), device="cpu")
+    assert not marker.exists()
+    pickle.loads(pickle.dumps(Payload(marker)))  # the payload is real
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("kwargs", ["{}", "{trust_remote_code: true}"])
+def test_a_script_that_comes_with_a_dataset_does_not_run(tmp_path, kwargs):
+    data, marker = tmp_path / "data", tmp_path / "ran"
+    data.mkdir()
+    (data / "data.py").write_text(f"from pathlib import Path\nPath({str(marker)!r}).touch()\n")
+    path = tmp_path / "toy.yaml"
+    path.write_text(
+        f"task: toy\ndataset_path: {data}\ntest_split: test\ndataset_kwargs: {kwargs}\n"
+        "doc_to_text: question\ndoc_to_target: answer\nmetric_list: [{metric: exact_match}]\n"
+    )
+    with pytest.raises(DatasetError):
+        load_task(path).open_rows()
+    assert not marker.exists()
+
+
+FORBIDDEN = {
+    ("pickle", "load"), ("pickle", "loads"), ("pickle", "Unpickler"), ("marshal", "loads"), ("shelve", "open"),
+    ("joblib", "load"), ("dill", "loads"), ("cloudpickle", "loads"), ("yaml", "load"), ("yaml", "full_load"),
+    ("yaml", "unsafe_load"), ("os", "system"), ("pandas", "read_pickle"), ("numpy", "fromfile"),
+}  # fmt: skip
+SOURCES = [p for name in ("pytest_lmms", "models", "benchmarks") for p in sorted((ROOT / name).rglob("*.py"))]
+
+
+def test_no_source_builds_objects_from_bytes_or_runs_text():
+    wrong = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            where = f"{path.relative_to(ROOT)}:{node.lineno}"
+            keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile", "__import__"):
+                wrong.append(f"{where} {node.func.id}")
+            elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+                called = node.func.value.id, node.func.attr
+                if called in FORBIDDEN:
+                    wrong.append(f"{where} {'.'.join(called)}")
+                if called == ("torch", "load") and keywords.get("weights_only") != "True":
+                    wrong.append(f"{where} torch.load without weights_only=True")
+                if called in (("np", "load"), ("numpy", "load")) and keywords.get("allow_pickle") != "False":
+                    wrong.append(f"{where} numpy.load without allow_pickle=False")
+            if keywords.get("shell") == "True":
+                wrong.append(f"{where} shell=True")
+    assert not wrong, "\n".join(wrong)
+
+
+# --- media --------------------------------------------------------------------------------------------------------
+
+
+def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("LMMS_VIDEO_CACHE_MB", "0")
+    monkeypatch.setattr(_pyav, "MAX_PIXELS", 64 * 48)
+    small = make_video(tmp_path / "small.mp4", num_frames=5)
+    large = make_video(tmp_path / "large.mp4", num_frames=5, size=(256, 256))
+    assert len(np.asarray(open_video(MediaRef(kind="video", path=small), num_frames=2).frames)) == 2
+    with pytest.raises(MediaError, match=r"large\.mp4"):
+        _ = open_video(MediaRef(kind="video", path=large), num_frames=2).frames
+
+
+def test_a_picture_of_too_many_pixels_in_a_row_is_one_errored_document(remote):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    bomb += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    (remote.path / "bench" / "media").mkdir(parents=True)
+    (remote.path / "bench" / "media" / "bomb.png").write_bytes(bomb)
+    (remote.path / "bench" / "utils.py").write_text(
+        "from pathlib import Path\nimport PIL.Image\n"
+        "def look(doc):\n"
+        "    return [PIL.Image.open(Path(__file__).parent / 'media' / doc['file'])] if doc['file'] else []\n"
+    )
+    rows = [{"question": "q", "answer": "Yes", "file": name} for name in ("", "bomb.png", "")]
+    remote.task(rows, doc_to_visual="!function utils.look")
+    run = remote.run("--lmms-model", "dummy")
+    assert run.code == 1, run
+    assert [r["status"] for r in remote.records()] == ["scored", "error", "scored"]
