@@ -47,7 +47,7 @@ def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
 
 def _is_solved(doc: Doc, state: State) -> bool:
     target = doc["target_state"]
-    return state["cash"] >= target["min_cash"] and state["days_elapsed"] >= target["min_days_elapsed"]
+    return bool(state["cash"] >= target["min_cash"] and state["days_elapsed"] >= target["min_days_elapsed"])
 
 
 SIMULATOR = Simulator(
