@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 LETTERS = "ABCDEFGHIJ"
@@ -67,7 +67,7 @@ def _texts(value: Any) -> list[str]:
 
 def _changed(text: str, rng: random.Random) -> str:
     """One small change of a text."""
-    changes = [
+    changes: list[Callable[[str], str]] = [
         str.lower, str.upper, str.title, str.strip, lambda t: t[:-1], lambda t: t[1:], lambda t: t + ".",
         lambda t: t.replace(" ", "  "), lambda t: t.replace(" ", ""), lambda t: re.sub(r"[aeiou]", "", t, count=1),
         lambda t: re.sub(r"\d+", lambda m: str(int(m[0]) + 1), t, count=1),
