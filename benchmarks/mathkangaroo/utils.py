@@ -10,7 +10,7 @@ from pytest_lmms.records import Unparsed
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
-ANNOUNCED = re.compile(r"(?:final answer|answer|option)\s*(?:(?:is|:)\s*)?(?:\(\s*)?([A-E])", re.IGNORECASE)
+ANNOUNCED = re.compile(r"(?:final answer|answer|option)\s*(?:(?:is|:)\s*)?\(?([A-E])", re.IGNORECASE)
 LONE_LINE = re.compile(r"\(?([A-E])\)?[.)]?")
 
 
@@ -29,7 +29,7 @@ def read_option(text: str) -> str | None:
     if found := ANNOUNCED.search(text):
         return found.group(1).upper()
     for line in reversed(text.splitlines()):
-        if lone := LONE_LINE.fullmatch(line.strip()):
+        if lone := LONE_LINE.fullmatch(line.strip().upper()):
             return lone.group(1)
     words = re.findall(r"\b([A-E])\b", text.upper())
     return words[-1] if words else None
