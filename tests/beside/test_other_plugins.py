@@ -1,4 +1,4 @@
-"""Plugins that people combine with ours change no score. `make test-plugins` runs this where all of them are installed."""
+"""Plugins that people combine with ours change no score: `make test-plugins`, where all of them are installed."""
 
 from __future__ import annotations
 
