@@ -13,7 +13,7 @@ _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
 
 
 def split_top(text: str) -> list[str]:
-    """Split at commas and semicolons that are in no brackets; blank parts are left out, unless all are."""
+    """Split at commas and semicolons that are in no brackets; blank parts are left out."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in _OPENING) - (character in _CLOSING and depth > 0)
@@ -21,7 +21,7 @@ def split_top(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += character
-    return [part.strip() for part in parts if part.strip()] or [text.strip()]
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _boxes(text: str) -> Iterator[str]:
@@ -41,12 +41,12 @@ def _boxes(text: str) -> Iterator[str]:
 
 def read_answers(text: str) -> list[str]:
     """Read the answers of a response: in boxes, after "Final Answer:", or on the last line."""
-    if parts := [part for box in _boxes(text) for part in split_top(box)]:
-        return parts
+    if boxes := list(_boxes(text)):
+        return [part for box in boxes for part in split_top(box)] or boxes
     if found := re.search(r"final answer\s*[:\N{FULLWIDTH COLON}]\s*(.+)", text, re.IGNORECASE):
-        return split_top(found.group(1))
+        return split_top(found.group(1)) or [found.group(1).strip()]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return split_top(lines[-1]) if lines else []
+    return (split_top(lines[-1]) or lines[-1:]) if lines else []
 
 
 def _simple(text: str) -> str:

@@ -11,6 +11,7 @@ from pytest_lmms.tasks.prompts import one_turn, option_lines
 
 Doc = Mapping[str, Any]
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
+KOREAN_INSTRUCTION = "주어진 선택지 중 해당 옵션의 문자로 바로 답하세요."
 
 
 def seed_doc_to_visual(doc: Doc) -> list[Any]:
@@ -38,6 +39,22 @@ def seed_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     answer = results[0].strip()[:1]
     item = {"pred": answer, "answer": doc["answer"], "question_id": doc["question_id"]}
     return {f"seed_{doc['data_type']}": item, "seed_all": item}
+
+
+def seed_ko_doc_to_visual(doc: Doc) -> list[Any]:
+    """Return the row's one image."""
+    return [doc["image"].convert("RGB")]
+
+
+def seed_ko_doc_to_text(doc: Doc) -> str:
+    """Return question, lettered choices and the instruction in Korean."""
+    return f"{doc['question']}\n{option_lines(seed_doc_to_choice(doc))}\n{KOREAN_INSTRUCTION}"
+
+
+def seed_ko_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
+    """Read the first character of the response as a letter, for images or videos alone."""
+    name = f"seed_{doc['data_type']}"
+    return {name: seed_process_results(doc, results)[name]}
 
 
 def seed_aggregation_result(items: Sequence[Doc]) -> float:
