@@ -50,7 +50,7 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore tests/beside --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
 		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
 
 # A server's process, a browser, a Trainer: seconds each.
@@ -112,6 +112,18 @@ $(TRACKIO)/.installed: constraints/trackio.txt | setup-dev
 
 test-trackio: $(TRACKIO)/.installed  ## Run the test that needs a real trackio
 	PYTHONPATH=$(CURDIR)/$(TRACKIO) $(BIN)/pytest tests/loggers/test_trackers.py -k trackio $(PYTEST_ARGS)
+
+PLUGINS_VENV := .venv-plugins
+PLUGINS := pytest-timeout pytest-rerunfailures pytest-html pytest-randomly pytest-cov pytest-sugar allure-pytest
+
+$(PLUGINS_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(PLUGINS_VENV)
+	@$(PLUGINS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable . $(PLUGINS)
+	@touch $@
+
+test-plugins: $(PLUGINS_VENV)/.installed  ## Run evaluations beside plugins that people combine with this one, in an environment of its own
+	$(PLUGINS_VENV)/bin/pytest tests/beside -p no:randomly $(PYTEST_ARGS)
 
 # vLLM's CPU build, without an accelerator. Where one is, `pip install 'pytest-lmms[vllm]'` in an environment of its own.
 VLLM_VENV := .venv-vllm
@@ -210,5 +222,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTEST8_VENV) $(PLUGINS_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

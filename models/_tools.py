@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_lmms.errors import ModelError
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import Request, Response, Timing, TokenCounts
+from pytest_lmms.scoring.arguments import complaint
 
 from ._chat_stream import ToolCall
 from ._mcp import McpServer
 
 if TYPE_CHECKING:
     from .openai import OpenAIChat
-
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list,),
-    "object": (dict,), "null": (type(None),),
-}  # fmt: skip
 
 
 class Tools:
@@ -88,39 +84,6 @@ class Tools:
         """End the server."""
         await self._server.stop()
         self._offered = None
-
-
-def complaint(arguments: Any, schema: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with arguments, in one line; None when nothing is.
-
-    Checks what models get wrong: an object, with every required key, none that is unknown where the schema says so,
-    of the right type, from the listed values. Nested objects are left to the tool.
-    """
-    if not isinstance(arguments, Mapping):
-        return f"the arguments are {type(arguments).__name__}, expected an object"
-    known: Mapping[str, Any] = schema.get("properties") or {}
-    missing = [name for name in schema.get("required") or () if name not in arguments]
-    if missing:
-        return f"missing: {', '.join(missing)}"
-    if schema.get("additionalProperties") is False and (unknown := sorted(set(arguments) - set(known))):
-        return f"unknown: {', '.join(unknown)}; expected: {', '.join(known)}"
-    for name, value in arguments.items():
-        rule = known.get(name)
-        if not isinstance(rule, Mapping):
-            continue
-        types = rule.get("type")
-        names = [types] if isinstance(types, str) else list(types or ())
-        if names and not any(_is_of(value, each) for each in names):
-            return f"{name} is {value!r:.80}, expected {' or '.join(names)}"
-        if "enum" in rule and value not in rule["enum"]:
-            return f"{name} is {value!r:.80}, expected one of {rule['enum']}"
-    return None
-
-
-def _is_of(value: Any, name: str) -> bool:
-    if isinstance(value, bool):
-        return name == "boolean"
-    return isinstance(value, _TYPES.get(name, (object,)))
 
 
 async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_turns: int) -> Response:

@@ -56,6 +56,21 @@ def pytest_lmms_register_filters(register: Callable[..., None]) -> None:
     """
 
 
+@hookspec
+def pytest_lmms_register_tools(register: Callable[..., None]) -> None:
+    """Add tools that documents of agentic tasks may list in `tools`: a sandbox of your own, say.
+
+    When: once, before collection. Where: controller and every worker.
+
+    Args:
+        register: Call as ``register(name, tool)``; ``tool(state, arguments)`` gives a result, JSON. It contains what it
+            executes by itself.
+
+    Example:
+        ``register("python", lambda state, arguments: my_sandbox.run(arguments["code"]))``
+    """
+
+
 # --- running: for every document ----------------------------------------------------------------------------------
 
 

@@ -46,10 +46,10 @@ def _is_reached(doc: Doc, state: Doc) -> list[bool]:
     return [key in state and state[key] == value for key, value in (doc["target_state"] or {}).items()]
 
 
-def _prompt(doc: Doc, state: State, result: Any) -> str:
+def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
     seen = "" if result is None else f"\nTool result: {shown(result)}"
     reached = _is_reached(doc, state)
-    tail = SOLVED if reached and all(reached) else loop_text("telecom support", doc)
+    tail = SOLVED if reached and all(reached) else loop_text("telecom support", doc, kwargs)
     return f"{doc['user_query']}\nCurrent state: {shown(state)}{seen}\n{tail}"
 
 
@@ -71,8 +71,8 @@ def tau2_doc_to_text(
 ) -> Any:
     """Return the first prompt, or the next step of an episode."""
     if previous_output:
-        return play(SIMULATOR, doc, previous_output, previous_round_info)
-    return _prompt(doc, begin(doc)["state"], None)
+        return play(SIMULATOR, doc, previous_output, previous_round_info, kwargs)
+    return _prompt(doc, begin(doc)["state"], None, kwargs or {})
 
 
 def tau2_process_results(doc: Doc, results: Sequence[Any]) -> dict[str, float]:

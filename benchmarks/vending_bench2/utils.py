@@ -61,10 +61,10 @@ def simulate_days(state: State, arguments: Doc) -> dict[str, Any]:
     return {"ok": True, "sold_units": sold, "revenue": revenue} | now
 
 
-def _prompt(doc: Doc, state: State, result: Any) -> str:
+def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
     seen = "" if result is None else f"\nTool result: {shown(result)}"
     head = f"{doc['user_query']}\nCurrent simulator state: {shown(state)}{seen}"
-    return f"{head}\n{loop_text('vending operation', doc)}"
+    return f"{head}\n{loop_text('vending operation', doc, kwargs)}"
 
 
 def _is_solved(doc: Doc, state: State) -> bool:
@@ -90,8 +90,8 @@ def vending_doc_to_text(
 ) -> Any:
     """Return the first prompt, or what comes after a reply."""
     if previous_output is None:
-        return _prompt(doc, begin(doc)["state"], None)
-    return play(SIMULATOR, doc, previous_output, previous_round_info)
+        return _prompt(doc, begin(doc)["state"], None, kwargs or {})
+    return play(SIMULATOR, doc, previous_output, previous_round_info, kwargs)
 
 
 def _share(value: float, target: float) -> float:

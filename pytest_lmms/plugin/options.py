@@ -93,6 +93,10 @@ def _register(config: pytest.Config) -> None:
         from pytest_lmms.scoring.filters import register_filter
 
         hook.pytest_lmms_register_filters(register=register_filter)
+    if hook.pytest_lmms_register_tools.get_hookimpls():
+        from pytest_lmms.scoring.toolbox import TOOLS
+
+        hook.pytest_lmms_register_tools(register=TOOLS.register)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,8 +1,8 @@
 """What an agent does with a reply: the tool calls and the submission in it, and the step they make.
 
-A reply is data: JSON is parsed, checked, and never evaluated. Whatever is wrong with a call (no object, arguments that
-are none, numbers that are not finite, an unknown tool) is an invalid step whose error the agent is shown. The outcome
-of an episode comes from the simulator alone.
+A reply is data: JSON is parsed, checked against the tool's schema where the document gives one, and never evaluated.
+Whatever is wrong with a call (no object, arguments that are none, numbers that are not finite, an unknown tool) is an
+invalid step whose error the agent is shown. The outcome of an episode comes from the simulator alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_lmms.scoring.arguments import complaint, schema_of
 from pytest_lmms.scoring.spans import balanced, contents
+from pytest_lmms.scoring.toolbox import TOOLS
 
 State = dict[str, Any]
 Tool = Callable[[State, Mapping[str, Any]], dict[str, Any]]
@@ -32,8 +34,8 @@ class Simulator:
     """A task that is played."""
 
     tools: Mapping[str, Tool]
-    prompt: Callable[[Mapping[str, Any], State, Any], str]
-    """``(document, state, last result or None)`` to the next prompt."""
+    prompt: Callable[[Mapping[str, Any], State, Any, Mapping[str, Any]], str]
+    """``(document, state, last result or None, prompt kwargs)`` to the next prompt."""
     is_solved: Callable[[Mapping[str, Any], State], bool]
     summary: Callable[[State], dict[str, Any]]
     """What the final payload says of the state."""
@@ -61,15 +63,20 @@ def read_submits(text: str, *, bare: bool = False) -> list[Any]:
 
 
 def play(
-    simulator: Simulator, doc: Mapping[str, Any], outputs: Sequence[str], info: Mapping[str, Any] | None
+    simulator: Simulator,
+    doc: Mapping[str, Any],
+    outputs: Sequence[str],
+    info: Mapping[str, Any] | None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> tuple[None, str, bool, list[str], dict[str, Any]]:
     """Take one step: apply the last reply's calls in order, then its submission.
 
     Args:
         simulator: The task's.
-        doc: The document; has `initial_state`.
+        doc: The document; has `initial_state` and `tools`.
         outputs: All replies so far, the last one not yet applied.
         info: What the last step returned; None before the first.
+        kwargs: The task's `lmms_eval_specific_kwargs`, for the prompt.
 
     Returns:
         What a callback of an agentic task returns: ``(None, next prompt, terminal, outputs, info)``; at the end the
@@ -80,21 +87,24 @@ def play(
     reply = outputs[-1]
     calls = read_calls(reply, bare=simulator.reads_bare_json)
     submits = read_submits(reply, bare=simulator.reads_bare_json)
+    offered = {tool["name"]: tool for tool in doc.get("tools") or ()}
     result: Any = None
+    info["tool_results"] = results = []
     for call in calls:
-        result = _call(simulator.tools, state, call)
+        result = _call(simulator.tools, offered, state, call)
+        results.append(result)
         info["tool_calls"] += 1
         info["invalid_steps" if "error" in result else "valid_tool_calls"] += 1
+    if not calls and not submits:
+        info["invalid_steps"] += 1
+        result = NOTHING_FOUND
+    info["last_tool_result"] = result
     if submits:
         payload: dict[str, Any] = {"success": simulator.is_solved(doc, state)}
         payload |= {key: info[key] for key in ("tool_calls", "valid_tool_calls", "invalid_steps")}
         payload |= {**simulator.summary(state), "submit": submits[-1], "trace": list(outputs)}
         return None, "", True, [*outputs, json.dumps(payload, ensure_ascii=False)], info
-    if not calls:
-        info["invalid_steps"] += 1
-        result = NOTHING_FOUND
-    info["last_tool_result"] = result
-    return None, simulator.prompt(doc, state, result), False, list(outputs), info
+    return None, simulator.prompt(doc, state, result, kwargs or {}), False, list(outputs), info
 
 
 def begin(doc: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,8 +117,12 @@ def begin(doc: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def loop_text(title: str, doc: Mapping[str, Any]) -> str:
-    """Return the lines that say how to answer and which tools there are."""
+def loop_text(title: str, doc: Mapping[str, Any], kwargs: Mapping[str, Any] | None = None) -> str:
+    """Return the lines that say how to answer and which tools there are; natively, the request itself has the tools."""
+    if is_native(kwargs):
+        return (
+            f"You are in an agentic {title} loop.\nEither call exactly one tool, or call submit with your final answer."
+        )
     tools = [f"- {tool['name']}: {tool['description']}" for tool in doc["tools"]]
     lines = [
         f"You are in an agentic {title} loop.",
@@ -119,6 +133,11 @@ def loop_text(title: str, doc: Mapping[str, Any]) -> str:
         *tools,
     ]
     return "\n".join(lines)
+
+
+def is_native(kwargs: Mapping[str, Any] | None) -> bool:
+    """Tell whether the model has tools of its own, instead of tags to write."""
+    return bool(kwargs) and (kwargs or {}).get("tool_format") == "native"
 
 
 def shown(value: Any) -> str:
@@ -154,15 +173,21 @@ def number(arguments: Mapping[str, Any], name: str, default: float) -> float:
     return value
 
 
-def _call(tools: Mapping[str, Tool], state: State, call: Any) -> dict[str, Any]:
+def _call(
+    tools: Mapping[str, Tool], offered: Mapping[str, Mapping[str, Any]], state: State, call: Any
+) -> dict[str, Any]:
     if not isinstance(call, dict):
         return {"error": "a tool call must be a JSON object with name and arguments"}
     name, arguments = call.get("name", ""), call.get("arguments", {})
     if not isinstance(arguments, dict):
         return {"error": "arguments must be a JSON object"}
     tool = tools.get(name) if isinstance(name, str) else None
+    if tool is None and isinstance(name, str) and name in offered:
+        tool = TOOLS.find(name)
     if tool is None:
         return {"error": f"unknown tool '{str(name)[:100]}'"}
+    if (schema := schema_of(offered.get(name, {}))) and (wrong := complaint(arguments, schema)):
+        return {"error": wrong}
     try:
         return tool(state, arguments)
     except ValueError as e:

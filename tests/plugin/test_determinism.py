@@ -48,7 +48,7 @@ def test_responses_records_and_results_are_the_same_however_work_is_divided(tmp_
     }
     records, results = found["one by one"]
     assert len(records) == 8
-    assert all(r["resps"] for r in records)
+    assert all(r["filtered_resps"] for r in records)
     for name, (others, other_results) in found.items():
         assert others == records, name
         assert other_results == results, name

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from pytest_lmms import catalog
+from pytest_lmms.errors import UsageError
 from pytest_lmms.scoring.actions import Simulator, number, play, read_calls, read_payload, read_submits, step_validity
+from pytest_lmms.scoring.toolbox import Toolbox
 
 DOC = {"initial_state": {"count": 0}, "goal": 2}
 
@@ -20,7 +23,7 @@ def add(state: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 COUNTER = Simulator(
     tools={"add": add},
-    prompt=lambda doc, state, result: f"{state['count']} {json.dumps(result)}",
+    prompt=lambda doc, state, result, kwargs: f"{state['count']} {json.dumps(result)}",
     is_solved=lambda doc, state: state["count"] == doc["goal"],
     summary=dict,
 )
@@ -100,3 +103,52 @@ def test_tags_go_before_bare_json() -> None:
 def test_validity_is_the_share_of_valid_steps() -> None:
     assert step_validity({"valid_tool_calls": 3, "invalid_steps": 1}) == 0.75
     assert step_validity({}) == 0
+
+
+def test_of_two_submissions_the_last_counts_and_the_episode_ends_once() -> None:
+    reply = call(by=2) + '<submit>{"final": "a"}</submit><submit>{"final": "b"}</submit>'
+    _, _, terminal, outputs, info = play(COUNTER, DOC, [reply], None)
+    assert terminal
+    assert len(outputs) == 2
+    assert read_payload(outputs[-1])["submit"] == {"final": "b"}
+    assert info["invalid_steps"] == 0
+
+
+def test_arguments_that_break_the_schema_of_the_document_are_an_invalid_step() -> None:
+    schema = {"type": "object", "properties": {"by": {"type": "integer"}}, "required": ["by"]}
+    for parameters in (schema, json.dumps(schema)):
+        doc = {**DOC, "tools": [{"name": "add", "description": "", "parameters": parameters}]}
+        for reply, said in ((call(), "missing: by"), (call(by=0.5), "expected integer"), (call(by=True), "integer")):
+            _, prompt, _, _, info = play(COUNTER, doc, [reply], None)
+            assert said in prompt
+            assert (info["state"]["count"], info["invalid_steps"]) == (0, 1)
+        assert play(COUNTER, doc, [call(by=1)], None)[4]["valid_tool_calls"] == 1
+
+
+def test_a_step_keeps_every_result_for_the_trajectory() -> None:
+    info = play(COUNTER, DOC, [call() + call("fly") + '<submit>{"final": ""}</submit>'], None)[4]
+    assert [list(result) for result in info["tool_results"]] == [["ok"], ["error"]]
+    assert info["last_tool_result"] == info["tool_results"][-1]
+
+
+def test_a_registered_tool_is_called_where_the_document_lists_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_lmms.scoring.actions.TOOLS", box := Toolbox())
+    box.register("look", lambda state, arguments: {"seen": state["count"]})
+    offering = {**DOC, "tools": [{"name": "look", "description": ""}]}
+    assert play(COUNTER, offering, [call("look")], None)[4]["tool_results"] == [{"seen": 0}]
+    assert "unknown tool" in play(COUNTER, DOC, [call("look")], None)[1]
+
+
+def test_a_tool_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(UsageError, match="a function of"):
+        Toolbox().register("look", 3)  # type: ignore[arg-type]
+
+
+def test_negative_and_infinite_amounts_change_nothing() -> None:
+    vending = catalog.import_file(catalog.folder("benchmarks") / "vending_bench2" / "utils.py")
+    (row, *_) = (catalog.folder("benchmarks") / "vending_bench2/data/vending_bench2.jsonl").read_text().splitlines()
+    doc = json.loads(row)
+    for reply in (call("restock", units=-5), call("set_price", price=-1), call("restock", units=0.4), "x" * 1_000_000,
+                  '<tool_call>{"name": "restock", "arguments": {"units": Infinity}}</tool_call>'):  # fmt: skip
+        info = vending.vending_doc_to_text(doc, {}, [reply], 1, None)[4]
+        assert (info["state"], info["invalid_steps"]) == (doc["initial_state"], 1)
