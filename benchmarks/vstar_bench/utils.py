@@ -14,9 +14,9 @@ from pytest_lmms.tasks.prompts import instructed, one_turn, option_lines
 Doc = Mapping[str, Any]
 PATTERNS = (
     r"^([A-D])",
-    r"(?:ANSWER|CHOICE|OPTION)\s*(?:IS)?[\s:]*([A-D])",
+    r"(?:ANSWER|CHOICE|OPTION)(?:\s+IS)?[\s:]+([A-D])",
     r"\(([A-D])\)",
-    r"([A-D])[.)\]]",
+    r"([A-D])\s*[.)\]]",
     r"(?:^|\s)([A-D])(?:\s|$)",
 )
 """How a letter may stand in a response in capitals; the first that is found decides."""
