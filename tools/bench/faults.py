@@ -120,8 +120,8 @@ def _asked_from_elsewhere(port: int, process: subprocess.Popen[bytes]) -> str:
 
 def clustered(lab: Lab) -> str:
     """A task with a `cluster_key`, and how many tasks have one."""
-    done = lab.run("videos", tasks="videos")
-    found = done.value("acc_stderr_clustered", "videos")
+    done = lab.run("by-video", tasks="clusters")
+    found = done.value("acc_stderr_clustered", "clusters")
     shown = f"{found:.3f}" if isinstance(found, float) else found
     tasks = [path.read_text(errors="replace") for path in _folder(lab, "tasks").rglob("*.yaml")]
     return f"{shown}; {sum('cluster_key:' in text for text in tasks)} of {len(tasks)} YAMLs have one"

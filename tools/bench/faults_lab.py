@@ -32,7 +32,10 @@ doc_to_text: question
 doc_to_target: answer
 generation_kwargs: {{max_new_tokens: 8{generation}}}
 process_results: !function utils.{score}
-metric_list: [{{metric: acc, aggregation: {aggregation}, higher_is_better: true}}]
+metric_list:
+  - metric: acc
+    aggregation: {aggregation}
+    higher_is_better: true
 {more}
 """
 CODE = """
@@ -137,7 +140,7 @@ class Lab:
         self.task("after", 20)
         self.task("small", 4)
         self.task("stops", 4, generation=", until: [STOP]")
-        self.task("videos", 40, score="clustered", aggregation="!function utils.average",
+        self.task("clusters", 40, score="clustered", aggregation="!function utils.average",
                   more="score_key: score\ncluster_key: video")  # fmt: skip
 
     @property
@@ -147,7 +150,7 @@ class Lab:
 
     def task(self, name: str, number: int, *, score: str = "score", aggregation: str = "mean", generation: str = "",
              more: str = "") -> None:  # fmt: skip
-        """Write one task; of `videos`, five questions are about one video, and right or wrong together."""
+        """Write one task; of `clusters`, five questions are about one video, and right or wrong together."""
         rows = self.tasks / "rows" / f"{name}.jsonl"
         made = [{"question": f"q{i // 5 if more else i}-{i}", "answer": "AB"[i // 5 % 2] if more else "A"}
                 for i in range(number)]  # fmt: skip
