@@ -188,6 +188,9 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 bench-replay: setup-dev compat-venv  ## Run longvideobench_val_v through both harnesses, limit 8 (ffmpeg; BENCH_ARGS=--rounds 5)
 	$(BIN)/python tools/bench/media_replay.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)
 
+bench-faults: setup-dev compat-venv  ## Show what lmms-eval and pytest-lmms make of the same faults (BENCH_ARGS="--only key")
+	$(BIN)/python tools/bench/faults.py --peer-python $(CURDIR)/$(COMPAT_VENV)/bin/python $(BENCH_ARGS)
+
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)
 
