@@ -13,7 +13,8 @@ PYTEST_ARGS ?=
 PYTEST8_VENV := .venv-pytest8
 PYTEST8_VERSION := 8.0.2
 PYTEST8_ARGS := tests/plugin --ignore tests/plugin/test_command_forms.py --ignore tests/plugin/test_logprobs.py \
-	--ignore tests/plugin/test_gates_tiny_vlm.py
+	--ignore tests/plugin/test_gates_tiny_vlm.py --ignore tests/plugin/test_determinism.py \
+	--ignore tests/plugin/test_remote_output.py
 DEMO_ARGS ?= --lmms-output-path results/demo
 
 # pip compiles nothing: Python does it for the few modules that are imported, which is much sooner.
@@ -50,8 +51,14 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore tests/beside --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
+	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore tests/beside $(addprefix --ignore ,$(SLOW_TESTS)) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
 		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
+
+# Many runs each, and a server of buckets.
+SLOW_TESTS := tests/plugin/test_determinism.py tests/plugin/test_remote_output.py tests/benchmarks/test_generated_agents.py
+
+test-slow: setup-dev  ## Run the tests that start many evaluations: determinism, buckets, generated agents
+	$(BIN)/pytest $(SLOW_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 # A server's process, a browser, a Trainer: seconds each.
 PAGE_TESTS := tests/server/test_serve.py tests/server/test_ui.py tests/server/test_fuzz.py tests/viewer tests/skills \
@@ -180,6 +187,9 @@ bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-pyth
 
 bench-replay: setup-dev compat-venv  ## Run longvideobench_val_v through both harnesses, limit 8 (ffmpeg; BENCH_ARGS=--rounds 5)
 	$(BIN)/python tools/bench/media_replay.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)
+
+bench-faults: setup-dev compat-venv  ## Show what lmms-eval and pytest-lmms make of the same faults (BENCH_ARGS="--only key")
+	$(BIN)/python tools/bench/faults.py --peer-python $(CURDIR)/$(COMPAT_VENV)/bin/python $(BENCH_ARGS)
 
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)

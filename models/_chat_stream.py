@@ -10,6 +10,8 @@ from typing import Any
 from pytest_lmms.jsonl import loads
 from pytest_lmms.records import FinishReason, TokenCounts
 
+LONGEST_REPLY_BYTES = 64 * 2**20
+"""A reply of more is broken: one that never ends would fill the memory before its time is up."""
 _REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
 
 
@@ -89,6 +91,8 @@ class ChatReply:
 
 def _joined(parts: Any) -> str:
     """The text of a content that came as a list of parts."""
+    if not isinstance(parts, list):
+        raise TypeError(f"content is {type(parts).__name__}")
     return "".join(part.get("text") or "" for part in parts if isinstance(part, Mapping))
 
 
@@ -131,7 +135,7 @@ def read_whole(data: bytes) -> ChatReply:
         if not choices:
             raise BrokenReplyError("the server sent no choices")
         reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
-        reply.add(choices[0].get("message") or {})
+        reply.add(choices[0]["message"])
         return reply
 
 
@@ -148,10 +152,11 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
     """
     reply = ChatReply()
     num_choices = 0
-    is_done = False
+    has_spoken = is_done = False
     async for data in events(chunks):
-        if data == b"[DONE]":
-            is_done = True
+        # What comes after the end, such as the same answer once more, is no part of it.
+        is_done = is_done or data == b"[DONE]"
+        if is_done:
             continue
         value = _json(data)
         with _of_the_right_shape():
@@ -159,19 +164,48 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
             for choice in (value.get("choices") or ())[:1]:
                 num_choices += 1
                 if reply.add(choice.get("delta") or {}):
+                    has_spoken = True
                     spoke()
                 reply.reason = choice.get("finish_reason") or reply.reason
-    if reply.reason is None and not (is_done and num_choices):
+    if reply.reason is None and not (is_done and has_spoken):
         raise BrokenReplyError("the stream ended without a finish reason" if num_choices else "no choices came")
     return reply
 
 
+async def read_all(chunks: AsyncIterator[bytes]) -> bytes:
+    """A whole body.
+
+    Raises:
+        BrokenReplyError: It is longer than any answer.
+    """
+    return b"".join([chunk async for chunk in bounded(chunks)])
+
+
+async def bounded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body as it arrives, up to `LONGEST_REPLY_BYTES`.
+
+    Raises:
+        BrokenReplyError: There is more.
+    """
+    num_bytes = 0
+    async for chunk in chunks:
+        num_bytes += len(chunk)
+        if num_bytes > LONGEST_REPLY_BYTES:
+            raise BrokenReplyError(f"the answer is longer than {LONGEST_REPLY_BYTES // 2**20} MiB")
+        yield chunk
+
+
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The data of server-sent events; comments and other fields are passed over."""
-    rest = b""
+    begun: list[bytes] = []  # pieces of a line whose end has not come: joined once, however many there are
     data: list[bytes] = []
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+    async for chunk in bounded(chunks):
+        head, *lines = chunk.split(b"\n")
+        begun.append(head)
+        if not lines:
+            continue
+        lines.insert(0, b"".join(begun))
+        begun = [lines.pop()]
         for line in lines:
             line = line.rstrip(b"\r")
             if line.startswith(b"data:"):
@@ -179,6 +213,7 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             elif not line and data:
                 yield b"\n".join(data)
                 data = []
+    rest = b"".join(begun)
     if rest.startswith(b"data:"):
         data.append(rest[5:].strip())
     if data:

@@ -16,7 +16,7 @@ from pytest_lmms.records import Generation, Request, Response
 
 from ._attempt import Clock, split_query, without_password
 from ._chat_post import Poster
-from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_stream, read_whole
+from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_all, read_stream, read_whole
 from ._remote import RemoteChat
 from ._tools import Tools, converse
 
@@ -186,16 +186,20 @@ class OpenAIChat(RemoteChat):
 
     async def _reply(self, content: bytes, clock: Clock) -> ChatReply:
         """Send a request's JSON, and read what comes."""
+        answer = None
         try:
             answer = await self._poster.post(content)
             if not self.stream or "event-stream" not in answer.headers.get("content-type", ""):
-                return read_whole(await answer.aread())
+                return read_whole(await read_all(answer.aiter_bytes()))
             return await read_stream(answer.aiter_bytes(), clock.spoke)
         except Exception as error:
             # The client names its own errors only until the first byte; later ones are the transport's.
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "aiohttp"):
                 raise
             raise BrokenReplyError(f"the answer broke off: {type(error).__name__}: {error}") from error
+        finally:
+            if answer is not None:  # one that was given up would keep its connection from all others
+                await answer.aclose()
 
     # --- failing -----------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ PARTS = (
     Part("wandb", _version("wandb"), "wandb"),
     Part("trackio", _version("trackio"), "trackio"),
     Part("TensorBoard", _version("tensorboard"), "tensorboard"),
+    Part("S3 addresses", _version("s3fs"), "s3"),
 )  # fmt: skip
 
 

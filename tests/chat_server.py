@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +16,15 @@ class Server:
     Keys of a step: `status`, `code`, `message`, `headers` (an error); `text`, `reason`, `refusal`, `calls` (an answer);
     `cut` (closes in the middle), `half` (half a JSON), `empty` (no choices), `silent` (seconds before anything comes),
     `slow` (seconds before each piece), `raw` (bytes of the body), `error` (an error among the events), `plain` (one
-    piece although a stream was asked for), `comment` (sent before anything else).
+    piece although a stream was asked for), `comment` (sent before anything else), `kind` (another content type),
+    `reset` (the connection is reset before anything comes), `short` (closes before the length it promised), `stall`
+    (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
+    the end), `usage` (another one; None for none), `padding` (characters of an additional field).
+
+    `text` is what it says, or a function that makes it from the request's body; `port` 0 is any that is free.
     """
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.requests = []
         self.plan = []
         self.text = "Yes, it is"
@@ -47,32 +54,63 @@ class Server:
                 pass
 
         class QuietServer(ThreadingHTTPServer):
+            request_queue_size = 1024
+
             def handle_error(self, request, client_address):
                 """A client that gave up is no news."""
 
-        self.httpd = QuietServer(("127.0.0.1", 0), Handler)
+        self.httpd = QuietServer(("127.0.0.1", port), Handler)
         self.httpd.daemon_threads = True
         threading.Thread(target=self.httpd.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
 
     def respond(self, handler, body, step):
         time.sleep(step.get("silent", 0))
-        if "raw" in step:
-            self.send_bytes(handler, 200, step["raw"])
+        if step.get("reset"):
+            self.reset(handler)
+        elif "raw" in step:
+            self.send_bytes(handler, step.get("status", 200), step["raw"], kind=step.get("kind"))
         elif "status" in step:
             error = {"message": step.get("message", "no"), "code": step.get("code")}
             self.send(handler, step["status"], {"error": error}, step.get("headers", {}))
         elif step.get("empty"):
             self.send(handler, 200, {**self.envelope(), "choices": []})
         elif body.get("stream") and not step.get("plain"):
-            self.stream(handler, step)
+            self.stream(handler, step, body)
         else:
             time.sleep(self.pause_seconds)
-            message = {"role": "assistant", "content": step.get("text", self.text)}
+            message = {"role": "assistant", "content": self.said(step, body)}
             message |= {"refusal": step["refusal"]} if "refusal" in step else {}
             message |= {"tool_calls": step["calls"]} if "calls" in step else {}
             choice = {"index": 0, "message": message, "finish_reason": step.get("reason", "stop")}
-            self.send(handler, 200, {**self.envelope(), "choices": [choice], "usage": self.usage})
+            self.whole(handler, step, {**self.envelope(), "choices": [choice]})
+
+    def said(self, step, body):
+        text = step.get("text", self.text)
+        return text(body) if callable(text) else text
+
+    def whole(self, handler, step, payload):
+        usage = step.get("usage", self.usage)
+        payload |= {"usage": usage} if usage is not None else {}
+        payload |= {"padding": "x" * step["padding"]} if "padding" in step else {}
+        data = json.dumps(payload).encode()
+        if step.get("short") or step.get("cut"):
+            self.send_bytes(handler, 200, data[: len(data) // 2], {"Content-Length": str(len(data))})
+            handler.close_connection = True
+        elif step.get("half"):
+            self.send_bytes(handler, 200, data[: len(data) // 2])
+        elif "stall" in step:
+            self.send_bytes(handler, 200, data[: len(data) // 2], {"Content-Length": str(len(data))})
+            time.sleep(step["stall"])
+            handler.wfile.write(data[len(data) // 2 :])
+        else:
+            self.send_bytes(handler, 200, data, kind=step.get("kind"))
+
+    @staticmethod
+    def reset(handler):
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.close_connection = True
+        handler.connection.close()
 
     @staticmethod
     def envelope(kind="chat.completion"):
@@ -83,28 +121,30 @@ class Server:
         cls.send_bytes(handler, status, json.dumps(payload).encode(), headers)
 
     @staticmethod
-    def send_bytes(handler, status, data, headers=None):
+    def send_bytes(handler, status, data, headers=None, kind=None):
         handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(data)))
-        for name, value in (headers or {}).items():
+        said = {"Content-Type": kind or "application/json", "Content-Length": str(len(data)), **(headers or {})}
+        for name, value in said.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(data)
 
-    def stream(self, handler, step):
+    def stream(self, handler, step, body):
         handler.send_response(200)
-        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Content-Type", step.get("kind", "text/event-stream"))
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
 
         def event(choices, **more):
             chunk = {**self.envelope("chat.completion.chunk"), "choices": choices, **more}
-            self.write(handler, f"data: {json.dumps(chunk)}\n\n")
+            is_text = any(choice["delta"].get("content") for choice in choices)
+            for _ in range(2 if step.get("again") and not is_text else 1):
+                self.write(handler, f"data: {json.dumps(chunk)}\n\n")
 
         if "comment" in step:
             self.write(handler, f": {step['comment']}\n\n")
-        event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+        padding = {"padding": "x" * step["padding"]} if "padding" in step else {}
+        event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}], **padding)
         if "error" in step:
             self.write(handler, f"data: {json.dumps({'error': step['error']})}\n\n")
             self.write(handler, "")
@@ -117,9 +157,10 @@ class Server:
                 part = {"index": place, "function": {"arguments": piece}}
                 event([{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": None}])
         field = "refusal" if "refusal" in step else "content"
-        for piece in (step.get(field) or step.get("text", self.text)).split(" "):
+        for piece in (step.get(field) or self.said(step, body)).split(" "):
             time.sleep(step.get("slow", self.pause_seconds))
             event([{"index": 0, "delta": {field: piece + " "}, "finish_reason": None}])
+            time.sleep(step.get("stall", 0))
             if step.get("half"):
                 self.write(handler, 'data: {"id": "1", "choices": [{"ind\n\n')
                 self.write(handler, "")
@@ -129,8 +170,13 @@ class Server:
                 handler.connection.close()
                 return
         event([{"index": 0, "delta": {}, "finish_reason": step.get("reason", "stop")}])
-        event([], usage=self.usage)
+        usage = step.get("usage", self.usage)
+        if usage is not None:
+            event([], usage=usage)
         self.write(handler, "data: [DONE]\n\n")
+        if step.get("again"):
+            event([{"index": 0, "delta": {"content": "once more"}, "finish_reason": "stop"}])
+            self.write(handler, "data: [DONE]\n\n")
         self.write(handler, "")
 
     @staticmethod

@@ -23,8 +23,7 @@ NUMBER = r"-?\d+(?:\.\d+)?%?"
 OPENING, CLOSING = (re.compile(tag, re.IGNORECASE) for tag in (r"<bbox[^<>]*>", "</bbox>"))
 PAIR = re.compile(rf"[\[(]\s*({NUMBER})(?:\s*,\s*|\s+)({NUMBER})\s*[\])]")
 NAMED_X, NAMED_Y = (re.compile(rf"{axis}[\"']?\s*[:=]\s*[\"']?({NUMBER})", re.IGNORECASE) for axis in "xy")
-NUM_SIDES = 4
-MIN_CORNERS = 3
+NUM_SIDES, MIN_CORNERS = 4, 3
 
 
 def osworld_g_doc_to_visual(doc: Doc) -> list[Any]:

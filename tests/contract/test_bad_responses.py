@@ -54,7 +54,7 @@ def test_no_response_breaks_a_scorer_or_its_aggregations(task: Task) -> None:
     scorer = build_scorer(task, reasoning_tags=(), full_docs=lambda: documents)
     items: dict[str, list[Any]] = {}
     for number, text in enumerate(responses()):
-        outcome = score(scorer, documents[number % len(documents)], [Response(text=text)], doc_id=0)
+        outcome = score(scorer, documents[number % len(documents)], [Response(text=text)] * task.repeats, doc_id=0)
         for name, item in next(iter(outcome.scores.values())).items():
             items.setdefault(name, []).append(item)
     for entry in metric_entries(task):

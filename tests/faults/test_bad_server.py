@@ -1,72 +1,101 @@
-"""A server that misbehaves at random: each document ends as a response or an error that is named, and none is made up.
+"""A server that misbehaves by script: each document ends as a response or an error that is named, none is made up.
 
-REQUESTS sets how many documents.
+REQUESTS sets how many documents; `make soak` asks 10,000 in each way.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import random
+import sys
 
-NUM_DOCUMENTS = int(os.environ.get("REQUESTS", "120"))
+import pytest
+
+from pytest_lmms.errors import ModelError
+from pytest_lmms.records import Generation, Message, Request
+from pytest_lmms.registry import MODELS
+from tests.faults.misbehaviour import ANSWERS, ARGUMENTS, LATE, PASSING, REFUSALS, Script, answer_to, judge, rows
+
+NUM_DOCUMENTS = int(os.environ.get("REQUESTS", "250"))
 SEED = int(os.environ.get("SEED", "0"))
-HTML = b"<html><body>502 Bad Gateway</body></html>"
+WAYS = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+IN_ONE_PIECE_ONLY = ("another content type", "less than was promised")
+"""Steps that are something else, or nothing, when the answer is streamed."""
 
 
-def reply(content, **more):
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
-    return {"raw": json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice],
-                               **more}).encode()}  # fmt: skip
+def ask(server, stream, steps, **settings):
+    """The response to one request, whose attempts meet these steps."""
+    server.plan, server.text = list(steps), answer_to
+    model = MODELS.load("openai")(model="m", stream=stream, retry_backoff_s=0.01, **{"timeout": 20, **settings})
+    request = Request(
+        task="t", doc_id=17, messages=(Message(role="user", content=("q17",)),), generation=Generation(max_new_tokens=9)
+    )
+
+    async def once():
+        await model.start()
+        try:
+            return await model.generate(request)
+        finally:
+            await model.stop()
+
+    return asyncio.run(once())
 
 
-PASSING = {
-    "429": {"status": 429},
-    "429 with Retry-After": {"status": 429, "headers": {"Retry-After": "0"}},
-    "500": {"status": 500},
-    "503": {"status": 503},
-    "HTML": {"raw": HTML},
-    "an empty body": {"raw": b""},
-    "half a JSON": {"raw": b'{"id": "1", "choices": [{"ind'},
-    "no choices": {"empty": True},
-    "a list": {"raw": b"[]"},
-    "null": {"raw": b"null"},
-    "choices of another kind": {"raw": b'{"choices": 7}'},
-    "a message of another kind": {"raw": b'{"choices": [{"index": 0, "message": "A", "finish_reason": "stop"}]}'},
-    "bytes that are no UTF-8": {"raw": b'{"choices": "\xff\xfe"}'},
-    "a slow first byte": {"silent": 0.05},
-}
-"""Failures after which a server may do better."""
-ANSWERS = {
-    "no usage": reply("A"),
-    "usage below zero": reply("A", usage={"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": -6}),
-    "usage that is no number": reply("A", usage={"prompt_tokens": "many", "completion_tokens": None}),
-    "usage null": reply("A", usage=None),
-    "a filter": {"reason": "content_filter", "text": ""},
-    "an extra field": reply("A", surprise=[1, 2]),
-    "a large answer": reply("A" + " " * 1_000_000),
-}
-ARGUMENTS = "model=m,num_concurrent=8,max_retries=2,stream=false"
-
-
-def test_every_document_ends_as_a_response_or_a_named_error(remote, server):
-    rng = random.Random(SEED)
-    steps = [*PASSING.values(), *ANSWERS.values()]
-    server.plan = [rng.choice(steps) if rng.random() < 0.7 else {} for _ in range(2 * NUM_DOCUMENTS)]
-    remote.task(NUM_DOCUMENTS)
-    run = remote.run("--lmms-model", "openai", "--lmms-model-args", ARGUMENTS, "--lmms-max-errors", "100%", timeout=900)
+@WAYS
+def test_every_document_ends_as_a_response_or_a_named_error(remote, server, stream):
+    server.plan, server.text = Script(SEED), answer_to
+    remote.task(rows(NUM_DOCUMENTS))
+    arguments = f"{ARGUMENTS},stream={stream}"
+    run = remote.run("--lmms-model", "openai", "--lmms-model-args", arguments, "--lmms-max-errors", "100%", timeout=900)
     assert "INTERNALERROR" not in run.output, run.output[-3000:]
     assert "Traceback" not in run.output, run
-    records = remote.records()
-    assert [record["doc_id"] for record in records] == list(range(NUM_DOCUMENTS))
-    for record in records:
-        if record["status"] == "scored":
-            assert record["filtered_resps"][0].strip() == "A"
-            assert record["exact_match"] == 1
-        elif record["status"] == "error":
-            assert record["error"]
-        else:
-            assert record["status"] in ("filtered", "unparsed")
-        for counts in record["token_counts"]:
-            assert counts is None or all(n is None or n >= 0 for n in counts.values()), record
-    assert sum(record["status"] == "scored" for record in records) > NUM_DOCUMENTS / 4
+    counts = judge(remote.records(), NUM_DOCUMENTS)
+    assert counts["scored"] > NUM_DOCUMENTS / 2
+    assert counts["filtered"]
+    assert len(server.plan.seen) > 25
+
+
+@WAYS
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_passes_is_asked_again_and_one_that_stays_is_named(server, stream, fault):
+    response = ask(server, stream, [PASSING[fault]])
+    if not (stream and fault in IN_ONE_PIECE_ONLY):
+        assert response.flags == ("retried",)
+    assert response.text.strip() == "A17"
+    if not (stream and fault in IN_ONE_PIECE_ONLY):
+        with pytest.raises(ModelError, match="after 2 attempts"):
+            ask(server, stream, [PASSING[fault]] * 2, max_retries=1)
+
+
+@WAYS
+@pytest.mark.parametrize("fault", LATE)
+def test_what_comes_too_late_is_given_up_and_asked_again(server, stream, fault):
+    response = ask(server, stream, [dict.fromkeys(LATE[fault], 2.5)], timeout=1.0)
+    assert response.text.strip() == "A17"
+    assert response.flags == ("retried",)
+
+
+@WAYS
+def test_an_answer_without_end_is_given_up(server, stream, monkeypatch):
+    room = MODELS.load("openai").__module__.rpartition(".")[0]
+    monkeypatch.setattr(sys.modules[f"{room}._chat_stream"], "LONGEST_REPLY_BYTES", 2**20)
+    with pytest.raises(ModelError, match="longer than 1 MiB"):
+        ask(server, stream, [ANSWERS["10 MB around the answer"]], max_retries=0)
+
+
+@WAYS
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_is_read_whatever_stands_around_it(server, stream, kind):
+    if stream and kind in IN_ONE_PIECE_ONLY:
+        with pytest.raises(ModelError, match="no JSON"):
+            ask(server, stream, [ANSWERS[kind]], max_retries=0)
+        return
+    response = ask(server, stream, [ANSWERS[kind]], max_retries=0)
+    assert response.text.strip() == "A17"
+    assert all(n is None or n >= 0 for n in (response.tokens.input_tokens, response.tokens.output_tokens))
+
+
+@WAYS
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_is_no_answer_and_no_error(server, stream, kind):
+    assert ask(server, stream, [REFUSALS[kind]], max_retries=0).finish_reason == "filtered"

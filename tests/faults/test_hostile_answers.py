@@ -44,13 +44,13 @@ def test_repeated_pieces_end_in_a_record(task, cpu_limit):
     rows = task.open_rows("mini")
     document = rows.document(0)
     scorer = build_scorer(task, reasoning_tags=(), full_docs=lambda: [document])
-    score(scorer, document, [Response(text="A")], doc_id=0)  # libraries are imported with the first answer
+    score(scorer, document, [Response(text="A")] * task.repeats, doc_id=0)  # imports libraries
     slow = []
     for piece in PIECES:
         text = (piece * (NUM_CHARACTERS // len(piece))) + "!\x00"
         cpu_limit(CPU_SECONDS)
         try:
-            score(scorer, document, [Response(text=text)], doc_id=0)
+            score(scorer, document, [Response(text=text)] * task.repeats, doc_id=0)
         except TimeoutError:
             slow.append(piece)
         finally:

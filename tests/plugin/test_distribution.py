@@ -467,7 +467,7 @@ def test_a_worker_whose_adapter_is_stuck_is_replaced_and_only_that_batch_is_lost
 def test_in_one_process_what_a_stuck_adapter_leaves_is_an_error(lab):  # noqa: F811
     lab.task(8)
     lab.plan(hangs=[5])
-    run = lab.run("--lmms-timeout", "8")
+    run = lab.run("--lmms-timeout", "20")
     assert run.code == 1, run
     assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [5, 6, 7]
     assert "not asked: an earlier batch is stuck" in lab.records()[7]["error"]
