@@ -238,6 +238,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("judge", "models that score the answers of tasks with a rubric: openai:gpt-4o, several separated by commas;"
            " env takes what lmms-eval's variables name", _text, "NAME[:MODEL]"),
     Option("judge_args", "arguments of the judges, key=value,key=value", _arguments, "ARGS", default={}),
+    Option("predict_only", "only keep the responses: no scores, no judges; `--lmms-model from_log` scores them later",
+           _yes, default=False, kind="flag"),
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
@@ -317,6 +319,7 @@ class RunConfig:
     num_fewshot: int | None = None
     fewshot_as_multiturn: bool = False
     system_instruction: str | None = None
+    predict_only: bool = False
     repeats: int | None = None
     judge: str | None = None
     judge_args: Mapping[str, Any] = field(default_factory=dict)
