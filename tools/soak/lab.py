@@ -103,19 +103,19 @@ class Lab:
                 command, cwd=self.folder, env=environment, start_new_session=True, stdout=file, stderr=file
             )
 
-    def finish(self, process: subprocess.Popen[bytes]) -> int:
+    def finish(self, process: subprocess.Popen[bytes], *, limit_seconds: float = LIMIT_SECONDS) -> int:
         """The exit code of a run.
 
         Raises:
             TimeoutError: It hangs; its processes are killed.
         """
         try:
-            return process.wait(LIMIT_SECONDS)
+            return process.wait(limit_seconds)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise TimeoutError(f"no end within {LIMIT_SECONDS:g} s: {self.said()[-2000:]}") from None
+            raise TimeoutError(f"no end within {limit_seconds:g} s: {self.said()[-2000:]}") from None
 
     def said(self) -> str:
         """What the last run printed."""
