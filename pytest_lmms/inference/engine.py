@@ -49,6 +49,9 @@ class EngineSettings:
     spend: Callable[[Sequence[Response]], bool] | None = None
     """Called with responses that were really asked for, on the loop or on the model thread; once it returns False,
     nothing more is sent."""
+    give_up_run: Callable[[str], None] | None = None
+    """Called with the reason, on the loop or on a model thread, when responses cannot be kept (a full disk, say).
+    Nothing more is sent then: it would have to be asked again."""
 
 
 class Entry(NamedTuple):
@@ -353,9 +356,7 @@ class Engine:
         """Store, with one write, what an async adapter answered in this turn of the loop; then hand it out."""
         answered, self._answered = self._answered, []
         try:
-            if self.store is not None:
-                self.store.put([(entry.key, response) for entry, response in answered])
-            self._spend([response for _, response in answered])
+            self._keep(answered)
         except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
             self._fail([entry for entry, _ in answered], e)
         for entry, response in answered:
@@ -432,9 +433,7 @@ class Engine:
             outcomes = self._ask(batch, prepared)
         try:
             with self._bookkeeping:
-                if self.store is not None:
-                    self.store.put([(e.key, r) for e, r in outcomes if isinstance(r, Response)])
-                self._spend([r for _, r in outcomes if isinstance(r, Response)])
+                self._keep([(e, r) for e, r in outcomes if isinstance(r, Response)])
         except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
             outcomes = [(entry, e if isinstance(outcome, Response) else outcome) for entry, outcome in outcomes]
         self._call(self._resolve, outcomes)
@@ -493,9 +492,29 @@ class Engine:
         ]
         return list(zip(batch, timed, strict=True))
 
-    def _spend(self, responses: Sequence[Response]) -> None:
-        if self.settings.spend is not None and responses and not self.settings.spend(responses):
-            self._stopping = True
+    def _keep(self, answered: Sequence[tuple[Entry, Response]]) -> None:
+        """Write responses down, and count what they cost.
+
+        Raises:
+            OSError: They cannot be kept; nothing more is asked.
+        """
+        try:
+            if self.store is not None:
+                self.store.put([(entry.key, response) for entry, response in answered])
+        except OSError as e:
+            self._end()
+            if self.settings.give_up_run is not None:
+                self.settings.give_up_run(f"responses cannot be kept: {e}; --lmms-resume goes on when they can")
+            raise
+        if self.settings.spend is not None and answered and not self.settings.spend([r for _, r in answered]):
+            self._end()
+
+    def _end(self) -> None:
+        """Send nothing more, from now on. On the loop or on a model thread."""
+        self._stopping = True
+        if threading.current_thread() is self._thread:
+            self._stop()
+        else:
             self.stop()
 
     def _scores(self) -> Callable[..., Any]:

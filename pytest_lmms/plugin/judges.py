@@ -11,7 +11,7 @@ from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.judging import Judge, Judges
-from pytest_lmms.plugin.budget import budget_of
+from pytest_lmms.plugin.budget import budget_of, stop_of
 from pytest_lmms.plugin.recording import Recorder
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.registry import MODELS, check_model_args
@@ -103,7 +103,9 @@ def start_judges(session: LmmsSession, recorder: Recorder) -> Judges | None:
         start_judge(
             spec,
             store=ResponseStore(folder, writer=f"judge{number}-{session.writer}", read=reads),
-            settings=EngineSettings(timeout_seconds=settings.timeout, spend=budget_of(session)),
+            settings=EngineSettings(
+                timeout_seconds=settings.timeout, spend=budget_of(session), give_up_run=stop_of(session)
+            ),
         )
         for number, spec in enumerate(specs)
     ])  # fmt: skip

@@ -2,7 +2,7 @@
 
 A disturbed run must end: by itself, with every process of its session, and with exit code 0 where its fault is one that
 a run survives. Then `--lmms-resume` must end with exit code 0, and over both runs the server must not have been asked
-a question again whose answer had arrived: at most as many questions come twice as were in flight, none three times.
+a question again whose answer was kept: at most as many questions come twice as were in flight, none three times.
 Records and results.json must equal those of a run that nobody disturbed, but for times.
 """
 
@@ -76,12 +76,13 @@ class Soak:
         """Disturb so many runs, from the one of that number on; prints each."""
         outcomes = []
         with contextlib.ExitStack() as stack:
-            if any("Ray" in name for name in self.names):
+            numbers = range(first, first + count)
+            if any("Ray" in self.names[number % len(self.names)] for number in numbers):
                 try:
                     self._address = stack.enter_context(cluster())
                 except ImportError:
                     self._leave_out("Ray", "ray is not installed")
-            for number in range(first, first + count):
+            for number in numbers:
                 outcome = self.disturb(number, self.names[number % len(self.names)])
                 outcomes.append(outcome)
                 print(outcome, flush=True)
@@ -161,6 +162,8 @@ class Soak:
             if outcome.code and "No space left" not in lab.said():
                 outcome.breaches.append("does not say that there is no space left")
             disk.grow()
+        if "INTERNALERROR" in lab.said():
+            outcome.breaches.append("ends with an internal error of pytest")
         if fault.goes_on and outcome.code:
             outcome.breaches.append(f"did not survive: {lab.said()[-500:]}")
         (lab.folder / "output").rename(lab.folder / "output of the disturbed run")
