@@ -25,7 +25,7 @@ from pytest_lmms.inference.retry import (
     worth_retrying,
 )
 from pytest_lmms.masks import Secrets, secrets_in
-from pytest_lmms.media.encode import wanted_format, wanted_quality
+from pytest_lmms.media.image_format import wanted_format, wanted_quality
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response
 
