@@ -96,7 +96,8 @@ async def _converse(document: Document, engine: Engine, rendered: Rendered, firs
         responses.append(response)
         outputs = [*outputs, strip_reasoning(response.text, tags) if tags else response.text]
         said = {"outputs": outputs, "round_index": round_index, "info": info, "repeat": repeat}
-        request, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
+        with engine.between_rounds():
+            request, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
         outputs, info = turn.outputs, turn.info
         rounds.append({"input": asked, "output": response.text, "info": _frozen(info)})
         if request is None:
