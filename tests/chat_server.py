@@ -21,13 +21,15 @@ class Server:
     (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
     the end), `usage` (another one; None for none), `padding` (characters of an additional field).
 
-    `text` is what it says, or a function that makes it from the request's body; `port` 0 is any that is free.
+    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
+    tool calls of steps that say none. `port` 0 is any that is free.
     """
 
     def __init__(self, port=0):
         self.requests = []
         self.plan = []
         self.text = "Yes, it is"
+        self.calls = None
         self.pause_seconds = 0.0
         self.in_flight = self.most_in_flight = 0
         self.usage = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
@@ -65,6 +67,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
 
     def respond(self, handler, body, step):
+        if self.calls is not None:
+            step = {"calls": self.calls(body), **step}
         time.sleep(step.get("silent", 0))
         if step.get("reset"):
             self.reset(handler)
