@@ -233,7 +233,8 @@ async def evaluate(document: Document, engine: Engine) -> Record:
                     for request, response in zip(rendered.requests, responses, strict=True)
                 )
             )
-        record = await engine.offload(_score, document, rendered, responses, doc_hash, conversations)
+        away = asyncio.to_thread if document.scorer.waits else engine.offload
+        record = await away(_score, document, rendered, responses, doc_hash, conversations)
         return await _judge(document, rendered, record, engine)
     except UnansweredError:
         raise

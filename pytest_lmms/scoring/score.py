@@ -49,6 +49,11 @@ class Scorer:
     rubric: Rubric | None = None
     """What a judge is asked."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether scoring mostly waits: it would hold up a thread that has other work."""
+        return any(use.waits for use in self.metrics)
+
 
 class Outcome(NamedTuple):
     """What scoring adds to a record."""
@@ -220,17 +225,20 @@ def _compute_metrics(scorer: Scorer, document: Mapping[str, Any], answers: list[
     if scorer.doc_to_choice is not None:
         gold = _chosen(gold, scorer.doc_to_choice(document))
     golds = list(gold) if isinstance(gold, (list, tuple)) else None
-    return {use.name: _compute_metric(use, gold, golds, answers) for use in scorer.metrics}
+    return {use.name: _compute_metric(use, document, gold, golds, answers) for use in scorer.metrics}
 
 
-def _compute_metric(use: MetricUse, gold: Any, golds: list[Any] | None, answers: list[Any]) -> Any:
+def _compute_metric(
+    use: MetricUse, document: Mapping[str, Any], gold: Any, golds: list[Any] | None, answers: list[Any]
+) -> Any:
     if golds is None or use.all_references:
-        return _ask(use, [gold] if golds is None else golds, answers)
-    return 1.0 if any(_ask(use, [one], answers) for one in golds) else 0.0
+        return _ask(use, document, [gold] if golds is None else golds, answers)
+    return 1.0 if any(_ask(use, document, [one], answers) for one in golds) else 0.0
 
 
-def _ask(use: MetricUse, references: list[Any], answers: list[Any]) -> Any:
-    value = use.score(references=references, predictions=answers, **use.kwargs)
+def _ask(use: MetricUse, document: Mapping[str, Any], references: list[Any], answers: list[Any]) -> Any:
+    seen = {"document": document} if use.sees_document else {}
+    value = use.score(references=references, predictions=answers, **seen, **use.kwargs)
     return value[use.name] if isinstance(value, dict) and use.name in value else value
 
 
