@@ -34,8 +34,10 @@ class Scorer:
     """Answers of tasks with one round lose the white space at both ends."""
     ensembles: tuple[Ensemble, ...] = DEFAULT_ENSEMBLES
     reasoning_tags: Tags = DEFAULT_TAGS
-    process_results: Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]] | None = None
-    """The task's own scoring of (document, answers); whatever else it takes is bound already."""
+    process_results: Callable[..., Mapping[str, Any]] | None = None
+    """The task's own scoring of (document, answers); whatever else it takes is bound already, but for `is_filtered`."""
+    sees_filter: bool = False
+    """Whether `process_results` takes `is_filtered` as well: whether the provider refused to answer."""
     metrics: tuple[MetricUse, ...] = ()
     """Used when `process_results` is None."""
     doc_to_target: Callable[[Mapping[str, Any]], Any] | None = None
@@ -52,7 +54,7 @@ class Scorer:
     @property
     def waits(self) -> bool:
         """Whether scoring mostly waits: it would hold up a thread that has other work."""
-        return any(use.waits for use in self.metrics)
+        return getattr(self.process_results, "waits", False) or any(use.waits for use in self.metrics)
 
 
 class Outcome(NamedTuple):
@@ -79,9 +81,9 @@ def score(
 ) -> Outcome:
     """Score one document.
 
-    A response that the provider refused (`finish_reason` ``filtered``) is scored as an empty text,
-    whatever it says. The document is `filtered` when any of its responses is; else `unparsed` when
-    no ensemble could read it, that is when in each `process_results` returned `Unparsed` or a
+    A response that the provider refused (`finish_reason` ``filtered``) is scored as an empty text, whatever it says; a
+    `process_results` with a parameter `is_filtered` is told. The document is `filtered` when any of its responses is;
+    else `unparsed` when no ensemble could read it, that is when in each `process_results` returned `Unparsed` or a
     filter fell back; else `scored`.
 
     Args:
@@ -113,24 +115,25 @@ def score(
     for ensemble in scorer.ensembles:
         answers, fell_back = _answers(scorer, ensemble, said, document, doc_id)
         filtered_resps[ensemble.name] = answers
-        result = _result(scorer, document, answers, doc_id)
+        result = _result(scorer, document, answers, doc_id, is_filtered=is_filtered)
         is_unread = is_unread and (fell_back or isinstance(result, Unparsed))
         scores[ensemble.name] = dict(result)
-        if len(said) > 1 and (each := _score_each(scorer, ensemble, said, document)):
+        refused = [r.finish_reason == "filtered" for r in responses] if spoken is None else [is_filtered] * len(said)
+        if len(said) > 1 and (each := _score_each(scorer, ensemble, said, document, refused)):
             repeat_scores[ensemble.name] = each
     status: Status = "filtered" if is_filtered else "unparsed" if is_unread else "scored"
     return Outcome(status, filtered_resps, scores, repeat_scores)
 
 
 def _score_each(
-    scorer: Scorer, ensemble: Ensemble, said: list[Any], document: Mapping[str, Any]
+    scorer: Scorer, ensemble: Ensemble, said: list[Any], document: Mapping[str, Any], refused: list[bool]
 ) -> dict[str, list[Any]]:
     """Score each repeat as if it were the only one; nothing for an ensemble that cannot do with one."""
     collected: dict[str, list[Any]] = {}
-    for one in said:
+    for one, is_filtered in zip(said, refused, strict=True):
         try:
             answers, _ = _answers(scorer, ensemble, [one], document, None)
-            result = _result(scorer, document, answers, None)
+            result = _result(scorer, document, answers, None, is_filtered=is_filtered)
         except LmmsError:
             return {}
         for name, value in result.items():
@@ -198,13 +201,16 @@ def _answers(
     return answers, fell_back
 
 
-def _result(scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None) -> Mapping[str, Any]:
+def _result(
+    scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None, *, is_filtered: bool = False
+) -> Mapping[str, Any]:
     function = scorer.process_results
     name = "metric_list" if function is None else _name_of(function)
     try:
         if function is None:
             return _compute_metrics(scorer, document, answers)
-        result = function(document, list(answers))
+        told = {"is_filtered": is_filtered} if scorer.sees_filter else {}
+        result = function(document, list(answers), **told)
     except LmmsError:
         raise
     except Exception as error:
