@@ -56,6 +56,8 @@ class Document:
     """Adds what plugins score; set by the line."""
     judges: Judges | None = None
     """Score tasks that have a rubric; set by the line."""
+    is_scored: bool = True
+    """Whether anybody wants scores; set by the line."""
 
     @property
     def name(self) -> str:
@@ -167,6 +169,8 @@ def _score(
         "num_cached": sum(r.cached for r in responses),
         "flags": tuple(dict.fromkeys(f for r in responses for f in _flags(r))),
     }
+    if not document.is_scored:
+        return Record(status="unscored", **base)
     spoken = [c.spoken for c in conversations] or None
     try:
         outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
@@ -188,7 +192,7 @@ def _score(
 async def _judge(document: Document, rendered: Rendered, record: Record, engine: Engine) -> Record:
     """Have judges score a document's answers; what rules say stays beside it. No verdict is an error, not a score."""
     scorer, judges = document.scorer, document.judges
-    if judges is None or scorer.rubric is None or scorer.judged is None or record.status == "error":
+    if judges is None or scorer.rubric is None or scorer.judged is None or record.status in ("error", "unscored"):
         return record
     scores, verdicts = dict(record.scores), []
     try:
@@ -275,6 +279,7 @@ class Line:
         record: Callable[[Sequence[Record]], Sequence[Record]],
         extra_scores: ExtraScores | None = None,
         judges: Judges | None = None,
+        is_scored: bool = True,
     ) -> None:
         """Set up a line.
 
@@ -285,11 +290,13 @@ class Line:
                 cannot be stored is replaced by an error.
             extra_scores: Given to every document.
             judges: Given to every document; None leaves tasks with a rubric to their rules.
+            is_scored: Whether responses are scored, or only kept.
         """
         self.engine = engine
         self._record = record
         self._extra_scores = extra_scores
         self._judges = judges
+        self._is_scored = is_scored
         self.num_outstanding = 0
         """Submitted and not yet taken. Submitting thread only."""
         self._fresh: list[tuple[Document, Record | None]] = []
@@ -305,6 +312,7 @@ class Line:
         for document in documents:
             document.extra_scores = self._extra_scores
             document.judges = self._judges
+            document.is_scored = self._is_scored
             self.engine.spawn(self._run(document))
 
     async def _run(self, document: Document) -> None:

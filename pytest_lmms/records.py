@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 MediaKind = Literal["image", "video", "audio"]
 Role = Literal["system", "user", "assistant"]
-Status = Literal["scored", "unparsed", "filtered", "error"]
+Status = Literal["scored", "unparsed", "filtered", "error", "unscored"]
 FinishReason = Literal["stop", "length", "filtered"]
 TimingSource = Literal["engine", "client", "hook", "wall"]
 
@@ -21,7 +21,7 @@ ANSWER_TRUNCATED = "answer_truncated"
 PROMPT_TRUNCATED = "prompt_truncated"
 """Flag of a response: its prompt does not fit into the model's context, and the model did not see all of it."""
 
-STATUSES: tuple[Status, ...] = ("scored", "unparsed", "filtered", "error")
+STATUSES: tuple[Status, ...] = ("scored", "unparsed", "filtered", "error", "unscored")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ const withQuery = (address, query) => {
 const nodeId = (task, id) => `${task.node_id}[${id}]`;
 
 const countsText = (counts) => [
-  ['n_scored', 'scored'], ['n_unparsed', 'unparsed'], ['n_filtered', 'filtered'], ['n_error', 'error'], ['n_not_run', 'not run'],
+  ['n_scored', 'scored'], ['n_unparsed', 'unparsed'], ['n_filtered', 'filtered'], ['n_error', 'error'], ['n_unscored', 'unscored'], ['n_not_run', 'not run'],
 ].filter(([k]) => counts[k]).map(([k, word]) => h('span', { class: word === 'scored' ? '' : word.replace(' ', '') },
   `${counts[k].toLocaleString('en')} ${word}`)).flatMap((e, i) => (i ? [' · ', e] : [e]));
 
