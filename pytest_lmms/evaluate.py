@@ -194,6 +194,8 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
     scorer, judges = document.scorer, document.judges
     if judges is None or scorer.rubric is None or scorer.judged is None or record.status in ("error", "unscored"):
         return record
+    if scorer.judges_unread and record.status != "unparsed":
+        return record
     scores, verdicts = dict(record.scores), []
     try:
         for name, answers in record.filtered_resps.items():

@@ -63,6 +63,21 @@ def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return scores if infer_letter(item, item["prediction"]) else Unparsed(scores)
 
 
+def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Keep the response with the letter that a judge found in it, "none" without one."""
+    scores = mmbench_process_results(doc, results)
+    item = {**scores["gpt_eval_score"], "extracted": reply}
+    return {"gpt_eval_score": item, "submission": item}
+
+
+mmbench_judged.only_unread = True  # type: ignore[attr-defined]
+mmbench_process_results.judged = mmbench_judged  # type: ignore[attr-defined]
+
+
+def _letter(item: Doc) -> str | None:
+    return item.get("extracted") or infer_letter(item, item["prediction"])
+
+
 def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
     """Score each question: 1 when it and all its copies are answered right."""
     rows = sorted(items, key=lambda item: int(item["index"]))
@@ -70,10 +85,7 @@ def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
     for row in rows:
         copies.setdefault(int(row["index"]) % FIRST_COPY, []).append(row)
     questions = [row for row in rows if int(row["index"]) < FIRST_COPY]
-    return [
-        {**q, "hit": all(infer_letter(c, c["prediction"]) == c["answer"] for c in copies[int(q["index"])])}
-        for q in questions
-    ]
+    return [{**q, "hit": all(_letter(c) == c["answer"] for c in copies[int(q["index"])])} for q in questions]
 
 
 def mmbench_category_scores(items: Sequence[Doc]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from pytest_lmms.scoring.metrics import (
     use_metric,
 )
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
-from pytest_lmms.scoring.rubric import find_rubric
+from pytest_lmms.scoring.rubric import FILE, find_rubric
 from pytest_lmms.scoring.score import Scorer
 from pytest_lmms.tasks.fields import parameters_of, takes
 from pytest_lmms.tasks.render import Task
@@ -138,7 +138,7 @@ def build_scorer(
         doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
         logprob_metrics=logprob_metrics,
         judged=judged,
-        rubric=find_rubric(task.path) if judged is not None else None,
+        rubric=find_rubric(task.path, getattr(judged, "rubric", FILE)) if judged is not None else None,
     )
 
 

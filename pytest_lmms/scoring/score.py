@@ -52,6 +52,11 @@ class Scorer:
     """What a judge is asked."""
 
     @property
+    def judges_unread(self) -> bool:
+        """Whether a judge is asked only about answers that rules cannot read (`judged.only_unread`)."""
+        return getattr(self.judged, "only_unread", False)
+
+    @property
     def waits(self) -> bool:
         """Whether scoring mostly waits: it would hold up a thread that has other work."""
         return getattr(self.process_results, "waits", False) or any(use.waits for use in self.metrics)
