@@ -132,6 +132,7 @@ def build_scorer(
         ensembles=ensembles,
         reasoning_tags=reasoning_tags,
         process_results=_with_full_docs(scoring, full_docs if spec.full_docs else None),
+        asks_judges=_asks_judges(scoring),
         sees_filter=scoring is not None and "is_filtered" in parameters_of(scoring),
         metrics=uses,
         doc_to_target=task.gold if asks_logprobs else task.target if spec.doc_to_target is not None else None,
@@ -140,6 +141,15 @@ def build_scorer(
         judged=judged,
         rubric=find_rubric(task.path, getattr(judged, "rubric", FILE)) if judged is not None else None,
     )
+
+
+_JUDGES = ("lmms_eval.llm_judge", "pytest_lmms.llm_judge")
+
+
+def _asks_judges(function: Any) -> bool:
+    """Whether the module of a function has something of lmms-eval's judges among its names."""
+    named = getattr(inspect.unwrap(function), "__globals__", {}) if callable(function) else {}
+    return any(str(getattr(value, "__module__", "")).startswith(_JUDGES) for value in list(named.values()))
 
 
 def _with_full_docs(function: Any, full_docs: Callable[[], Sequence[Mapping[str, Any]]] | None) -> Any:

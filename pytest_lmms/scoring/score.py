@@ -36,6 +36,8 @@ class Scorer:
     reasoning_tags: Tags = DEFAULT_TAGS
     process_results: Callable[..., Mapping[str, Any]] | None = None
     """The task's own scoring of (document, answers); whatever else it takes is bound already, but for `is_filtered`."""
+    asks_judges: bool = False
+    """Whether `process_results` may ask judges by itself (`lmms_eval.llm_judge`)."""
     sees_filter: bool = False
     """Whether `process_results` takes `is_filtered` as well: whether the provider refused to answer."""
     metrics: tuple[MetricUse, ...] = ()
@@ -59,7 +61,8 @@ class Scorer:
     @property
     def waits(self) -> bool:
         """Whether scoring mostly waits: it would hold up a thread that has other work."""
-        return getattr(self.process_results, "waits", False) or any(use.waits for use in self.metrics)
+        own = self.asks_judges or getattr(self.process_results, "waits", False)
+        return own or any(use.waits for use in self.metrics)
 
 
 class Outcome(NamedTuple):
