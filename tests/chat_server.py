@@ -25,7 +25,8 @@ class Server:
     It counts and scores prompts as vLLM does (`prompt_logprobs`, and `echo` of completions): a token is a word with the
     blanks before it, `logprob_of` gives its probability; with `logprob_of` None it passes over such wishes.
 
-    `text` is what it says, or a function that makes it from the request's body; `port` 0 is any that is free.
+    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
+    tool calls of steps that say none. `port` 0 is any that is free.
     """
 
     def __init__(self, port=0):
@@ -34,6 +35,7 @@ class Server:
         self.text = "Yes, it is"
         self.logprob_of = lambda token: -float(len(token))
         self.thinks = False  # its template ends a prompt with what it does not write before an answer
+        self.calls = None
         self.pause_seconds = 0.0
         self.in_flight = self.most_in_flight = 0
         self.usage = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
@@ -71,6 +73,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
 
     def respond(self, handler, body, step):
+        if self.calls is not None:
+            step = {"calls": self.calls(body), **step}
         time.sleep(step.get("silent", 0))
         if step.get("reset"):
             self.reset(handler)

@@ -39,7 +39,7 @@ ORDER = [
     {"evaluate"},
     {"masks", "spellings"},
     {"variables"},
-    {"configfile"},
+    {"configfile", "values"},
     {"config"},
     {"settings"},
     {"results"},
