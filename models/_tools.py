@@ -19,7 +19,7 @@ from pytest_lmms.scoring.arguments import complaint
 from ._mcp import McpServer
 
 if TYPE_CHECKING:
-    from .openai import OpenAIChat
+    from ._chat_completions import ChatCompletions
 
 
 class Tools:
@@ -85,7 +85,7 @@ class Tools:
         self._offered = None
 
 
-async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_turns: int) -> Response:
+async def converse(model: ChatCompletions, tools: Tools, request: Request, *, max_turns: int) -> Response:
     """Answer one request with the help of tools.
 
     Every call and every result stays in the conversation, under its id.
@@ -98,7 +98,7 @@ async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_tur
             finish_reason ``length`` and the flag ``tool_turns_spent``.
 
     Raises:
-        ModelError: See `OpenAIChat.generate`.
+        ModelError: See `ChatCompletions.generate`.
     """
     body, flags = await asyncio.to_thread(model.body, request)
     body["tools"] = await tools.offered()

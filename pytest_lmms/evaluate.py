@@ -20,7 +20,7 @@ from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explai
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
 from pytest_lmms.judging import Judges
-from pytest_lmms.records import ANSWER_TRUNCATED, Record, Request, Response
+from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.agents import new_text, round_of, tagged, with_trace
@@ -57,6 +57,8 @@ class Document:
     """Adds what plugins score; set by the line."""
     judges: Judges | None = None
     """Score tasks that have a rubric; set by the line."""
+    is_scored: bool = True
+    """Whether anybody wants scores; set by the line."""
 
     @property
     def name(self) -> str:
@@ -179,10 +181,12 @@ def _score(
         "num_cached": sum(r.cached for r in responses),
         "flags": tuple(dict.fromkeys(f for r in responses for f in _flags(r))),
     }
+    if not document.is_scored:
+        return Record(status="unscored", **base)
     spoken = [c.spoken for c in conversations] or None
     try:
         outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
-        scores = outcome.scores
+        scores = _with_numbers(outcome.scores)
         if document.extra_scores is not None:
             extra = document.extra_scores(document.task.name, rendered.document, outcome.filtered_resps, scores)
             scores = {name: {**values, **extra} for name, values in scores.items()}
@@ -192,15 +196,26 @@ def _score(
         status=outcome.status,
         filtered_resps=outcome.filtered_resps,
         scores=scores,
-        repeat_scores=outcome.repeat_scores,
+        repeat_scores=_with_numbers(outcome.repeat_scores),
         **base,
     )
+
+
+def _with_numbers(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Scores by filter and metric, each item with its document's own numbers."""
+
+    def whole(item: Any) -> Any:
+        if isinstance(item, list):
+            return [whole(one) for one in item]
+        return {**item, **item.numbers} if isinstance(item, Item) else item
+
+    return {name: {metric: whole(item) for metric, item in values.items()} for name, values in scores.items()}
 
 
 async def _judge(document: Document, rendered: Rendered, record: Record, engine: Engine) -> Record:
     """Have judges score a document's answers; what rules say stays beside it. No verdict is an error, not a score."""
     scorer, judges = document.scorer, document.judges
-    if judges is None or scorer.rubric is None or scorer.judged is None or record.status == "error":
+    if judges is None or scorer.rubric is None or scorer.judged is None or record.status in ("error", "unscored"):
         return record
     scores, verdicts = dict(record.scores), []
     try:
@@ -213,7 +228,7 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
             judged = await engine.offload(
                 functools.partial(scorer.judged, rendered.document, answers, reply=found.reply)
             )
-            scores[name] = {**scores.get(name, {}), **judged}
+            scores |= _with_numbers({name: {**scores.get(name, {}), **judged}})
     except UnansweredError:
         raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
@@ -286,6 +301,7 @@ class Line:
         record: Callable[[Sequence[Record]], Sequence[Record]],
         extra_scores: ExtraScores | None = None,
         judges: Judges | None = None,
+        is_scored: bool = True,
     ) -> None:
         """Set up a line.
 
@@ -296,11 +312,13 @@ class Line:
                 cannot be stored is replaced by an error.
             extra_scores: Given to every document.
             judges: Given to every document; None leaves tasks with a rubric to their rules.
+            is_scored: Whether responses are scored, or only kept.
         """
         self.engine = engine
         self._record = record
         self._extra_scores = extra_scores
         self._judges = judges
+        self._is_scored = is_scored
         self.num_outstanding = 0
         """Submitted and not yet taken. Submitting thread only."""
         self._fresh: list[tuple[Document, Record | None]] = []
@@ -316,6 +334,7 @@ class Line:
         for document in documents:
             document.extra_scores = self._extra_scores
             document.judges = self._judges
+            document.is_scored = self._is_scored
             self.engine.spawn(self._run(document))
 
     async def _run(self, document: Document) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 MediaKind = Literal["image", "video", "audio"]
 Role = Literal["system", "user", "assistant", "tool"]
-Status = Literal["scored", "unparsed", "filtered", "error"]
+Status = Literal["scored", "unparsed", "filtered", "error", "unscored"]
 FinishReason = Literal["stop", "length", "filtered"]
 TimingSource = Literal["engine", "client", "hook", "wall"]
 
@@ -21,7 +21,7 @@ ANSWER_TRUNCATED = "answer_truncated"
 PROMPT_TRUNCATED = "prompt_truncated"
 """Flag of a response: its prompt does not fit into the model's context, and the model did not see all of it."""
 
-STATUSES: tuple[Status, ...] = ("scored", "unparsed", "filtered", "error")
+STATUSES: tuple[Status, ...] = ("scored", "unparsed", "filtered", "error", "unscored")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +194,19 @@ class Unparsed(dict[str, Any]):
     The scores inside (zeros, or the item that the aggregation counts as wrong) enter the metric like any others;
     the document's status becomes `unparsed`.
     """
+
+
+class Item(dict[str, Any]):
+    """What a metric collects of a document, with numbers that are no part of it.
+
+    The mapping may hold just what another harness's has. The record on disk holds `numbers` as well: `score`, what the
+    document scored by itself, from which standard errors, gates and pages are made, and, where the task has a
+    `cluster_key`, what its documents share.
+    """
+
+    def __init__(self, item: Mapping[str, Any], **numbers: float | None) -> None:
+        super().__init__(item)
+        self.numbers = numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,7 +69,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling("wandb_args", ours="log_to", prefix="wandb:"),
     Spelling("timezone", ignored="times carry their offset from UTC"),
     Spelling("hf_hub_log_args", refused=_LOGGER),
-    Spelling("predict_only", takes_value=False, refused="every record holds its response; score them with from_log"),
+    Spelling("predict_only", ours="predict_only", takes_value=False),
     Spelling("seed", ours="seed"),
     Spelling("trust_remote_code", takes_value=False,
              refused="it did nothing in lmms-eval; a model takes it in model_args: trust_remote_code=true"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.captions import rouge_l, tokenize
 from pytest_lmms.scoring.letters import letter_by_text, lone_letter
 from pytest_lmms.scoring.submission import write_submission
@@ -71,6 +71,7 @@ def _item(doc: Doc, response: str) -> dict[str, Any]:
 def worldqa_mc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep an answer, read by its one letter."""
     item = _item(doc, results[0]) | {"option": doc["option"], "question": doc["question"]}
+    item = Item(item, score=worldqa_mc_aggregate([item]))
     return {"gpt_eval": item} if lone_letter(results[0], LETTERS) else Unparsed(gpt_eval=item)
 
 
@@ -90,7 +91,7 @@ def worldqa_gen_process_results(doc: Doc, results: Sequence[str]) -> dict[str, A
 def worldqa_gen_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep a response with what a judge said of it."""
     item = _item(doc, results[0]) | {"eval_answer": reply}
-    return {"submission": item, "gpt_eval": item}
+    return {"submission": item, "gpt_eval": Item(item, score=_last_number(reply))}
 
 
 worldqa_gen_process_results.judged = worldqa_gen_judged  # type: ignore[attr-defined]

@@ -62,7 +62,10 @@ class ModelLine:
             ),
         )
         self.engine.start()
-        self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges)
+        self.line = Line(
+            self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges,
+            is_scored=not session.settings.predict_only,
+        )  # fmt: skip
         self.model = model
         self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size * self.engine.num_parallel)
@@ -192,7 +195,8 @@ class Runner:
 
     def _judges(self) -> Judges | None:
         """The judges, started when the first model is there."""
-        if self.judges is None and self.session.settings.judge is not None:
+        settings = self.session.settings
+        if self.judges is None and settings.judge is not None and not settings.predict_only:
             from pytest_lmms.plugin.judges import start_judges
 
             self.judges = start_judges(self.session, self.recorder)

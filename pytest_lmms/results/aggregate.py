@@ -63,7 +63,7 @@ class TaskAggregate:
                     self._repeats.setdefault((entry.name, filter_name), []).append(numbers)  # type: ignore[arg-type]
 
     def counts(self, num_expected: int) -> dict[str, int]:
-        """`n_expected`, `n_scored`, `n_unparsed`, `n_filtered`, `n_error`, `n_not_run`."""
+        """`n_expected`, `n_scored`, `n_unparsed`, `n_filtered`, `n_error`, `n_unscored`, `n_not_run`."""
         counts = {"n_expected": num_expected}
         counts |= {f"n_{status}": self.statuses[status] for status in STATUSES}
         counts["n_not_run"] = max(0, num_expected - sum(self.statuses.values()))

@@ -98,8 +98,10 @@ def _rows(entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str
                 rows.append(["", "", f"  {part}", "", _number(score), "", "", "", "", ""])
             first = False
         if first:
-            rows.append([alias, "", "(no metric)", "", "", "", *(
-                str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
+            unscored = values.get("n_unscored", 0)
+            rows.append([alias, "", "(not scored)" if unscored else "(no metric)", "", "", "", *(
+                str(n or "-") for n in (values["n_scored"] + unscored, values["n_unparsed"], values["n_filtered"],
+                                        values["n_error"]))])  # fmt: skip
     return rows
 
 

@@ -95,7 +95,7 @@ def _task(run: StoredRun, name: str, efficiency: Mapping[str, Any]) -> dict[str,
     }
 
 
-_COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_not_run")
+_COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_unscored", "n_not_run")
 
 
 def _error(values: Mapping[str, Any], metric: Metric) -> float | None:

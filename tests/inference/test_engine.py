@@ -315,23 +315,23 @@ def test_each_question_after_a_batch_that_failed_has_the_whole_timeout_to_itself
         def generate(self, requests: Sequence[Request]) -> list[Response]:
             if len(requests) > 1:
                 raise ValueError("one at a time, please")
-            time.sleep(0.4)
+            time.sleep(1.1)
             return super().generate(requests)
 
-    engine = start(SlowAlone(), batch_size=4, timeout_seconds=1.2)
+    engine = start(SlowAlone(), batch_size=4, timeout_seconds=4.0)
     assert ask(engine, [request(i) for i in range(4)]) == [f"question {i}" for i in range(4)]
 
 
 def test_preparing_a_batch_takes_nothing_from_the_time_of_its_generation(start: Callable[..., Engine]) -> None:
     class Prepared(Echo):
         def prepare(self, requests: Sequence[Request]) -> None:
-            time.sleep(0.8)
+            time.sleep(2.2)
 
         def generate_prepared(self, prepared: None, requests: Sequence[Request]) -> list[Response]:
-            time.sleep(0.8)
+            time.sleep(2.2)
             return self.generate(requests)
 
-    assert ask(start(Prepared(), timeout_seconds=1.2), [request(0)]) == ["question 0"]
+    assert ask(start(Prepared(), timeout_seconds=4.0), [request(0)]) == ["question 0"]
 
 
 def test_out_of_memory_halves_batches_of_continuations_too(start: Callable[..., Engine]) -> None:
@@ -370,7 +370,7 @@ def test_an_async_request_that_never_comes_back_fails_alone(start: Callable[...,
                 await asyncio.sleep(60)
             return await super().generate(request)
 
-    outcome = ask(start(Sometimes(), timeout_seconds=0.3), [request(i) for i in range(4)])
+    outcome = ask(start(Sometimes(), timeout_seconds=2.0), [request(i) for i in range(4)])
     assert isinstance(outcome[1], ModelError)
     assert [outcome[0], outcome[2], outcome[3]] == ["question 0", "question 2", "question 3"]
 
