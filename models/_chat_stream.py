@@ -114,7 +114,7 @@ def _count(value: Any, *names: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _of_the_right_shape() -> Iterator[None]:
+def of_the_right_shape() -> Iterator[None]:
     """Raise `BrokenReplyError` for JSON with lists, texts or numbers where others belong."""
     try:
         yield
@@ -129,8 +129,8 @@ def read_whole(data: bytes) -> ChatReply:
         BrokenReplyError: It is no completion.
         RefusedError: It is an error.
     """
-    value = _json(data)
-    with _of_the_right_shape():
+    value = read_object(data)
+    with of_the_right_shape():
         choices = value.get("choices")
         if not choices:
             raise BrokenReplyError("the server sent no choices")
@@ -158,8 +158,8 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
         is_done = is_done or data == b"[DONE]"
         if is_done:
             continue
-        value = _json(data)
-        with _of_the_right_shape():
+        value = read_object(data)
+        with of_the_right_shape():
             reply.usage = value.get("usage") or reply.usage
             for choice in (value.get("choices") or ())[:1]:
                 num_choices += 1
@@ -220,7 +220,13 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"\n".join(data)
 
 
-def _json(data: bytes) -> Mapping[str, Any]:
+def read_object(data: bytes) -> Mapping[str, Any]:
+    """A JSON object that a server sent.
+
+    Raises:
+        BrokenReplyError: It is none.
+        RefusedError: It is an error.
+    """
     try:
         value = loads(data)
     except ValueError as error:

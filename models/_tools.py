@@ -20,7 +20,7 @@ from ._chat_stream import ToolCall
 from ._mcp import McpServer
 
 if TYPE_CHECKING:
-    from .openai import OpenAIChat
+    from ._chat_completions import ChatCompletions
 
 
 class Tools:
@@ -86,7 +86,7 @@ class Tools:
         self._offered = None
 
 
-async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_turns: int) -> Response:
+async def converse(model: ChatCompletions, tools: Tools, request: Request, *, max_turns: int) -> Response:
     """Answer one request with the help of tools.
 
     Every call and every result stays in the conversation, under its id.
@@ -99,7 +99,7 @@ async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_tur
             finish_reason ``length`` and the flag ``tool_turns_spent``.
 
     Raises:
-        ModelError: See `OpenAIChat.generate`.
+        ModelError: See `ChatCompletions.generate`.
     """
     body, flags = await asyncio.to_thread(model.body, request)
     body["tools"] = await tools.offered()

@@ -21,7 +21,7 @@ from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
 from pytest_lmms.judging import Judges
 from pytest_lmms.llm_judge.calls import collected
-from pytest_lmms.records import ANSWER_TRUNCATED, Record, Request, Response
+from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.frames import task_frame
@@ -179,7 +179,7 @@ def _score(
         base["verdicts"] = asked.verdicts
         for failure in asked.failures:  # also one that the task's code has made a score of
             raise failure
-        scores = outcome.scores
+        scores = _with_numbers(outcome.scores)
         if document.extra_scores is not None:
             extra = document.extra_scores(document.task.name, rendered.document, outcome.filtered_resps, scores)
             scores = {name: {**values, **extra} for name, values in scores.items()}
@@ -191,9 +191,20 @@ def _score(
         status=outcome.status,
         filtered_resps=outcome.filtered_resps,
         scores=scores,
-        repeat_scores=outcome.repeat_scores,
+        repeat_scores=_with_numbers(outcome.repeat_scores),
         **base,
     )
+
+
+def _with_numbers(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Scores by filter and metric, each item with its document's own numbers."""
+
+    def whole(item: Any) -> Any:
+        if isinstance(item, list):
+            return [whole(one) for one in item]
+        return {**item, **item.numbers} if isinstance(item, Item) else item
+
+    return {name: {metric: whole(item) for metric, item in values.items()} for name, values in scores.items()}
 
 
 async def _judge(document: Document, rendered: Rendered, record: Record, engine: Engine) -> Record:
@@ -214,7 +225,7 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
             judged = await engine.offload(
                 functools.partial(scorer.judged, rendered.document, answers, reply=found.reply)
             )
-            scores[name] = {**scores.get(name, {}), **judged}
+            scores |= _with_numbers({name: {**scores.get(name, {}), **judged}})
     except UnansweredError:
         raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)

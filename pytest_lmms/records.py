@@ -178,6 +178,19 @@ class Unparsed(dict[str, Any]):
     """
 
 
+class Item(dict[str, Any]):
+    """What a metric collects of a document, with numbers that are no part of it.
+
+    The mapping may hold just what another harness's has. The record on disk holds `numbers` as well: `score`, what the
+    document scored by itself, from which standard errors, gates and pages are made, and, where the task has a
+    `cluster_key`, what its documents share.
+    """
+
+    def __init__(self, item: Mapping[str, Any], **numbers: float | None) -> None:
+        super().__init__(item)
+        self.numbers = numbers
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """Everything about one document, as it goes into the run folder."""

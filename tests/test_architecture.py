@@ -197,7 +197,7 @@ def test_heavy_libraries_are_imported_when_used(library):
         "media/_torchcodec.py",
         "media/_lance.py",
         "media/_dali.py",
-        "inference/ray_pool.py",
+        "inference/ray_cluster.py",
         "server/app.py",
         "server/ui.py",
     }
@@ -253,7 +253,7 @@ def test_every_module_imports_alone():
     assert not output, output
 
 
-OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord", "ray_pool"}
+OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord"}
 """Need an extra that is not always installed."""
 
 

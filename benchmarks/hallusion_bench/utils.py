@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 from pytest_lmms.tasks.prompts import instructed
 
@@ -35,6 +35,7 @@ def hb_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer by its first yes or no."""
     answer = read_first_yes_or_no(results[0])
     item = {**{column: str(doc[column]) for column in COLUMNS}, "correct": answer == str(doc["gt_answer"])}
+    item = Item(item, score=float(answer == str(doc["gt_answer"])))
     scores = {"yes_no_aAcc": item, "yes_no_qAcc": item, "yes_no_fAcc": item}
     return Unparsed(scores) if answer is None else scores
 
@@ -46,7 +47,7 @@ def hb_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     item = {column: value for column, value in doc.items() if column != "image"}
     item |= {"model_prediction": results[0]}
     item["correct"] = said == "correct" or (said == "unclear" and is_without_figure)
-    return {"aAcc": item, "qAcc": item, "fAcc": item}
+    return dict.fromkeys(("aAcc", "qAcc", "fAcc"), Item(item, score=float(item["correct"])))
 
 
 hb_process_results.judged = hb_judged  # type: ignore[attr-defined]

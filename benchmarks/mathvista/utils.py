@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.reasoned import reasoned_scores
 from pytest_lmms.scoring.subscores import Items, over, with_sub_scores
 from pytest_lmms.tasks.prompts import letter_of
@@ -71,7 +71,7 @@ def _scores(doc: Doc, extraction: str | None) -> dict[str, Any]:
     columns = ("query", "choices", "answer", "question_type", "answer_type", "precision", "metadata")
     item = {"question_id": doc["pid"], **{column: doc[column] for column in columns}}
     item |= {"extraction": extraction or "", "prediction": prediction, "true_false": is_right}
-    return {"llm_as_judge_eval": item, "submission": item}
+    return {"llm_as_judge_eval": Item(item, score=float(is_right)), "submission": item}
 
 
 def _percent(items: Items) -> float:

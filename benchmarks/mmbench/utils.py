@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.letters import lone_letter
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.scoring.subscores import grouped, with_sub_scores
@@ -59,15 +59,18 @@ def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
     item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
     item["prediction"] = results[0].strip()
-    scores = {"gpt_eval_score": item, "submission": item}
-    return scores if infer_letter(item, item["prediction"]) else Unparsed(scores)
+    letter, question = infer_letter(item, item["prediction"]), int(item["index"]) % FIRST_COPY
+    scored = Item(item, score=float(letter == item["answer"]), question_index=question)
+    scores = {"gpt_eval_score": scored, "submission": item}
+    return scores if letter else Unparsed(scores)
 
 
 def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep the response with the letter that a judge found in it, "none" without one."""
-    scores = mmbench_process_results(doc, results)
-    item = {**scores["gpt_eval_score"], "extracted": reply}
-    return {"gpt_eval_score": item, "submission": item}
+    by_rules = mmbench_process_results(doc, results)["gpt_eval_score"]
+    item = {**by_rules, "extracted": reply}
+    scored = Item(item, **{**by_rules.numbers, "score": float(reply == item["answer"])})
+    return {"gpt_eval_score": scored, "submission": item}
 
 
 mmbench_judged.only_unread = True  # type: ignore[attr-defined]

@@ -76,6 +76,19 @@ class ScoresContinuations(Protocol):
         ...
 
 
+@runtime_checkable
+class ScoresWhereItIs(Protocol):
+    """An async adapter that gives log-probabilities only where the server behind it does."""
+
+    async def why_not_score(self) -> str | None:
+        """Ask the server: after `start`, before any document is asked, and only for tasks that need it.
+
+        Returns:
+            Why it cannot; None when it can, or when it cannot be known now.
+        """
+        ...
+
+
 class Measured(NamedTuple):
     """How long a request is."""
 
@@ -199,17 +212,20 @@ def no_pictures(model: Any) -> str:
     )
 
 
-def no_logprobs(model: Any) -> str:
+def no_logprobs(model: Any, why: str | None = None) -> str:
     """Say that an adapter cannot run a task that asks for log-probabilities.
 
-    Its optional attribute `why_no_logprobs`, a clause that follows a colon, tells the reason.
+    Args:
+        model: The adapter.
+        why: The reason; None: its optional attribute `why_no_logprobs`, a clause that follows a colon.
     """
-    why = getattr(model, "why_no_logprobs", None)
+    why = why or getattr(model, "why_no_logprobs", None)
     name = model.__name__ if isinstance(model, type) else type(model).__name__
     return explain(
         f"{name} gives no log-probabilities" + (f": {why}" if why else ""),
         expected="an adapter with `score`, for tasks with output_type multiple_choice or loglikelihood",
-        remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), or a task that generates text",
+        remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), openai with a server that gives "
+        "them (vLLM), or a task that generates text",
     )
 
 

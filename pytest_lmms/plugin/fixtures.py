@@ -7,10 +7,11 @@ return MyModelInMemory()
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,6 +33,9 @@ NO_MODEL = explain(
     ),
     remedy="`pytest --lmms-list models` names the models; dummy is one that costs nothing",
 )
+
+_SERVER_CANNOT = pytest.StashKey["str | None"]()
+"""Why the server gives no log-probabilities."""
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +114,8 @@ def _check_typed_settings(session: LmmsSession, honours: frozenset[str] | None) 
 def check_ability(session: LmmsSession, task_file: Any) -> None:
     """Check that the model can do what a task asks for, where the task gets our fixture; loads no weights.
 
+    A server is asked once a process whether it gives log-probabilities; not where nothing will run.
+
     Raises:
         TaskError: It gives no log-probabilities, or draws no pictures, and the task needs them.
     """
@@ -121,8 +127,28 @@ def check_ability(session: LmmsSession, task_file: Any) -> None:
     adapter = MODELS.load(session.settings.model)
     if kind in LOGPROB_TYPES and not hasattr(adapter, "score"):
         raise TaskError(explain(no_logprobs(adapter), where=f"task {task_file.task.name}"))
+    if kind in LOGPROB_TYPES and (why := _why_not_score(session, task_file.config, adapter)):
+        raise TaskError(explain(no_logprobs(adapter, why), where=f"task {task_file.task.name}"))
     if kind == VISUAL_COT and not getattr(adapter, "draws", False):
         raise TaskError(explain(no_pictures(adapter), where=f"task {task_file.task.name}"))
+
+
+def _why_not_score(session: LmmsSession, config: pytest.Config, adapter: Any) -> str | None:
+    """Why the server behind an adapter gives no log-probabilities; None where it does, or there is none."""
+    if not hasattr(adapter, "why_not_score") or config.option.collectonly or session.settings.dry_run:
+        return None
+    if _SERVER_CANNOT not in config.stash:
+        model = check_model(session)(**_arguments(session, adapter))
+        config.stash[_SERVER_CANNOT] = asyncio.run(_ask_why_not(model))
+    return config.stash[_SERVER_CANNOT]
+
+
+async def _ask_why_not(model: Any) -> str | None:
+    await model.start()
+    try:
+        return cast("str | None", await model.why_not_score())
+    finally:
+        await model.stop()
 
 
 @pytest.hookimpl(trylast=True)

@@ -44,8 +44,8 @@ def extremes(rubric, pick):
 
 @pytest.mark.parametrize("benchmark", JUDGED)
 def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark: str) -> None:
-    module = catalog.import_file(ROOT / "benchmarks" / benchmark / "utils.py")
-    judged = {getattr(f, "judged", None) for f in vars(module).values()} - {None}
+    modules = [catalog.import_file(path) for path in (ROOT / "benchmarks" / benchmark).glob("*.py")]
+    judged = {getattr(f, "judged", None) for module in modules for f in vars(module).values()} - {None}
     assert judged
     for file in {getattr(function, "rubric", FILE) for function in judged}:
         rubric = load_rubric(ROOT / "benchmarks" / benchmark / file)
