@@ -54,7 +54,7 @@ def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark
 
 def check_that_verdicts_count(rubric, judged):
     columns = "question answer question_id capability dim category problem problem_topic canary"
-    document = dict.fromkeys(columns.split(), "x")
+    document = dict.fromkeys(columns.split(), "x") | {"index": "1"}
     scores = []
     for pick in (max, min):
         reply = rubric.as_reply(extremes(rubric, pick))
