@@ -51,13 +51,19 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 	@newest=$$(ls -td results/demo/*/ | head -n 1); echo; echo "$$newest holds:"; ls -1 "$$newest"
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
-	$(BIN)/pytest tests -n $(NUM_WORKERS) --ignore tests/beside $(addprefix --ignore ,$(SLOW_TESTS)) --ignore $(RAY_TESTS) --ignore $(SERVER_TESTS) --ignore $(DOCS_TESTS) \
-		$(addprefix --ignore ,$(PAGE_TESTS)) $(PYTEST_ARGS)
+	$(BIN)/pytest tests -n $(NUM_WORKERS) $(PYTEST_ARGS) \
+		$(addprefix --ignore ,tests/beside tests/faults $(SLOW_TESTS) $(PAGE_TESTS) $(SERVER_TESTS) $(RAY_TESTS) $(DOCS_TESTS))
 
-# Many runs each, and a server of buckets.
-SLOW_TESTS := tests/plugin/test_determinism.py tests/plugin/test_remote_output.py tests/benchmarks/test_generated_agents.py
+# Runs that are killed, lied to, filled up and attacked.
+test-faults: setup-dev  ## Run the tests of faults: kills, full disks, bad servers, hostile input, secrets
+	$(BIN)/pytest tests/faults -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
-test-slow: setup-dev  ## Run the tests that start many evaluations: determinism, buckets, generated agents
+# Many runs each, models in processes of their own, and a server of buckets.
+SLOW_TESTS := tests/plugin/test_determinism.py tests/plugin/test_remote_output.py tests/plugin/test_logprobs.py \
+	tests/plugin/test_command_forms.py tests/cli/test_examples.py tests/models/test_whisper.py \
+	tests/benchmarks/test_generated_agents.py
+
+test-slow: setup-dev  ## Run the tests that start many evaluations: determinism, buckets, examples, generated agents
 	$(BIN)/pytest $(SLOW_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 # A server's process, a browser, a Trainer: seconds each.
@@ -71,7 +77,7 @@ test-pages: setup-dev  ## Run the tests of server, web pages, training and skill
 SERVER_TESTS := tests/models/test_servers.py
 
 # Clusters of several nodes, whose processes and nodes are killed.
-RAY_TESTS := tests/plugin/test_ray.py
+RAY_TESTS := tests/plugin/test_ray.py tests/inference/test_ray_pool.py
 
 # Every snippet of README, docs and skills, typed as it stands.
 DOCS_TESTS := tests/docs
@@ -173,6 +179,9 @@ bench: setup-dev  ## Measure what the harness itself costs
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
+bench-agents: setup-dev  ## Measure how well turns of agents share batches (BENCH_ARGS="--documents 64 --steps 8")
+	$(BIN)/python tools/bench/agents.py $(BENCH_ARGS)
+
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 
@@ -193,6 +202,12 @@ bench-faults: setup-dev compat-venv  ## Show what lmms-eval and pytest-lmms make
 
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)
+
+# As root, a small file system is filled up too. python -m tools.soak --help: each of the three by itself.
+soak: setup-dev  ## Kill and starve 100 runs, ask 10,000 questions of a bad server, share a store for 10 minutes (COUNT=100 SEED=0)
+	$(BIN)/python -m tools.soak kills --count $(or $(COUNT),100) --seed $(or $(SEED),0)
+	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
+	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
 	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)

@@ -8,16 +8,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_lmms.configfile import ENV
-from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_of
-from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, parse_reasoning_tags
+from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags
+from pytest_lmms.values import (
+    amount,
+    arguments,
+    batch_size,
+    choice,
+    count,
+    limit,
+    max_errors,
+    names,
+    natural,
+    reasoning_tags,
+    seconds,
+    seed,
+    shard,
+    words,
+    yes,
+)
 
 LATEST = "latest"
 DEFAULT = "default"
@@ -62,238 +77,99 @@ class Option:
         return _json(value) if as_text is None or value is None else as_text(value)
 
 
-def _text(text: str, where: str) -> str:
-    return text
-
-
-def _names(text: str, where: str) -> str:
-    return text
-
-
-def _seed(text: str, where: str) -> int:
-    """A number, or lmms-eval's four: for python, numpy, torch and the examples. Only the last two decide anything."""
-    if "," not in text:
-        return _integer(text, where)
-    parts = [p.strip() for p in text.split(",")]
-    deciding = {p for p in parts[2:4] if p != "None"}
-    if len(parts) not in (3, 4) or len(deciding) != 1:
-        expected = "one number; of lmms-eval's four, torch's and the examples' have to be the same"
-        raise UsageError(explain(f"{text!r} is no seed", where=where, expected=expected))
-    return _integer(deciding.pop(), where)
-
-
-def _integer(text: str, where: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(explain(f"{text!r} is no whole number", where=where)) from None
-
-
-def _natural(text: str, where: str) -> int:
-    value = _integer(text, where)
-    if value < 0:
-        raise UsageError(explain(f"{value} is negative", where=where, expected="0 or more"))
-    return value
-
-
-def _count(text: str, where: str) -> int:
-    value = _integer(text, where)
-    if value < 1:
-        raise UsageError(explain(f"{value}", where=where, expected="1 or more"))
-    return value
-
-
-def _amount(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(explain(f"{text!r} is no number", where=where)) from None
-    if not 0 <= value < float("inf"):
-        raise UsageError(explain(text, where=where, expected="0 or more"))
-    return value
-
-
-def _shard(text: str, where: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(explain(f"{text!r} is no shard", where=where, expected="K/N, such as 3/8: the third of eight"))
-    return int(match[1]), int(match[2])
-
-
-def _seconds(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(explain(f"{text!r} is no number of seconds", where=where)) from None
-    if value <= 0:
-        raise UsageError(explain(f"{text} s", where=where, expected="more than 0 seconds"))
-    return value
-
-
-def _limit(text: str, where: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(
-            explain(f"{text!r} is no limit", where=where, expected="a number of documents, a fraction below 1, or -1")
-        ) from None
-    if value == -1:
-        return None
-    if not 0 < value < 1e15 or (value > 1 and value % 1):  # nan and inf are refused as well
-        raise UsageError(
-            explain(f"{text} is no limit", where=where, expected="a number of documents, a fraction below 1, or -1")
-        )
-    return value
-
-
-def _choice(*known: str) -> Callable[[str, str], str]:
-    def parse(text: str, where: str) -> str:
-        if text not in known:
-            raise UsageError(
-                explain(
-                    f"{text!r}",
-                    where=where,
-                    expected="one of " + ", ".join(known),
-                    suggestion=did_you_mean(text, known),
-                )
-            )
-        return text
-
-    return parse
-
-
-def _batch_size(text: str, where: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise UsageError(explain(f"{text!r} is no batch size", where=where, expected="a whole number from 1, or auto"))
-    return value
-
-
-def _arguments(text: str, where: str) -> dict[str, Any]:
-    from pytest_lmms.registry import parse_model_args
-
-    try:
-        return dict(parse_model_args(text))
-    except (UsageError, ValueError) as e:
-        raise UsageError(explain(str(e), where=where)) from e
-
-
-def _max_errors(text: str, where: str) -> tuple[float, bool]:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
-    if not match or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
-        raise UsageError(
-            explain(f"{text!r}", where=where, expected="a number of documents, or a percentage such as 1%")
-        )
-    return float(match[1]), bool(match[2])
-
-
-def _yes(text: str, where: str) -> bool:
-    lowered = text.strip().lower()
-    if lowered in ("1", "true", "yes", "on"):
-        return True
-    if lowered in ("0", "false", "no", "off"):
-        return False
-    raise UsageError(explain(f"{text!r}", where=where, expected="true or false"))
-
-
-def _reasoning_tags(text: str, where: str) -> Tags:
-    return parse_reasoning_tags(text, where=where)
-
-
-_FORMS: dict[Any, str] = {_arguments: "mapping", _names: "list", _seed: "list", _reasoning_tags: "json"}
+_FORMS: dict[Any, str] = {arguments: "mapping", names: "list", seed: "list", reasoning_tags: "json"}
 _TEXTS: dict[Any, Callable[[Any], str]] = {
-    _max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
-    _shard: lambda value: "{}/{}".format(*value),
+    max_errors: lambda value: f"{value[0]:g}{'%' * value[1]}",
+    shard: lambda value: "{}/{}".format(*value),
 }
 """How values are written that JSON has no good form for."""
 
 LISTS = ("tasks", "groups", "tags", "models", "metrics", "filters", "fields")
 
 OPTIONS: tuple[Option, ...] = (
-    Option("model", "model to evaluate, by name (see --lmms-list models)", _text, "NAME"),
-    Option("model_args", "arguments of the model: key=value,key=value", _arguments, "ARGS", default={}),
-    Option("config", "a YAML file with these settings, or a list of them, one a run; FILE#2 is its second run", _text,
+    Option("model", "model to evaluate, by name (see --lmms-list models)", words, "NAME"),
+    Option("model_args", "arguments of the model: key=value,key=value", arguments, "ARGS", default={}),
+    Option("config", "a YAML file with these settings, or a list of them, one a run; FILE#2 is its second run", words,
            "FILE", in_plan=False),
-    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", _names, "NAMES"),
-    Option("data", "full: the dataset; mini: the miniature that ships with each task", _choice("full", "mini"),
+    Option("tasks", "tasks, groups, tags or patterns, by name, separated by commas", names, "NAMES"),
+    Option("data", "full: the dataset; mini: the miniature that ships with each task", choice("full", "mini"),
            "full|mini", default="full"),
-    Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", _limit, "N"),
-    Option("offset", "first document of each task to evaluate", _natural, "N", default=0),
-    Option("subset", "of those, a fixed stratified choice of so many documents of each task", _count, "N"),
-    Option("shard", "of those, the K-th of N parts; `pytest-lmms merge` puts the runs together", _shard, "K/N"),
-    Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", _batch_size,
+    Option("limit", "documents of each task to evaluate: a number, a fraction below 1, or -1 for all", limit, "N"),
+    Option("offset", "first document of each task to evaluate", natural, "N", default=0),
+    Option("subset", "of those, a fixed stratified choice of so many documents of each task", count, "N"),
+    Option("shard", "of those, the K-th of N parts; `pytest-lmms merge` puts the runs together", shard, "K/N"),
+    Option("batch_size", "requests that the model answers at once; auto halves it on out-of-memory", batch_size,
            "N|auto", default=1),
-    Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", _arguments,
+    Option("gen_kwargs", "generation settings that replace those of the tasks: key=value,key=value", arguments,
            "ARGS", default={}),
-    Option("seed", "seed for sampling and for everything random in the harness", _seed, "N", default=0),
-    Option("num_fewshot", "solved examples before each document; a task that says 0 keeps 0", _natural, "N"),
-    Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", _yes, default=False,
+    Option("seed", "seed for sampling and for everything random in the harness", seed, "N", default=0),
+    Option("num_fewshot", "solved examples before each document; a task that says 0 keeps 0", natural, "N"),
+    Option("fewshot_as_multiturn", "give each example as a turn of its own and its answer", yes, default=False,
            kind="flag"),
-    Option("system_instruction", "said as a system message, unless the task has one of its own", _text, "TEXT"),
+    Option("system_instruction", "said as a system message, unless the task has one of its own", words, "TEXT"),
     Option("judge", "models that score the answers of tasks with a rubric: openai:gpt-4o, several separated by commas;"
-           " env takes what lmms-eval's variables name", _text, "NAME[:MODEL]"),
-    Option("judge_args", "arguments of the judges, key=value,key=value", _arguments, "ARGS", default={}),
-    Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", _natural, "N"),
+           " env takes what lmms-eval's variables name", words, "NAME[:MODEL]"),
+    Option("judge_args", "arguments of the judges, key=value,key=value", arguments, "ARGS", default={}),
+    Option("predict_only", "only keep the responses: no scores, no judges; `--lmms-model from_log` scores them later",
+           yes, default=False, kind="flag"),
+    Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
-           _reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
-    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", _yes, default=False,
+           reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("agentic_trace_mode", "what the scored payload of an agentic document holds: basic, or full (every round)",
+           choice("basic", "full"), "MODE"),
+    Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", yes, default=False,
            kind="flag", in_plan=False),
-    Option("output_path", "folder that run folders are made in, or an address such as s3://bucket/runs", _text, "DIR",
+    Option("output_path", "folder that run folders are made in, or an address such as s3://bucket/runs", words, "DIR",
            default="results", in_plan=False),
-    Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", _yes,
+    Option("log_samples", "write samples_<task>.jsonl, one record a line (on unless switched off)", yes,
            default=True, kind="flag", in_plan=False),
-    Option("report", "write report.html, a page to look at the run (on unless switched off)", _yes, default=True,
+    Option("report", "write report.html, a page to look at the run (on unless switched off)", yes, default=True,
            kind="flag", in_plan=False),
-    Option("parquet", "also write the records as Parquet: records_<task>.parquet", _yes, default=False, kind="flag",
+    Option("parquet", "also write the records as Parquet: records_<task>.parquet", yes, default=False, kind="flag",
            in_plan=False),
     Option("log_to", "tell trackers of the finished run: wandb, trackio, tensorboard or hub, with arguments, as in"
-           " wandb:project=mine; several separated by semicolons", _text, "NAME:ARGS", in_plan=False),
-    Option("cache", "folder of responses that runs share: what is found there is not asked again", _text, "DIR",
+           " wandb:project=mine; several separated by semicolons", words, "NAME:ARGS", in_plan=False),
+    Option("cache", "folder of responses that runs share: what is found there is not asked again", words, "DIR",
            in_plan=False),
-    Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", _text,
+    Option("resume", "go on with a run that was cut short: a run folder, or the newest of the same command", words,
            "RUN", kind="optional", in_plan=False),
-    Option("retry_errors", "ask again the documents of a run that ended in error, and only those", _text, "RUN",
+    Option("retry_errors", "ask again the documents of a run that ended in error, and only those", words, "RUN",
            kind="optional", in_plan=False),
-    Option("max_errors", "errored documents that are tolerated before the exit code is 1: N, or P%%", _max_errors,
+    Option("max_errors", "errored documents that are tolerated before the exit code is 1: N, or P%%", max_errors,
            "N|P%%", default=(0.0, False), in_plan=False),
-    Option("timeout", "seconds after which one request, or one batch, counts as failed", _seconds, "SECONDS",
+    Option("timeout", "seconds after which one request, or one batch, counts as failed", seconds, "SECONDS",
            in_plan=False),
-    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", _count, "N",
+    Option("max_tokens", "input and output tokens after which the run stops; what is done is kept", count, "N",
            in_plan=False),
-    Option("max_requests", "requests after which the run stops; what is done is kept", _count, "N",
+    Option("max_requests", "requests after which the run stops; what is done is kept", count, "N",
            in_plan=False),
     Option("time_limit", "seconds after which the run ends, with what it has until then; --lmms-resume goes on",
-           _seconds, "SECONDS", in_plan=False),
-    Option("replicas_per_device", "allow several workers of -n on one accelerator", _natural, "N", default=1,
+           seconds, "SECONDS", in_plan=False),
+    Option("replicas_per_device", "allow several workers of -n on one accelerator", natural, "N", default=1,
            in_plan=False),
     Option("ray", "run the model's replicas on a Ray cluster: auto, HOST:PORT, or local for one of this machine",
-           _text, "ADDRESS", in_plan=False),
-    Option("replicas", "replicas of the model on the Ray cluster (one a GPU, or one a machine without)", _count, "N",
+           words, "ADDRESS", in_plan=False),
+    Option("replicas", "replicas of the model on the Ray cluster (one a GPU, or one a machine without)", count, "N",
            in_plan=False),
     Option("gpus_per_replica", "GPUs of each replica on the Ray cluster; a fraction shares one (1 where there are any)",
-           _amount, "N", in_plan=False),
+           amount, "N", in_plan=False),
     Option("video_backend", "library that decodes videos; auto leaves the choice to us",
-           _choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
-    Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", _text, "DIR",
+           choice("pyav", "torchcodec", "decord", "dali", "auto"), "NAME", default="pyav"),
+    Option("video_cache", "folder in which sampled frames are kept, for all workers and later runs", words, "DIR",
            in_plan=False),
-    Option("video_cache_mb", "sampled frames that each worker keeps in memory, in MB", _natural, "N", default=512,
+    Option("video_cache_mb", "sampled frames that each worker keeps in memory, in MB", natural, "N", default=512,
            in_plan=False),
-    Option("task_paths", "folders with tasks of your own, separated by commas", _names, "DIRS"),
-    Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", _text,
+    Option("task_paths", "folders with tasks of your own, separated by commas", names, "DIRS"),
+    Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", words,
            "RUN|last:NAME", in_plan=False),
-    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", _text, "NAME",
+    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", words, "NAME",
            in_plan=False),
     Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
            " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
-           _names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
-    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", _names,
+           names, "RULES", kind="optional", const=DEFAULT, in_plan=False),
+    Option("fail_under", "fail when a metric is worse than a value: METRIC=VALUE, several separated by commas", names,
            "METRIC=VALUE", in_plan=False),
-    Option("list", "print what there is, and stop: " + ", ".join(LISTS), _choice(*LISTS), "WHAT", in_plan=False),
+    Option("list", "print what there is, and stop: " + ", ".join(LISTS), choice(*LISTS), "WHAT", in_plan=False),
 )  # fmt: skip
 BY_NAME = {o.name: o for o in OPTIONS}
 
@@ -317,10 +193,12 @@ class RunConfig:
     num_fewshot: int | None = None
     fewshot_as_multiturn: bool = False
     system_instruction: str | None = None
+    predict_only: bool = False
     repeats: int | None = None
     judge: str | None = None
     judge_args: Mapping[str, Any] = field(default_factory=dict)
     reasoning_tags: Tags = DEFAULT_TAGS
+    agentic_trace_mode: str | None = None
     dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True

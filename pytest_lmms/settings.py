@@ -89,7 +89,7 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
             sources[option.name] = where
             if isinstance(as_written, str) or next(variables_in(value), None):
                 written[option.name] = as_written
-        elif spelling and value not in (None, False, *spelling.harmless):
+        elif spelling and value not in (None, False):
             if spelling.model_argument:
                 arguments[spelling.model_argument] = fill_all(value, environ, where=where)
             elif spelling.ignored:
@@ -233,6 +233,11 @@ def read_config(pytest_config: Any, entry: Entry | None = None) -> RunConfig:
             written["model_args"] = {**file.model_arguments, **said}
     if values.get("offset") and isinstance(values.get("limit"), float) and values["limit"] < 0:
         values["limit"] = None
+    gates = [n for n in ("fail_under", "fail_on_regression", "save_baseline") if values.get(n) is not None]
+    if values.get("predict_only") and gates:
+        expected = "one or the other: a run without scores has nothing to compare"
+        text = f"predict_only and {gates[0]} ({sources[gates[0]]}) are both set"
+        raise UsageError(explain(text, where=sources["predict_only"], expected=expected))
     return RunConfig(
         **values,
         sources=sources,

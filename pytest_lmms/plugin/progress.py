@@ -46,7 +46,7 @@ class Progress:
             total = self.scores.setdefault(summary["task"], [0.0, 0])
             total[0] += summary["score"]
             total[1] += 1
-        is_news = summary["status"] != "scored" and self.statuses[summary["status"]] == 1
+        is_news = summary["status"] not in ("scored", "unscored") and self.statuses[summary["status"]] == 1
         if is_news or self.done == self.total or now - self._drawn > REDRAW_SECONDS:
             self._drawn = now
             self._tell(summary["task"], now)
@@ -78,7 +78,7 @@ class Progress:
         if self.total > self.done:
             left = int((self.total - self.done) / rate)
             parts.append(f"{left // 60}:{left % 60:02} left")
-        parts += [f"{n} {s}" for s, n in self.statuses.items() if s != "scored"]
+        parts += [f"{n} {s}" for s, n in self.statuses.items() if s not in ("scored", "unscored")]
         return " · ".join(parts)
 
     def _write(self, text: str) -> None:

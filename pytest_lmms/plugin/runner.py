@@ -22,6 +22,7 @@ from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.judging import Judges
+from pytest_lmms.llm_judge.calls import PANEL
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
@@ -62,7 +63,10 @@ class ModelLine:
             ),
         )
         self.engine.start()
-        self.line = Line(self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges)
+        self.line = Line(
+            self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges,
+            is_scored=not session.settings.predict_only,
+        )  # fmt: skip
         self.model = model
         self.recorder = recorder
         self.window = max(WINDOW, 4 * self.engine.batch_size * self.engine.num_parallel)
@@ -181,7 +185,12 @@ class Runner:
         """The line of a model object; made when first asked for, closed before the model goes."""
         line = self.lines.get(id(model))
         if line is None:
-            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder, self._judges())
+            judges = self._judges()
+            if not self.lines:
+                from pytest_lmms.plugin.judges import seat_panel
+
+                seat_panel(self.session, self.recorder, judges)
+            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder, judges)
 
             def close() -> None:
                 self.lines.pop(id(model), None)
@@ -192,7 +201,8 @@ class Runner:
 
     def _judges(self) -> Judges | None:
         """The judges, started when the first model is there."""
-        if self.judges is None and self.session.settings.judge is not None:
+        settings = self.session.settings
+        if self.judges is None and settings.judge is not None and not settings.predict_only:
             from pytest_lmms.plugin.judges import start_judges
 
             self.judges = start_judges(self.session, self.recorder)
@@ -202,6 +212,7 @@ class Runner:
         """Give up what is unsent; what is in hand goes on."""
         for line in list(self.lines.values()):
             line.engine.stop()
+        PANEL.stop()
         if self.judges is not None:
             self.judges.stop()
 
@@ -350,6 +361,7 @@ class Runner:
         for line in list(self.lines.values()):
             line.close()
         self.lines.clear()
+        PANEL.close()
         if self.judges is not None:
             self.judges.close()
             self.judges = None

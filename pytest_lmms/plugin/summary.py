@@ -31,7 +31,8 @@ LONGEST_MESSAGE = 4000
 """Characters of an error shown on the terminal; the record keeps all."""
 SURPLUS = "more documents with errors"
 """How errored documents that are not shown one by one appear in pytest's last line."""
-WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR"}
+WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR",
+         "unscored": "UNSCORED"}  # fmt: skip
 
 
 def document_summary(report: Any) -> dict[str, Any] | None:

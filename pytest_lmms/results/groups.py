@@ -16,7 +16,7 @@ from pytest_lmms.tasks.groups import Group, GroupMetric, Override
 if TYPE_CHECKING:
     from pytest_lmms.tasks.index import TaskIndex
 
-_COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_not_run")
+_COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_unscored", "n_not_run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,9 @@ def group_results(
             if group.name in found:
                 continue
             below = {name: results[name] for name in node.tasks if name in results}
+            is_scored = not any(r.get("n_unscored") for r in below.values())
             entry: dict[str, Any] = {"alias": group.alias or group.name, "depth": depth}
-            for metric in group.metrics:
+            for metric in group.metrics if is_scored else ():
                 for filter_name in metric.filters:
                     try:
                         entry |= _combined(metric, filter_name, below)

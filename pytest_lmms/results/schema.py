@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_lmms.records import STATUSES
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _TEXT = {"type": "string"}
@@ -14,7 +16,7 @@ _OBJECT = {"type": "object"}
 _LIST = {"type": "array"}
 _TEXT_OR_NONE = {"type": ["string", "null"]}
 
-_STATUS = {"enum": ["scored", "unparsed", "filtered", "error"]}
+_STATUS = {"enum": list(STATUSES)}
 _RUN_STATUS = {"enum": ["running", "complete", "incomplete", "interrupted"]}
 
 
@@ -39,7 +41,10 @@ RESULTS = _object(
     required="schema_version results groups configs versions n-shot n-samples config status complete counts date",
     more=False,
     schema_version=(_COUNT, "Of this file."),
-    results=(_OBJECT, "Task to `METRIC,FILTER`, its `_stderr`, counts of documents by status, `complete`."),
+    results=(
+        _OBJECT,
+        "Task to `METRIC,FILTER`, its `_stderr`, counts of documents by status, `document_means`, `complete`.",
+    ),
     groups=(_OBJECT, "Group to the same."),
     group_subtasks=(_OBJECT, "Group to its tasks."),
     configs=(_OBJECT, "Task to the fields of its YAML, functions as their names."),
@@ -52,7 +57,7 @@ RESULTS = _object(
         "Model, its arguments, every setting (`resolved_cli_args`) and who said it (`setting_sources`).",
     ),
     status=(_RUN_STATUS, "How the run ended."),
-    complete=(_FLAG, "Whether every document of every task was asked and has a score."),
+    complete=(_FLAG, "Whether every document of every task was asked and has a score, or need have none."),
     incomplete_because=(_TEXT_OR_NONE, "Why not."),
     counts=(_OBJECT, "Documents by status, over all tasks."),
     efficiency=(_OBJECT, "Tokens and seconds, `overall` and `by_task`; None where nobody counted."),

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
 from pytest_lmms.results.efficiency import PERCENTILES
 from pytest_lmms.results.gate_report import WORDS
+from pytest_lmms.results.uncertainty import shown_error
 
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
@@ -98,8 +99,10 @@ def _rows(entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str
                 rows.append(["", "", f"  {part}", "", _number(score), "", "", "", "", ""])
             first = False
         if first:
-            rows.append([alias, "", "(no metric)", "", "", "", *(
-                str(values[n] or "-") for n in ("n_scored", "n_unparsed", "n_filtered", "n_error"))])  # fmt: skip
+            unscored = values.get("n_unscored", 0)
+            rows.append([alias, "", "(not scored)" if unscored else "(no metric)", "", "", "", *(
+                str(n or "-") for n in (values["n_scored"] + unscored, values["n_unparsed"], values["n_filtered"],
+                                        values["n_error"]))])  # fmt: skip
     return rows
 
 
@@ -121,11 +124,8 @@ def _is_error(metric: str, filter_name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _error(values: Mapping[str, Any], metric: str, filter_name: str) -> str:
-    for kind in ("stderr_clustered", "stderr"):
-        error = values.get(f"{metric}_{kind},{filter_name}")
-        if isinstance(error, (int, float)):
-            return f"{error:.4f}"
-    return ""
+    error = shown_error(values, metric, filter_name)
+    return "" if error is None else f"{error:.4f}"
 
 
 def _number(value: Any) -> str:

@@ -284,10 +284,8 @@ def has_scores(run: Path) -> bool:
         stored = read_run(run)
     except StoreError:
         return False
-    if stored.results.get("config", {}).get("resolved_cli_args", {}).get("predict_only"):
-        return True
     counts = stored.results.get("counts") or {}
-    return any(counts.get(name) for name in ("n_scored", "n_unparsed", "n_filtered"))
+    return any(counts.get(name) for name in ("n_scored", "n_unparsed", "n_filtered", "n_unscored"))
 
 
 async def _until_gone(folder: Path) -> None:

@@ -154,7 +154,9 @@ def answer(runs: Runs, path: str, query: Mapping[str, str]) -> tuple[int, str, b
     if path == "/":
         return 200, "text/html; charset=utf-8", make_page(None, title="Runs · pytest-lmms").encode()
     if path == "/api/media":
-        return _guarded(lambda: _medium(runs, query))
+        return _guarded(lambda: (200, *runs.documents(query["run"]).medium(*_place(query))))
+    if path == "/api/film":
+        return _guarded(lambda: (200, *runs.documents(query["run"]).film(*_place(query))))
     calls: dict[str, Callable[[], Any]] = {
         "/api/runs": runs.summaries,
         "/api/records": lambda: runs.records(query["run"], query["task"]),
@@ -166,9 +168,8 @@ def answer(runs: Runs, path: str, query: Mapping[str, str]) -> tuple[int, str, b
     return _guarded(lambda: (200, "application/json", json.dumps(calls[path](), allow_nan=False).encode()))
 
 
-def _medium(runs: Runs, query: Mapping[str, str]) -> tuple[int, str, bytes]:
-    mime, content = runs.documents(query["run"]).medium(query["task"], int(query["id"]), int(query["place"]))
-    return 200, mime, content
+def _place(query: Mapping[str, str]) -> tuple[str, int, int]:
+    return query["task"], int(query["id"]), int(query["place"])
 
 
 def _guarded(call: Callable[[], tuple[int, str, bytes]]) -> tuple[int, str, bytes]:
@@ -229,4 +230,4 @@ def make_server(runs: Runs, host: str, port: int) -> ThreadingHTTPServer:
 
 def parts_are_media(path: str) -> bool:
     """Whether an address is that of a picture or sound, which does not change."""
-    return path.startswith("/api/media")
+    return path.startswith(("/api/media", "/api/film"))

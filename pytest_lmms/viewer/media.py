@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lmms import catalog
-from pytest_lmms.errors import TaskError, explain
+from pytest_lmms.errors import MediaError, TaskError, explain
 from pytest_lmms.records import MediaRef
 from pytest_lmms.registry import MODELS
 from pytest_lmms.results.runs import StoredRun
@@ -26,6 +26,10 @@ THUMBNAIL_PX = 200
 LARGE_PX = 1280
 NUM_FRAMES = 4
 """Frames of a video that are shown side by side."""
+FILM_BYTES = 64 << 20
+"""Of a video that is sent as it is; of a larger one the page shows the frames."""
+_PLAYED = {"mp4": "video/mp4", "mkv": "video/webm"}
+"""By how the file begins: WebM is Matroska, and a browser that cannot play another Matroska keeps the frames."""
 SOUND_SECONDS = 60
 SOUND_RATE = 16_000
 
@@ -43,7 +47,8 @@ class Documents:
         """The messages of a document's first request.
 
         Returns:
-            Each: `role`, and `parts`, each a `text`, or a `kind` with the `place` that `medium` takes.
+            Each: `role`, and `parts`, each a `text`, or a `kind` with the `place` that `medium` takes; with `film`
+            where `film` is worth a try.
 
         Raises:
             LmmsError: The task or its data cannot be opened, or the document cannot be rendered.
@@ -55,7 +60,7 @@ class Documents:
                 if isinstance(part, str):
                     parts.append({"text": part})
                 else:
-                    parts.append({"kind": part.kind, "place": place})
+                    parts.append({"kind": part.kind, "place": place, **({"film": True} if may_play(part) else {})})
                     place += 1
             found.append({"role": message.role, "parts": parts})
         return found
@@ -75,10 +80,30 @@ class Documents:
         Raises:
             LmmsError: There is no such medium, or it cannot be read.
         """
+        return shown(self._medium(task, doc_id, place), side_px)
+
+    def film(self, task: str, doc_id: int, place: int) -> tuple[str, bytes]:
+        """A video's own file, for a browser that plays it.
+
+        Args:
+            task: Of the run.
+            doc_id: Of the task.
+            place: Of the medium, from 0.
+
+        Returns:
+            Mime type and bytes.
+
+        Raises:
+            LmmsError: It is no video, larger than `FILM_BYTES`, or of a kind that browsers do not play.
+        """
+        return played(self._medium(task, doc_id, place))
+
+    def _medium(self, task: str, doc_id: int, place: int) -> MediaRef:
         media = self._request(task, doc_id).media
         if not 0 <= place < len(media):
             raise TaskError(explain(f"no medium {place}", where=f"{task}[{doc_id}]", expected=f"0 to {len(media) - 1}"))
-        return shown(media[place], side_px)
+        found: MediaRef = media[place]
+        return found
 
     def _request(self, task: str, doc_id: int) -> Any:
         opened, rows = self._open(task)
@@ -144,6 +169,37 @@ def shown(ref: MediaRef, side_px: int) -> tuple[str, bytes]:
     if ref.kind == "video":
         return "image/webp", _webp(_frames(ref), side_px)
     return "audio/wav", _wav(ref)
+
+
+def may_play(ref: MediaRef) -> bool:
+    """Whether a browser may be able to play a video's file; nothing is opened."""
+    if ref.kind != "video":
+        return False
+    return ref.path.lower().endswith((".mp4", ".m4v", ".mov", ".webm")) if ref.path else ref.data is not None
+
+
+def played(ref: MediaRef) -> tuple[str, bytes]:
+    """A video's own file.
+
+    Raises:
+        MediaError: It is none that a browser plays, or too large, or cannot be read.
+    """
+    from pytest_lmms.media.files import check_regular, read_whole
+    from pytest_lmms.media.kinds import extension_of
+    from pytest_lmms.media.lance_blob import loaded
+
+    ref = loaded(ref)
+    where = ref.path or ref.kind
+    try:
+        size = check_regular(ref.path) if ref.path is not None else len(ref.data or b"")
+        content = (read_whole(ref.path) if ref.path is not None else ref.data) if 0 < size <= FILM_BYTES else None
+    except OSError as error:
+        raise MediaError(explain(f"cannot be read: {error.strerror}", where=where)) from error
+    mime = _PLAYED.get(extension_of(content[:16]) or "") if content and ref.kind == "video" else None
+    if content is None or mime is None:
+        expected = f"a file of at most {FILM_BYTES >> 20} MB, MP4 or WebM"
+        raise MediaError(explain("no video that a browser plays", where=where, expected=expected))
+    return mime, content
 
 
 def _webp(image: PIL.Image.Image, side_px: int) -> bytes:

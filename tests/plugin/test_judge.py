@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -24,34 +22,26 @@ def server():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(pytester, run, monkeypatch, tmp_path):
     """Call it with a task and arguments: exit code, output, results and records."""
+    run_pytest = run
     monkeypatch.setenv("OPENAI_API_KEY", "none")
 
     def call(task, *arguments, env=None):
-        import os
-
-        command = [
-            sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--lmms-tasks={task}", "--lmms-data=mini",
-            f"--lmms-output-path={tmp_path / 'results'}", "--no-lmms-report", *arguments,
-        ]  # fmt: skip
-        if not any(a.startswith("--lmms-model") for a in arguments):
-            command.append("--lmms-model=dummy")
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            env={**os.environ, **(env or {})},
-        )
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        named = any(a.startswith("--lmms-model") for a in arguments)
+        done = run_pytest(
+            f"--lmms-tasks={task}", f"--lmms-output-path={tmp_path / 'results'}", "--no-lmms-report", *arguments,
+            model=None if named else "dummy",
+        )  # fmt: skip
+        output = done.stdout.str() + done.stderr.str()
         folders = sorted((tmp_path / "results").glob("*/results.json"), key=lambda p: p.stat().st_mtime_ns)
         if not folders:
-            return done.returncode, done.stdout + done.stderr, None, []
+            return done.ret, output, None, []
         folder = folders[-1].parent
         records = [json.loads(x) for p in folder.glob("samples_*.jsonl") for x in p.read_text().splitlines()]
-        return done.returncode, done.stdout, json.loads(folders[-1].read_text())["results"], records
+        return done.ret, output, json.loads(folders[-1].read_text())["results"], records
 
     return call
 

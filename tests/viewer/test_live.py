@@ -142,8 +142,12 @@ def test_sounds_videos_and_the_steps_of_agents_are_shown(show, tmp_path):
         assert urllib.request.urlopen(source).read(4) == b"RIFF"
         page = show(f"{address}#/run/{key}/doc/{quote(node_ids[names[1]] + '[0]', safe='')}")
         wait(page, "document.querySelector('img.media').naturalWidth > 0")
+        wait(page, "document.querySelector('video').videoWidth > 0")
         page = show(f"{address}#/run/{key}/doc/{quote(node_ids[names[2]] + '[0]', safe='')}")
         assert page.locator(".steps > li").count() > 1
+        assert (
+            page.locator(".steps > li:nth-child(2) > details:not([open]) > summary").inner_text().startswith("asked: ")
+        )
     finally:
         server.shutdown()
         server.server_close()

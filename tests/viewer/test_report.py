@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from waiting import wait
+from waiting import evaluate, wait
 
 from pytest_lmms.errors import StoreError
 from pytest_lmms.viewer.report import write_report
@@ -130,6 +130,42 @@ def test_steps_of_an_agent_are_shown_one_by_one(make_run, show):
     page = show(write_report(make_run([{"rounds": steps}])), DOC.format(0))
     assert page.locator(".steps > li").count() == 2
     assert "<submit>done</submit>" in page.inner_text(".steps")
+
+
+def test_what_a_judge_said_stands_beside_the_scores(make_run, show):
+    verdict = {"judge": "openai:gpt", "rubric": "mmvet@1", "verdict": {"score": 0.75}, "text": "It names the circle.",
+               "input_tokens": 211}  # fmt: skip
+    page = show(write_report(make_run([{"verdicts": [verdict]}])), DOC.format(0))
+    card = page.locator(".card", has_text="judge openai:gpt").inner_text()
+    assert "It names the circle." in card
+    assert "mmvet@1" in card
+    assert "211" in card
+
+
+def figures(page):
+    """Caption -> how many marks its picture has."""
+    found = page.locator("figure")
+    marks = "f => f.querySelectorAll('rect.bar, circle.dot').length"
+    return {f.locator("figcaption").inner_text(): f.evaluate(marks) for f in found.all()}
+
+
+def test_a_run_of_several_tasks_has_plots_of_scores_with_intervals_latency_and_tokens(tmp_path, show):
+    (tmp_path / "results").mkdir()
+    run = evaluate(tmp_path / "results", "--lmms-tasks=ai2d,chartqa", "--lmms-model=tiny_vlm")
+    page = show(run / "report.html")
+    found = figures(page)
+    assert found["Score of each task with its 95% interval, as a share of its scale"] == 2
+    assert page.locator("line.whisker").count() > 0
+    assert found["Time to the first token and for each further one"] >= 3
+    assert found["Output tokens of an answer against score, each task"] == 2
+
+
+def test_a_task_has_plots_of_its_categories_and_of_what_its_documents_cost(make_run, show):
+    counts = [{"token_counts": [{"input_tokens": 10, "output_tokens": 5 + i}]} for i in range(30)]
+    found = figures(show(write_report(make_run(counts)), TASK))
+    assert found["mme_perception_score by category"] > 1
+    assert found["Output tokens against score, each document"] == 30
+    assert found["Output tokens of a document"] > 1
 
 
 def test_a_thousand_records_fit_into_300_kb(make_run):

@@ -15,29 +15,49 @@ const answerText = (text) => {
   return parts;
 };
 
-const medium = (part, source) => {
+const medium = (part, source, film) => {
   if (!source) {
     return h('p', { class: 'quiet small' }, `[${part.kind}: not in this report; pytest-lmms view shows it]`);
   }
-  if (part.kind === 'audio') return h('audio', { controls: true, src: source, preload: 'none' });
+  if (part.kind === 'audio') return h('audio', { controls: true, src: source, preload: 'metadata' });
   const word = part.kind === 'video' ? 'four frames of a video' : 'image of the document';
-  return h('img', { class: 'media', src: source, alt: word });
+  const image = h('img', { class: 'media', src: source, alt: word });
+  if (!film) return image;
+  // Below its frames; gone where the file is too large, or of a kind that this browser does not play.
+  const video = h('video', { class: 'media', controls: true, src: film, preload: 'metadata', onerror: () => video.remove() });
+  return [image, video];
 };
 
 const messageCards = (messages, address) => messages.map((message) => h('div', { class: 'card' },
   h('h3', {}, message.role),
-  message.parts.map((part) => (part.kind ? medium(part, part.src || address(part.place)) : h('pre', {}, part.text)))));
+  message.parts.map((part) => (part.kind
+    ? medium(part, part.src || address.still(part.place), part.film ? address.film(part.place) : null) : h('pre', {}, part.text)))));
 
 const pairs = (object) => h('dl', { class: 'pairs' }, Object.entries(object)
   .filter(([, v]) => v !== null && v !== undefined && v !== '')
   .map(([k, v]) => [h('dt', {}, k), h('dd', {}, v instanceof Node ? v : typeof v === 'object' ? json(v) : String(v))]));
 
 const json = (value) => {
-  const isFlat = value && !Array.isArray(value) && typeof value === 'object' && Object.values(value).every((v) => v === null || typeof v !== 'object');
-  if (isFlat && Object.keys(value).length < 12) return pairs(value);
   const text = JSON.stringify(value, null, 1);
-  if (text.length < 90) return h('span', {}, JSON.stringify(value));
+  const isMapping = value && !Array.isArray(value) && typeof value === 'object';
+  if (isMapping && Object.keys(value).length < 12 && text.length < 1500) return pairs(value);
+  if (text.length < 200) return h('span', {}, JSON.stringify(value));
   return h('details', {}, h('summary', {}, `${text.length.toLocaleString('en')} characters`), h('pre', {}, text));
+};
+
+// What a step left behind, a line for each thing: `cash 100 · inventory 8`.
+const state = (value) => {
+  if (!value || typeof value !== 'object' || Array.isArray(value) || JSON.stringify(value).length > 1500) return json(value);
+  const flat = (v) => (v && typeof v === 'object' && !Array.isArray(v) && Object.values(v).every((x) => x === null || typeof x !== 'object')
+    ? Object.entries(v).map(([k, x]) => `${k} ${x}`).join(' · ') : v);
+  return pairs(Object.fromEntries(Object.entries(value).map(([k, v]) => [k, flat(v)])));
+};
+
+// The lines of a step's prompt that the one before did not have.
+const whatIsNew = (before, now) => {
+  const known = new Set(String(before ?? '').split('\n'));
+  const fresh = String(now ?? '').split('\n').filter((line) => line.trim() && !known.has(line));
+  return fresh.length ? clip(fresh.join(' · '), 220) : 'the same again';
 };
 
 // A document of several rounds: prompt, reply, what the tools said, state.
@@ -46,11 +66,11 @@ const trajectory = (rounds) => {
   const several = rounds.length > 1;
   return rounds.map((steps, repeat) => h('section', {},
     h('h2', {}, `Steps${several ? ` of answer ${repeat + 1}` : ''}`),
-    h('ol', { class: 'steps' }, (Array.isArray(steps) ? steps : [steps]).map((step) => h('li', {},
-      h('details', { open: true }, h('summary', {}, 'asked'), h('pre', {}, String(step.input ?? ''))),
+    h('ol', { class: 'steps' }, (Array.isArray(steps) ? steps : [steps]).map((step, i, list) => h('li', {},
+      h('details', { open: i === 0 }, h('summary', {}, i ? `asked: ${whatIsNew(list[i - 1].input, step.input)}` : 'asked'), h('pre', {}, String(step.input ?? ''))),
       h('div', { class: 'card' }, answerText(String(step.output ?? ''))),
       Object.entries(step).filter(([k, v]) => !['input', 'output'].includes(k) && v !== null)
-        .map(([k, v]) => h('div', { class: 'small' }, h('span', { class: 'quiet' }, `${k} `), json(v))))))));
+        .map(([k, v]) => h('div', { class: 'small' }, k === 'info' ? null : h('span', { class: 'quiet' }, `${k} `), state(v))))))));
 };
 
 const verdictCards = (verdicts) => (verdicts || []).map((verdict) => h('div', { class: 'card' },

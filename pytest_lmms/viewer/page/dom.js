@@ -23,6 +23,9 @@ const h = (name, attributes, ...children) => add(set(document.createElement(name
 const svg = (name, attributes, ...children) =>
   add(set(document.createElementNS('http://www.w3.org/2000/svg', name), attributes), children);
 
+// A name that may break behind its underscores.
+const soft = (text) => String(text).split(/(?<=_)/).flatMap((part, i) => (i ? [h('wbr'), part] : [part]));
+
 const number = (value, digits = 4) => {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
   if (Number.isInteger(value)) return value.toLocaleString('en');

@@ -8,13 +8,13 @@ const withQuery = (address, query) => {
 const nodeId = (task, id) => `${task.node_id}[${id}]`;
 
 const countsText = (counts) => [
-  ['n_scored', 'scored'], ['n_unparsed', 'unparsed'], ['n_filtered', 'filtered'], ['n_error', 'error'], ['n_not_run', 'not run'],
+  ['n_scored', 'scored'], ['n_unparsed', 'unparsed'], ['n_filtered', 'filtered'], ['n_error', 'error'], ['n_unscored', 'unscored'], ['n_not_run', 'not run'],
 ].filter(([k]) => counts[k]).map(([k, word]) => h('span', { class: word === 'scored' ? '' : word.replace(' ', '') },
   `${counts[k].toLocaleString('en')} ${word}`)).flatMap((e, i) => (i ? [' · ', e] : [e]));
 
 const mainScores = (run) => {
   const tasks = run.tasks.filter((t) => t.metrics.length && !t.is_group);
-  return tasks.slice(0, 3).map((t) => h('div', {}, h('span', { class: 'quiet' }, `${t.name} `), scored(t.metrics[0])))
+  return tasks.slice(0, 3).map((t) => h('div', {}, h('span', { class: 'quiet' }, soft(t.name), ' '), scored(t.metrics[0])))
     .concat(tasks.length > 3 ? [h('div', { class: 'quiet' }, `and ${tasks.length - 3} more`)] : []);
 };
 
@@ -67,8 +67,8 @@ const searchBox = (query, search) => {
 const metricRows = (run, task) => {
   const rows = task.metrics.length ? task.metrics : [null];
   return rows.map((metric, i) => h('tr', { class: `${task.is_group ? 'group' : ''}` },
-    h('td', {}, i ? '' : task.is_group ? task.name : h('a', { href: link('run', run.key, 'task', task.name) }, task.name)),
-    h('td', {}, metric ? `${metric.name}${metric.filter === 'none' ? '' : ` (${metric.filter})`}${arrow(metric.higher_is_better)}` : h('span', { class: 'quiet' }, 'no metric')),
+    h('td', {}, i ? '' : task.is_group ? soft(task.name) : h('a', { href: link('run', run.key, 'task', task.name) }, soft(task.name))),
+    h('td', {}, metric ? soft(`${metric.name}${metric.filter === 'none' ? '' : ` (${metric.filter})`}${arrow(metric.higher_is_better)}`) : h('span', { class: 'quiet' }, 'no metric')),
     h('td', { class: 'num' }, metric ? number(metric.value) : '–'),
     h('td', { class: 'num quiet' }, metric && margin(metric) !== null ? `± ${number(margin(metric))}` : ''),
     h('td', { class: 'num' }, i ? '' : countsText(task.counts))));
@@ -202,7 +202,7 @@ const documentView = async (source, key, node, query) => {
         h('span', { class: 'quiet' }, before ? h('a', { href: before, rel: 'prev' }, '← k') : '', ` ${place + 1} of ${list.length.toLocaleString('en')} `, after ? h('a', { href: after, rel: 'next' }, 'j →') : '')),
       h('h1', { class: 'small' }, node, ' ', h('button', { type: 'button', title: 'Copy; paste it behind pytest to run this document again', onclick: (e) => copy(e.target, node) }, 'copy id')),
       trouble ? h('p', { class: 'small unparsed' }, `Its messages cannot be rendered again: ${trouble}`) : null,
-      documentBody(record, messages, (p) => source.media(key, task.name, id, p), { beside, besideName: query.baseline }),
+      documentBody(record, messages, { still: (p) => source.media(key, task.name, id, p), film: (p) => source.film(key, task.name, id, p) }, { beside, besideName: query.baseline }),
     ],
   };
 };
@@ -235,7 +235,7 @@ const comparisonBody = (found, key, linked) => {
     h('h2', {}, `${found.run} beside ${found.baseline}`),
     h('p', { class: 'quiet small' }, 'Paired on the documents that both scored; p is corrected for the number of lines (Holm). ▼ turned worse, ▲ better.'),
     h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ['Task', 'Metric', 'Baseline', 'Run', 'Difference', 'p', 'Pairs', 'Changed'].map((t, i) => h('th', { class: i > 1 && i < 7 ? 'num' : '' }, t)))),
-      h('tbody', {}, found.lines.map((line) => h('tr', {}, h('td', {}, line.task), h('td', {}, `${line.metric}${line.filter === 'none' ? '' : ` (${line.filter})`}${arrow(line.higher_is_better)}`),
+      h('tbody', {}, found.lines.map((line) => h('tr', {}, h('td', {}, soft(line.task)), h('td', {}, soft(`${line.metric}${line.filter === 'none' ? '' : ` (${line.filter})`}${arrow(line.higher_is_better)}`)),
         cell(line), h('td', {}, changes(line.task))))))),
   ];
 };
