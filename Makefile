@@ -179,6 +179,9 @@ bench: setup-dev  ## Measure what the harness itself costs
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
+bench-agents: setup-dev  ## Measure how well turns of agents share batches (BENCH_ARGS="--documents 64 --steps 8")
+	$(BIN)/python tools/bench/agents.py $(BENCH_ARGS)
+
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 

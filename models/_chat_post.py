@@ -6,8 +6,10 @@ sent over the same transport; errors are the client's own.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 _OF_ONE_REQUEST = ("content-length", "idempotency-key")
@@ -33,7 +35,9 @@ class Poster:
         self._path = path
         self._stream = stream
         self._template: tuple[Any, Any, Any, dict[str, Any]] | None = None
-        """(the transport's package, address, headers, extensions) of the first request that was answered."""
+        """(the transport's package, address, headers, extensions) of the first request."""
+        self._writing: asyncio.Event | None = None
+        """While the client writes the first request; set when it has."""
 
     async def post(self, content: bytes) -> Any:
         """Send bytes, and return the transport's own response, unread.
@@ -41,10 +45,10 @@ class Poster:
         Raises:
             openai.APIError: The server refused, or could not be reached.
         """
-        if self._template is None:
-            answer = await self._by_client(content)
-            self._template = _template(answer.request)
-            return answer
+        while self._template is None:
+            if self._writing is None:
+                return await self._by_client(content)
+            await self._writing.wait()  # not for its answer: all who begin with it would be written by the client
         package, url, headers, extensions = self._template
         request = package.Request("POST", url, headers=headers, content=content, extensions=dict(extensions))
         try:
@@ -60,14 +64,32 @@ class Poster:
         return answer
 
     async def _by_client(self, content: bytes) -> Any:
-        return await self._client.post(
-            self._path,
-            content=content,
-            cast_to=_transport_response(),
-            stream=self._stream,
-            stream_cls=self._openai.AsyncStream[object] if self._stream else None,
-            options={"headers": {"Content-Type": "application/json"}},
-        )
+        """Have the client send a request, and keep what it has written as soon as it is written."""
+        writing = self._writing = asyncio.Event()
+
+        async def keep(request: Any) -> None:
+            if request.content == content:
+                self._template = _template(request)
+                writing.set()
+
+        self._set_hooks(lambda hooks: [*hooks, keep])
+        try:
+            return await self._client.post(
+                self._path,
+                content=content,
+                cast_to=_transport_response(),
+                stream=self._stream,
+                stream_cls=self._openai.AsyncStream[object] if self._stream else None,
+                options={"headers": {"Content-Type": "application/json"}},
+            )
+        finally:
+            self._set_hooks(lambda hooks: [hook for hook in hooks if hook is not keep])
+            self._writing = None
+            writing.set()
+
+    def _set_hooks(self, change: Callable[[list[Any]], list[Any]]) -> None:
+        hooks = self._transport.event_hooks
+        self._transport.event_hooks = {**hooks, "request": change(hooks["request"])}
 
     def _refusal(self, answer: Any) -> Exception:
         """The client's error for a status."""

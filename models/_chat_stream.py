@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_lmms.jsonl import loads
-from pytest_lmms.records import FinishReason, TokenCounts
+from pytest_lmms.records import FinishReason, TokenCounts, ToolCall
 
 LONGEST_REPLY_BYTES = 64 * 2**20
 """A reply of more is broken: one that never ends would fill the memory before its time is up."""
@@ -32,8 +32,8 @@ class RefusedError(Exception):
 
 
 @dataclass(kw_only=True)
-class ToolCall:
-    """A function that the model wants called."""
+class PartialCall:
+    """What has arrived of a function that the model wants called."""
 
     id: str = ""
     name: str = ""
@@ -47,7 +47,7 @@ class ChatReply:
 
     texts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    calls: dict[int, ToolCall] = field(default_factory=dict)
+    calls: dict[int, PartialCall] = field(default_factory=dict)
     reason: str | None = None
     usage: Any = None
     """As the server sent it, whatever that is."""
@@ -65,6 +65,14 @@ class ChatReply:
         return _REASONS.get(str(self.reason), "stop")
 
     @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the model wants called, in order; one without an id gets one."""
+        return tuple(
+            ToolCall(id=call.id or f"call_{place}", name=call.name, arguments=call.arguments)
+            for place, call in sorted(self.calls.items())
+        )
+
+    @property
     def tokens(self) -> TokenCounts:
         """What the server counted."""
         return token_counts(self.usage)
@@ -80,7 +88,7 @@ class ChatReply:
         if refused := said.get("refusal"):
             self.refusals.append(str(refused))
         for place, call in enumerate(said.get("tool_calls") or ()):
-            known = self.calls.setdefault(call.get("index", place), ToolCall())
+            known = self.calls.setdefault(call.get("index", place), PartialCall())
             function = call.get("function") or {}
             known.id = call.get("id") or known.id
             known.name += function.get("name") or ""
@@ -114,7 +122,7 @@ def _count(value: Any, *names: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _of_the_right_shape() -> Iterator[None]:
+def of_the_right_shape() -> Iterator[None]:
     """Raise `BrokenReplyError` for JSON with lists, texts or numbers where others belong."""
     try:
         yield
@@ -129,8 +137,8 @@ def read_whole(data: bytes) -> ChatReply:
         BrokenReplyError: It is no completion.
         RefusedError: It is an error.
     """
-    value = _json(data)
-    with _of_the_right_shape():
+    value = read_object(data)
+    with of_the_right_shape():
         choices = value.get("choices")
         if not choices:
             raise BrokenReplyError("the server sent no choices")
@@ -158,8 +166,8 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
         is_done = is_done or data == b"[DONE]"
         if is_done:
             continue
-        value = _json(data)
-        with _of_the_right_shape():
+        value = read_object(data)
+        with of_the_right_shape():
             reply.usage = value.get("usage") or reply.usage
             for choice in (value.get("choices") or ())[:1]:
                 num_choices += 1
@@ -220,7 +228,13 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"\n".join(data)
 
 
-def _json(data: bytes) -> Mapping[str, Any]:
+def read_object(data: bytes) -> Mapping[str, Any]:
+    """A JSON object that a server sent.
+
+    Raises:
+        BrokenReplyError: It is none.
+        RefusedError: It is an error.
+    """
     try:
         value = loads(data)
     except ValueError as error:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, UsageError, explain
-from pytest_lmms.inference.concurrency import Limiter, make_controller
+from pytest_lmms.inference.concurrency import Limiter
+from pytest_lmms.inference.controllers import make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
 from pytest_lmms.inference.retry import (
     OVERLOAD_STATUSES,
@@ -25,11 +26,13 @@ from pytest_lmms.inference.retry import (
     worth_retrying,
 )
 from pytest_lmms.masks import Secrets, secrets_in
-from pytest_lmms.media.encode import wanted_format, wanted_quality
+from pytest_lmms.media.image_format import wanted_format, wanted_quality
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Message, Request, Response
 
 from ._attempt import Clock, Secret, one_name, split_user, without_password
+
+Attempt = Callable[[Any, Clock], Awaitable[tuple[Response, Any]]]
 
 AHEAD = 8
 """Requests prepared while others are in flight, so that none waits for its pictures when its turn comes."""
@@ -265,32 +268,36 @@ class RemoteChat(ABC):
         response, _ = await self.ask(prepared)
         return replace(response, flags=tuple(dict.fromkeys((*response.flags, *notes)))) if notes else response
 
-    async def ask(self, prepared: Any) -> tuple[Response, Any]:
+    async def ask(self, prepared: Any, attempt: Attempt | None = None) -> tuple[Response, Any]:
         """Ask until there is an answer, or there can be none.
 
         Args:
-            prepared: What `_prepare` returned.
+            prepared: What `_prepare` returned, or what `attempt` takes.
+            attempt: Asks once; None: `_attempt`.
 
         Returns:
-            The response, and what `_attempt` returned beside it.
+            The response, and what the attempt returned beside it.
 
         Raises:
             ModelError: The server refused, or every attempt failed.
         """
         (response, rest), num_attempts = await ask_until_answered(
-            lambda: self._timed(prepared), self._failure, limiter=self.limiter, policy=self._policy
+            lambda: self._timed(prepared, attempt or self._attempt),
+            self._failure,
+            limiter=self.limiter,
+            policy=self._policy,
         )
         if num_attempts > 1:
             response = replace(response, flags=(*response.flags, "retried"))
         return response, rest
 
-    async def _timed(self, prepared: Any) -> tuple[Response, Any]:
+    async def _timed(self, prepared: Any, attempt: Attempt) -> tuple[Response, Any]:
         clock = Clock()
         first = self.first_token_timeout_s if self.stream else None
         try:
             async with Deadline(min(first or self.timeout, self.timeout)) as deadline:
                 clock.limit(deadline, self.timeout)
-                return await self._attempt(prepared, clock)
+                return await attempt(prepared, clock)
         except TimeoutError:
             if deadline.is_over:
                 what = "no token" if clock.first is None else "no complete answer"

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_lmms.errors import ModelError
 from pytest_lmms.jsonl import dumps, loads
-from pytest_lmms.records import Request, Response, Timing, TokenCounts
+from pytest_lmms.records import Request, Response, Timing, TokenCounts, ToolCall
 from pytest_lmms.scoring.arguments import complaint
 
-from ._chat_stream import ToolCall
 from ._mcp import McpServer
 
 if TYPE_CHECKING:
-    from .openai import OpenAIChat
+    from ._chat_completions import ChatCompletions
 
 
 class Tools:
@@ -86,7 +85,7 @@ class Tools:
         self._offered = None
 
 
-async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_turns: int) -> Response:
+async def converse(model: ChatCompletions, tools: Tools, request: Request, *, max_turns: int) -> Response:
     """Answer one request with the help of tools.
 
     Every call and every result stays in the conversation, under its id.
@@ -99,7 +98,7 @@ async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_tur
             finish_reason ``length`` and the flag ``tool_turns_spent``.
 
     Raises:
-        ModelError: See `OpenAIChat.generate`.
+        ModelError: See `ChatCompletions.generate`.
     """
     body, flags = await asyncio.to_thread(model.body, request)
     body["tools"] = await tools.offered()
@@ -111,7 +110,7 @@ async def converse(model: OpenAIChat, tools: Tools, request: Request, *, max_tur
             return _joined(responses)
         if len(responses) > max_turns:
             flags = (*response.flags, "tool_turns_spent")
-            return _joined([*responses[:-1], replace(response, finish_reason="length", flags=flags)])
+            return _joined([*responses[:-1], replace(response, finish_reason="length", flags=flags, tool_calls=())])
         body["messages"] = [*body["messages"], _said(response.text, calls), *await _results(tools, calls)]
 
 

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 from pytest_lmms.errors import UsageError, explain
 
-from .openai import OpenAIChat
+from ._chat_completions import ChatCompletions
 
 _VERSION_VARIABLES = ("OPENAI_API_VERSION", "API_VERSION")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class AzureOpenAIChat(OpenAIChat):
-    """As `OpenAIChat`; `model` is the deployment's name, `base_url` the resource's address."""
+class AzureOpenAIChat(ChatCompletions):
+    """As `ChatCompletions`; `model` is the deployment's name, `base_url` the resource's address."""
 
     key_variables: ClassVar[tuple[str, ...]] = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
     base_url_variables: ClassVar[tuple[str, ...]] = ("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT")
@@ -28,7 +28,7 @@ class AzureOpenAIChat(OpenAIChat):
         """Check the settings.
 
         Raises:
-            UsageError: See `OpenAIChat`; no address or no version.
+            UsageError: See `ChatCompletions`; no address or no version.
         """
         super().__post_init__()
         said = (os.environ.get(name) for name in _VERSION_VARIABLES)
@@ -44,7 +44,7 @@ class AzureOpenAIChat(OpenAIChat):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """As that of `OpenAIChat`, with the API's version."""
+        """As that of `ChatCompletions`, with the API's version."""
         return {**super().identity, "api_version": self._version}
 
     def _open(self) -> Any:

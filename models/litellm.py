@@ -11,14 +11,14 @@ from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.records import Request, Response
 
 from ._attempt import Clock
+from ._chat_completions import ChatCompletions, respond
 from ._chat_stream import BrokenReplyError, ChatReply
-from .openai import OpenAIChat, respond
 
 _NO_KEY = "none"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LiteLLMChat(OpenAIChat):
+class LiteLLMChat(ChatCompletions):
     """Asks ``provider/model`` in the words of chat completions; LiteLLM translates.
 
     The key may be left out: LiteLLM looks for the provider's own variable.
@@ -31,7 +31,7 @@ class LiteLLMChat(OpenAIChat):
         """Check the settings.
 
         Raises:
-            UsageError: See `OpenAIChat`.
+            UsageError: See `ChatCompletions`.
             ModelError: The package `litellm` is missing.
         """
         super().__post_init__()
@@ -51,7 +51,7 @@ class LiteLLMChat(OpenAIChat):
         return self._litellm
 
     def _server(self) -> str:
-        return super(OpenAIChat, self)._server()
+        return super(ChatCompletions, self)._server()
 
     async def stop(self) -> None:
         """End the server of tools; connections are LiteLLM's own."""
@@ -79,7 +79,7 @@ class LiteLLMChat(OpenAIChat):
             reply = await self._collected(answer, clock) if self.stream else _whole(answer)
         except self._litellm.ContentPolicyViolationError:
             return Response(text="", finish_reason="filtered", flags=flags), []
-        return replace(respond(reply, clock), flags=flags), list(reply.calls.values())
+        return replace(respond(reply, clock), flags=flags), list(reply.tool_calls)
 
     async def _collected(self, answer: Any, clock: Clock) -> ChatReply:
         reply = ChatReply()

@@ -1,219 +1,126 @@
-"""Models behind an OpenAI-compatible address: chat completions, streamed, many at a time."""
+"""Models behind an OpenAI-compatible address: chat completions, and log-probabilities where the server tells them."""
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_lmms.errors import ModelError, UsageError, explain
-from pytest_lmms.inference.message_formats import message_format
-from pytest_lmms.inference.retry import Failure
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
-from pytest_lmms.records import Generation, Request, Response
+from pytest_lmms.records import Generation, Message, Request, Response
 
-from ._attempt import Clock, split_query, without_password
-from ._chat_post import Poster
-from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_all, read_stream, read_whole
-from ._remote import RemoteChat
-from ._tools import Tools, converse
+from ._attempt import Clock
+from ._chat_completions import ChatCompletions
+from ._chat_logprobs import WORDINGS, NoLogprobsError, Scored, Wording, read_scored, sum_of
+from ._chat_stream import read_all
+from ._memo import AsyncMemo
 
-_REASONING_MODEL = re.compile(r"^(o1|o3|o4|gpt-5)")
-"""Models that take `max_completion_tokens` and refuse temperature, top_p and stop."""
-_FILTERED = frozenset({"content_filter", "content_policy_violation"})
-_PASSED_ON = ("frequency_penalty", "presence_penalty", "reasoning_effort", "response_format", "verbosity")
-"""Generation settings of this API that the harness has no word for; tasks and users may say them."""
-_PATH = "/chat/completions"
-
-Prepared = tuple[bytes, tuple[str, ...]]
-"""The JSON of a request, and flags for its response."""
+_NOTHING_ASKED = Generation()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OpenAIChat(RemoteChat):
-    """Asks a server that speaks OpenAI's chat completions, through OpenAI's own client.
+class OpenAIChat(ChatCompletions):
+    """As `ChatCompletions`, with `score`: two requests for the first continuation of a prompt, one for each other.
 
-    The answer is read from the response's bytes: the client's models of every piece cost more than all the rest of
-    a request. With the package `aiohttp`, connections are its; else httpx's.
+    The first asks how many tokens the prompt has; each continuation's tokens are those that come after as many.
     """
 
-    honours = frozenset({"max_new_tokens", "seed", "temperature", "do_sample", "top_p", "until", *_PASSED_ON})
-    key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
-    base_url_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_API_URL")
-
-    message_format: str = "openai"
-    """``openai``, ``qwen3_vl`` (the time of each frame before it), or a registered one."""
-    pass_video_url: bool = False
-    """Send videos whole, as `video_url`: web addresses as they are, files inside a data URI."""
-    reasoning_effort: str | None = None
-    """How much a reasoning model thinks: ``minimal``, ``low``, ``medium``, ``high``, or what the server knows."""
-    enable_thinking: bool | None = None
-    """For servers that render chat templates (vLLM, SGLang): the template's switch."""
-    extra_body: Mapping[str, Any] | None = None
-    """Further keys of the request's JSON, as they are."""
-    mcp_server_path: str | None = None
-    """A script that serves tools (Model Context Protocol, on standard input and output)."""
-    max_turns: int = 5
-    """How often a model may call tools before it has to answer."""
-    httpx_trust_env: bool = True
-    """Whether proxies and certificates of the environment are used."""
+    logprobs_from: str = "chat"
+    """``chat``: the prompt's log-probabilities that vLLM adds to a chat; ``completions``: those of a text that
+    ``/completions`` echoes, for models without a chat template and tasks without media."""
 
     def __post_init__(self) -> None:
-        """Check the settings; nothing is opened yet.
+        """See `ChatCompletions`.
 
         Raises:
-            UsageError: See `RemoteChat`; an unknown message format.
-            ModelError: The package `openai` is missing.
+            UsageError: See `ChatCompletions`; an unknown `logprobs_from`.
         """
         super().__post_init__()
-        if self._base_url:
-            address, mark, query = self._base_url.partition("?")
-            self._base_url = address.rstrip("/").removesuffix(_PATH) + mark + query
-        self._media = replace(self._media, pass_video_url=self.pass_video_url)
-        self._write_messages = message_format(self.message_format)
-        self._reasons = bool(_REASONING_MODEL.match(self._name.rpartition("/")[2]))
-        if self._reasons:
-            self.honours = frozenset({"max_new_tokens", "seed", *_PASSED_ON})
-        self._tools = Tools(self.mcp_server_path) if self.mcp_server_path else None
-        try:
-            import openai
-        except ImportError as error:
-            raise ModelError(explain("the package 'openai' is missing", remedy="pip install openai")) from error
-        self._openai: Any = openai
+        if self.logprobs_from not in WORDINGS:
+            expected = f"one of: {', '.join(WORDINGS)}"
+            raise UsageError(explain(f"logprobs_from={self.logprobs_from}", expected=expected))
+        self._wording: Wording = WORDINGS[self.logprobs_from]
+        self._num_tokens: AsyncMemo[int] = AsyncMemo(most=4096)
+        """Of prompts, by their JSON."""
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The server, the model and what this adapter adds to a request; no key."""
-        said = ("message_format", "pass_video_url", "reasoning_effort", "enable_thinking", "extra_body")
-        added = {name: getattr(self, name) for name in (*said, "mcp_server_path")}
-        return {**super().identity, **{name: value for name, value in added.items() if value}}
-
-    # --- the client --------------------------------------------------------------------------------------------------
-
-    def _open(self) -> Any:
-        return self._openai.AsyncOpenAI(api_key=self._key.value, **self._address(), **self._client_settings())
+        """As that of `ChatCompletions`, with where log-probabilities come from, unless it is the usual place."""
+        said = {} if self.logprobs_from == "chat" else {"logprobs_from": self.logprobs_from}
+        return {**super().identity, **said}
 
     async def start(self) -> None:
         """Open the client on the loop where it will be used."""
-        self._transport: Any = None
         await super().start()
-        if self._transport is not None:  # litellm brings its own
-            self._poster: Poster = Poster(self._openai, self._client, self._transport, _PATH, stream=self.stream)
+        self._scorer = self._poster_of(self._wording.path, stream=False)
 
-    def _client_settings(self) -> dict[str, Any]:
-        timeout = self._openai.Timeout(self.timeout, connect=self.connect_timeout_s)
-        settings = {"timeout": timeout, "trust_env": self.httpx_trust_env}
+    async def why_not_score(self) -> str | None:
+        """Ask the server for the log-probability of a word; see `ScoresWhereItIs`.
+
+        Returns:
+            Why it gives none; None when it does, and when it does not answer now, which says nothing about it.
+        """
+        message = Message(role="user", content=("Say yes.",))
+        probe = Request(task="", doc_id=0, messages=(message,), generation=_NOTHING_ASKED, continuation=" yes")
+        policy, self._policy = self._policy, replace(self._policy, max_retries=0)
         try:
-            self._transport = self._openai.DefaultAioHttpClient(**settings)
-        except (AttributeError, RuntimeError):  # an older client, or no aiohttp
-            self._transport = self._openai.DefaultAsyncHttpxClient(**settings)
-        return {"timeout": timeout, "max_retries": 0, "http_client": self._transport, "default_headers": self._headers}
+            await self.score(probe)
+        except ModelError as error:
+            cause = error.__cause__
+            is_answer = isinstance(cause, NoLogprobsError)
+            may_pass = isinstance(cause, Exception) and not is_answer and self._failure(cause, 1).may_pass
+            return None if may_pass else str(error)
+        finally:
+            self._policy = policy
+        return None
 
-    def _address(self) -> dict[str, Any]:
-        if not self._base_url:
-            return {"base_url": None}
-        address, query = split_query(self._base_url)
-        return {"base_url": address, "default_query": query}
-
-    def _server(self) -> str:
-        return without_password(str(self._client.base_url)) if self._client else super()._server()
-
-    async def stop(self) -> None:
-        """Close the client, its connections and the server of tools."""
-        if self._tools is not None:
-            await self._tools.stop()
-        await super().stop()
-
-    # --- asking ------------------------------------------------------------------------------------------------------
-
-    async def generate(self, request: Request) -> Response:
-        """Answer one request; with tools, after as many turns as it takes.
+    async def score(self, request: Request) -> Response:
+        """Give the log-probability of a request's continuation after its prompt, as the server renders it.
 
         Raises:
             MediaError: Media cannot be read.
-            ModelError: See `RemoteChat.generate`; or the server of tools cannot be started.
+            ModelError: See `RemoteChat.generate`; or the server tells no log-probabilities, or its tokens of prompt and
+                continuation are not the prompt's tokens with others after them.
         """
-        if self._tools is None or self._client is None:
-            return await super().generate(request)
-        return await converse(self, self._tools, request, max_turns=self.max_turns)
-
-    def _prepare(self, request: Request) -> Prepared:
-        body, flags = self.body(request)
-        return dumps(body), flags
-
-    def body(self, request: Request) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The JSON of a request, and what is to be told of its media, which are opened for it."""
-        with collecting() as flags:
-            messages = self._write_messages(self._with_system(request.messages), self._media)
-        return self._envelope(request, messages), tuple(flags)
-
-    def _envelope(self, request: Request, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"model": self._name, "messages": messages, **self._settings(request.generation, request.repeat)}
-
-    def _settings(self, settings: Generation, repeat: int) -> dict[str, Any]:
-        limit = settings.max_new_tokens or self.max_new_tokens
-        said: dict[str, Any] = {"max_completion_tokens" if self._reasons else "max_tokens": limit}
-        if settings.seed is not None:
-            said["seed"] = settings.seed + repeat
-        if not self._reasons:
-            said["temperature"] = (settings.temperature or 0.0) if settings.do_sample is not False else 0.0
-            if settings.do_sample and settings.temperature is None:
-                del said["temperature"]  # sampling, at the server's own temperature
-            if settings.top_p is not None:
-                said["top_p"] = settings.top_p
-            if settings.until:
-                said["stop"] = list(settings.until)
-        if self.reasoning_effort:
-            said["reasoning_effort"] = self.reasoning_effort
-        said |= {name: settings.extra[name] for name in _PASSED_ON if name in settings.extra}
-        if self.enable_thinking is not None:
-            said["chat_template_kwargs"] = {"enable_thinking": self.enable_thinking}
-        if self.stream:
-            said |= {"stream": True, "stream_options": {"include_usage": True}}
-        return {**said, **(self.extra_body or {})}
-
-    async def _attempt(self, prepared: Prepared, clock: Clock) -> tuple[Response, list[ToolCall]]:
-        content, flags = prepared
+        prepare = self._prepare_score
+        with collecting() as notes:
+            prepared = await asyncio.to_thread(prepare, request) if request.media else prepare(request)
+        prompt, whole = prepared
+        num_before = await self._num_tokens.get(prompt, lambda: self._count(prompt))
+        response, scored = await self.ask(whole, self._attempt_score)
         try:
-            reply = await self._reply(content, clock)
-        except (self._openai.APIError, RefusedError) as error:
-            if getattr(error, "code", None) in _FILTERED:
-                return Response(text="", finish_reason="filtered"), []
-            raise
-        return replace(respond(reply, clock), flags=flags), list(reply.calls.values())
+            logprob, is_greedy = sum_of(scored.tokens, num_before, request.continuation or "")
+        except NoLogprobsError as error:
+            raise ModelError(self._explain(str(error), 1, error.remedy)) from error
+        tokens = replace(response.tokens, input_tokens=num_before)
+        flags = tuple(dict.fromkeys((*response.flags, *notes)))
+        return replace(response, logprob=logprob, is_greedy=is_greedy, tokens=tokens, flags=flags)
 
-    async def _reply(self, content: bytes, clock: Clock) -> ChatReply:
-        """Send a request's JSON, and read what comes."""
-        answer = None
-        try:
-            answer = await self._poster.post(content)
-            if not self.stream or "event-stream" not in answer.headers.get("content-type", ""):
-                return read_whole(await read_all(answer.aiter_bytes()))
-            return await read_stream(answer.aiter_bytes(), clock.spoke)
-        except Exception as error:
-            # The client names its own errors only until the first byte; later ones are the transport's.
-            if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "aiohttp"):
-                raise
-            raise BrokenReplyError(f"the answer broke off: {type(error).__name__}: {error}") from error
-        finally:
-            if answer is not None:  # one that was given up would keep its connection from all others
-                await answer.aclose()
+    def _prepare_score(self, request: Request) -> tuple[bytes, bytes]:
+        """The JSON that asks for a prompt, and the one that asks for it with the continuation."""
+        said = {**self._settings(_NOTHING_ASKED, 0), "max_tokens": 1}
+        for name in ("stream", "stream_options", "max_completion_tokens"):
+            said.pop(name, None)
+        messages = self._with_system(request.messages)
+        prompt, whole = self._wording.write(messages, request.continuation or "", self._written)
+        return dumps({"model": self._name, **said, **prompt}), dumps({"model": self._name, **said, **whole})
 
-    # --- failing -----------------------------------------------------------------------------------------------------
+    def _written(self, messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+        return self._write_messages(messages, self._media)
 
-    def _failure(self, error: Exception, num_attempts: int) -> Failure:
-        if isinstance(error, (BrokenReplyError, RefusedError)):
-            may_pass = getattr(error, "code", None) not in ("insufficient_quota", "invalid_request_error")
-            return Failure(message=self._explain(f"broken reply: {error}", num_attempts), may_pass=may_pass)
-        return super()._failure(error, num_attempts)
+    async def _count(self, prompt: bytes) -> int:
+        scored: Scored = (await self.ask(prompt, self._attempt_score))[1]
+        return scored.num_prompt_tokens
 
+    async def _attempt_score(self, content: bytes, clock: Clock) -> tuple[Response, Scored]:
+        async def read(answer: Any) -> bytes:
+            return await read_all(answer.aiter_bytes())
 
-def respond(reply: ChatReply, clock: Clock) -> Response:
-    """A reply as a response."""
-    tokens = reply.tokens
-    return Response(text=reply.text, finish_reason=reply.finish_reason, tokens=tokens, timing=clock.timing(tokens))
+        scored = read_scored(await self._exchange(self._scorer, content, read))
+        return Response(text="", timing=clock.timing(scored.counts), tokens=scored.counts), scored
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -12,8 +12,8 @@ from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import Request, Response
 
+from ._chat_completions import ChatCompletions
 from ._chat_stream import BrokenReplyError, RefusedError, read_whole
-from .openai import OpenAIChat
 
 _OVER = frozenset({"failed", "expired", "cancelled"})
 _MARK = "pytest_lmms"
@@ -22,7 +22,7 @@ _NUM_LISTED = 100
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OpenAIBatch(OpenAIChat):
+class OpenAIBatch(ChatCompletions):
     """Asks as many requests as `--lmms-batch-size` says in one file, and waits until the provider has done them.
 
     A run that is cut short while it waits finds its batch again when it asks the same: nothing is paid twice.
@@ -43,7 +43,7 @@ class OpenAIBatch(OpenAIChat):
         """Check the settings.
 
         Raises:
-            UsageError: See `OpenAIChat`; a batch of one request.
+            UsageError: See `ChatCompletions`; a batch of one request.
         """
         super().__post_init__()
         if self.batch_size < 2 or self.mcp_server_path or self.stream:
@@ -157,7 +157,9 @@ class OpenAIBatch(OpenAIChat):
                 reply = read_whole(dumps(answer["body"]))
             except (BrokenReplyError, RefusedError) as broken:
                 return ModelError(self._explain(f"broken reply: {broken}", 1))
-            return Response(text=reply.text, finish_reason=reply.finish_reason, tokens=reply.tokens)
+            return Response(
+                text=reply.text, finish_reason=reply.finish_reason, tokens=reply.tokens, tool_calls=reply.tool_calls
+            )
         said = error or (answer.get("body") or {}).get("error") or {}
         if said.get("code") in ("content_filter", "content_policy_violation"):
             return Response(text="", finish_reason="filtered")

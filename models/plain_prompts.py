@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import importlib.util
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pytest_lmms.errors import ModelError, explain
 
 from ._family import family
 from ._processing import Batching
@@ -47,10 +51,16 @@ class InstructBlip(TransformersChat):
 
 @family(pretrained="adept/fuyu-8b", max_new_tokens=256)
 class Fuyu(TransformersChat):
-    """Fuyu: one image a request, pixels straight into the decoder."""
+    """Fuyu: one image a request, pixels straight into the decoder; its image processor needs torchvision."""
 
     batching: ClassVar[Batching] = "counts"
     fallback_template: ClassVar[str | None] = _TEXT + _BETWEEN
+
+    def _open_processor(self, options: Mapping[str, Any], pixels: Mapping[str, Any]) -> Any:
+        """Without torchvision transformers has one that cannot cut an image into patches."""
+        if importlib.util.find_spec("torchvision") is None:
+            raise ModelError(explain("Fuyu's image processor needs torchvision", remedy="pip install torchvision"))
+        return super()._open_processor(options, pixels)
 
 
 @family(pretrained="microsoft/kosmos-2.5", max_new_tokens=1024)

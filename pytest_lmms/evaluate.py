@@ -20,12 +20,14 @@ from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explai
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
 from pytest_lmms.judging import Judges
-from pytest_lmms.records import ANSWER_TRUNCATED, Record, Request, Response
+from pytest_lmms.llm_judge.calls import collected
+from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
+from pytest_lmms.tasks.agents import new_text, round_of, tagged, with_trace
 from pytest_lmms.tasks.frames import task_frame
 from pytest_lmms.tasks.render import Rendered, Task
-from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES, Turn, out_of_steps
+from pytest_lmms.tasks.rounds import ROUND_TYPES, Turn, out_of_steps
 from pytest_lmms.tasks.rows import Rows, digest_row
 from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
@@ -81,35 +83,46 @@ class Conversation:
     spoken: Any
     """What is scored: the tuple of all outputs, or an agent's final payload."""
     rounds: list[dict[str, Any]]
-    """`input`, `output` and `info` of each round."""
+    """`input` (of a conversation, what is new in it), `output` and `info` of each round."""
 
 
 async def _converse(document: Document, engine: Engine, rendered: Rendered, first: Response) -> Conversation:
     """Go on with a document from its first response, until its callback ends it or its rounds run out."""
     task, tags = document.task, document.scorer.reasoning_tags
-    is_agentic = task.spec.output_type == AGENTIC
-    response, asked = first, rendered.input
+    (request,), response = rendered.requests, first
+    asked = rendered.input
     responses: list[Response] = []
     outputs: list[Any] = []
     rounds: list[dict[str, Any]] = []
+    trace: list[dict[str, Any]] = []
     info: Any = None
-    repeat = rendered.requests[0].repeat
+
+    def conversation(spoken: Any) -> Conversation:
+        if task.agent.agentic_trace_mode == "full":
+            spoken = with_trace(spoken, trace)
+        return Conversation(responses, spoken, rounds)
+
     for round_index in range(1, task.max_rounds + 1):
         responses.append(response)
-        outputs = [*outputs, strip_reasoning(response.text, tags) if tags else response.text]
-        said = {"outputs": outputs, "round_index": round_index, "info": info, "repeat": repeat}
-        request, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
+        reply = replace(response, text=strip_reasoning(response.text, tags)) if tags else response
+        outputs = [*outputs, tagged(reply.text, reply.tool_calls)]
+        said = {"outputs": outputs, "round_index": round_index, "info": info, "asked": request, "reply": reply}
+        with engine.between_rounds():
+            following, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
         outputs, info = turn.outputs, turn.info
-        rounds.append({"input": asked, "output": response.text, "info": _frozen(info)})
-        if request is None:
+        kept = _frozen(info)
+        rounds.append({"input": asked, "output": tagged(response.text, response.tool_calls), "info": kept})
+        next_asked = new_text(following, request) if following is not None else None
+        trace.append(round_of(asked, response, kept, next_asked, is_terminal=turn.is_terminal))
+        if following is None:
             is_final = turn.is_terminal or info is None
             spoken = outputs[-1] if outputs and is_final else out_of_steps(outputs, info)
-            return Conversation(responses, spoken if is_agentic else tuple(outputs), rounds)
+            return conversation(spoken if task.is_agentic else tuple(outputs))
         if round_index < task.max_rounds:
-            asked = request.text
+            request, asked = following, next_asked or ""
             (response,) = await engine.answer([request], keys, position=document.position)
-    if is_agentic:
-        return Conversation(responses, out_of_steps(outputs, info), rounds)
+    if task.is_agentic:
+        return conversation(out_of_steps(outputs, info))
     raise DocumentError(
         explain(
             f"no end after {task.max_rounds} rounds",
@@ -150,7 +163,7 @@ def _score(
 ) -> Record:
     current_document.set(document.name)
     if conversations:
-        said: list[Any] = [[r.text for r in c.responses] for c in conversations]
+        said: list[Any] = [[tagged(r.text, r.tool_calls) for r in c.responses] for c in conversations]
         responses = [r for c in conversations for r in c.responses]
     elif document.scorer.output_type in LOGPROB_TYPES:
         said = [[r.logprob, r.is_greedy] for r in responses]
@@ -173,20 +186,37 @@ def _score(
         return Record(status="unscored", **base)
     spoken = [c.spoken for c in conversations] or None
     try:
-        outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
-        scores = outcome.scores
+        with collected() as asked:
+            outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
+        base["verdicts"] = asked.verdicts
+        for failure in asked.failures:  # also one that the task's code has made a score of
+            raise failure
+        scores = _with_numbers(outcome.scores)
         if document.extra_scores is not None:
             extra = document.extra_scores(document.task.name, rendered.document, outcome.filtered_resps, scores)
             scores = {name: {**values, **extra} for name, values in scores.items()}
+    except UnansweredError:
+        raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
         return Record(status="error", error=describe(e, document), **base)
     return Record(
         status=outcome.status,
         filtered_resps=outcome.filtered_resps,
         scores=scores,
-        repeat_scores=outcome.repeat_scores,
+        repeat_scores=_with_numbers(outcome.repeat_scores),
         **base,
     )
+
+
+def _with_numbers(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Scores by filter and metric, each item with its document's own numbers."""
+
+    def whole(item: Any) -> Any:
+        if isinstance(item, list):
+            return [whole(one) for one in item]
+        return {**item, **item.numbers} if isinstance(item, Item) else item
+
+    return {name: {metric: whole(item) for metric, item in values.items()} for name, values in scores.items()}
 
 
 async def _judge(document: Document, rendered: Rendered, record: Record, engine: Engine) -> Record:
@@ -194,7 +224,9 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
     scorer, judges = document.scorer, document.judges
     if judges is None or scorer.rubric is None or scorer.judged is None or record.status in ("error", "unscored"):
         return record
-    scores, verdicts = dict(record.scores), []
+    if scorer.judges_unread and record.status != "unparsed":
+        return record
+    scores, verdicts = dict(record.scores), list(record.verdicts)
     try:
         for name, answers in record.filtered_resps.items():
             known = {"response": answers[0] if answers else "", "target": record.target, "input": rendered.input}
@@ -205,7 +237,7 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
             judged = await engine.offload(
                 functools.partial(scorer.judged, rendered.document, answers, reply=found.reply)
             )
-            scores[name] = {**scores.get(name, {}), **judged}
+            scores |= _with_numbers({name: {**scores.get(name, {}), **judged}})
     except UnansweredError:
         raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
@@ -237,7 +269,8 @@ async def evaluate(document: Document, engine: Engine) -> Record:
                     for request, response in zip(rendered.requests, responses, strict=True)
                 )
             )
-        record = await engine.offload(_score, document, rendered, responses, doc_hash, conversations)
+        away = asyncio.to_thread if document.scorer.waits else engine.offload
+        record = await away(_score, document, rendered, responses, doc_hash, conversations)
         return await _judge(document, rendered, record, engine)
     except UnansweredError:
         raise

@@ -98,6 +98,11 @@ class _Asker:
         else:
             function()
 
+    def scores(self) -> bool:
+        """Whether it gives log-probabilities, as far as it says so."""
+        ask = getattr(self.model, "why_not_score", None)
+        return hasattr(self.model, "score") and (ask is None or self._loop.run_until_complete(ask()) is None)
+
     def __call__(self, requests: Sequence[Request]) -> list[Any]:
         """Raise what the adapter raises; an async one is asked all at once."""
         if self.is_async:
@@ -259,7 +264,7 @@ def _about_settings(ask: _Asker, request: Request, answer: Response) -> Iterator
 
 
 def _about_scores(ask: _Asker) -> Iterator[str]:
-    if not hasattr(ask.model, "score"):
+    if not ask.scores():
         return
     requests = [_request("The sky is", number=n, continuation=c, place=n) for n, c in enumerate((" blue", " a fish"))]
     try:

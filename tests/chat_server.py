@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import threading
@@ -21,13 +22,22 @@ class Server:
     (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
     the end), `usage` (another one; None for none), `padding` (characters of an additional field).
 
-    `text` is what it says, or a function that makes it from the request's body; `port` 0 is any that is free.
+    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
+    tool calls of steps that say none.
+
+    It counts and scores prompts as vLLM does (`prompt_logprobs`, and `echo` of completions): a token is a word with the
+    blanks before it, `logprob_of` gives its probability; with `logprob_of` None it passes over such wishes.
+
+    `port` 0 is any that is free.
     """
 
     def __init__(self, port=0):
         self.requests = []
         self.plan = []
         self.text = "Yes, it is"
+        self.calls = None
+        self.logprob_of = lambda token: -float(len(token))
+        self.thinks = False  # its template ends a prompt with what it does not write before an answer
         self.pause_seconds = 0.0
         self.in_flight = self.most_in_flight = 0
         self.usage = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
@@ -65,6 +75,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
 
     def respond(self, handler, body, step):
+        if self.calls is not None:
+            step = {"calls": self.calls(body), **step}
         time.sleep(step.get("silent", 0))
         if step.get("reset"):
             self.reset(handler)
@@ -77,6 +89,8 @@ class Server:
             self.send(handler, 200, {**self.envelope(), "choices": []})
         elif body.get("stream") and not step.get("plain"):
             self.stream(handler, step, body)
+        elif self.logprob_of is not None and self.counts(body):
+            self.whole(handler, {"usage": None, **step}, self.scored(body))
         else:
             time.sleep(self.pause_seconds)
             message = {"role": "assistant", "content": self.said(step, body)}
@@ -84,6 +98,44 @@ class Server:
             message |= {"tool_calls": step["calls"]} if "calls" in step else {}
             choice = {"index": 0, "message": message, "finish_reason": step.get("reason", "stop")}
             self.whole(handler, step, {**self.envelope(), "choices": [choice]})
+
+    @staticmethod
+    def counts(body):
+        """Whether a request is about its prompt more than about an answer."""
+        return body.get("max_tokens") == 1 or "echo" in body or "prompt_logprobs" in body
+
+    def scored(self, body):
+        """A reply with one token, and what was asked of the prompt's."""
+        tokens = re.findall(r"\s*(?:<\w+>|[^\s<]+)", body["prompt"] if "prompt" in body else self.rendered(body))
+        numbers = [None, *map(self.logprob_of, tokens[1:])]
+        ranks = [1 + (number is not None and number < -5) for number in numbers]
+        payload = {**self.envelope(), "usage": {"prompt_tokens": len(tokens), "completion_tokens": 1}}
+        choice = {"index": 0, "finish_reason": "length", "text": "!", "message": {"content": "!"}}
+        if "prompt_logprobs" in body:
+            payload["prompt_logprobs"] = [None] + [
+                {str(place): {"logprob": number, "rank": rank, "decoded_token": token}}
+                for place, (token, number, rank) in enumerate(zip(tokens[1:], numbers[1:], ranks[1:], strict=True))
+            ]
+        if body.get("echo"):
+            tops = [n and {t: n, "other": n + (r > 1)} for t, n, r in zip(tokens, numbers, ranks, strict=True)]
+            choice["text"] = body["prompt"] + "!"
+            choice["logprobs"] = {
+                "tokens": [*tokens, "!"],
+                "token_logprobs": [*numbers, -0.5],
+                "top_logprobs": [*tops, {}],
+            }
+        return payload | {"choices": [choice]}
+
+    def rendered(self, body):
+        """A prompt as a chat template writes it; a picture is one token."""
+        texts = []
+        for message in body["messages"]:
+            parts = message["content"] if isinstance(message["content"], list) else [message["content"]]
+            texts += [f"<{message['role']}>"]
+            texts += [part if isinstance(part, str) else part.get("text", " <picture>") for part in parts]
+        if body.get("continue_final_message"):
+            return " ".join(texts[:-1]) + texts[-1]
+        return " ".join(texts) + " <assistant>" + " <think>" * self.thinks
 
     def said(self, step, body):
         text = step.get("text", self.text)

@@ -28,6 +28,7 @@ ORDER = [
         "jsonl",
         "printable",
         "yamlbounds",
+        "standins",
         "stats",
         "media",
         "client",
@@ -36,6 +37,7 @@ ORDER = [
     {"tasks", "inference"},
     {"scoring"},
     {"judging"},
+    {"llm_judge"},
     {"evaluate"},
     {"masks", "spellings"},
     {"variables"},
@@ -195,7 +197,7 @@ def test_heavy_libraries_are_imported_when_used(library):
         "media/_torchcodec.py",
         "media/_lance.py",
         "media/_dali.py",
-        "inference/ray_pool.py",
+        "inference/ray_cluster.py",
         "server/app.py",
         "server/ui.py",
     }
@@ -251,7 +253,7 @@ def test_every_module_imports_alone():
     assert not output, output
 
 
-OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord", "ray_pool"}
+OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord"}
 """Need an extra that is not always installed."""
 
 

@@ -670,3 +670,39 @@ def minicpm_v(folder: Path) -> None:
         chat=template("<|image_pad|>", "<|video_pad|>"),
         parts={"image_processor": image, "video_processor": video},
     )
+
+
+def _sentences_of_fuyu() -> Any:
+    """A tokenizer as Fuyu's: image tokens are words like any other, and a blank comes before every prompt."""
+    import string
+
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    blank = "\N{LOWER ONE EIGHTH BLOCK}"
+    words = ["|SPEAKER|", "|NEWLINE|", *(f"<0x0{number}>" for number in range(5))]
+    letters = [blank, *string.ascii_letters, *string.digits, *string.punctuation, "\n"]
+    vocabulary = [("<unk>", 0.0), ("<s>", 0.0), ("<|end|>", 0.0), *((word, 0.0) for word in words)]
+    tokenizer = Tokenizer(models.Unigram([*vocabulary, *((letter, -5.0) for letter in letters)], unk_id=0))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(blank), normalizers.Replace(" ", blank)])
+    tokenizer.decoder = decoders.Metaspace(replacement=blank)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="<|end|>", pad_token="<unk>"
+    )
+
+
+@family("fuyu", kinds=("image",), needs=("torchvision",))
+def fuyu(folder: Path) -> None:
+    import transformers
+
+    tok = _sentences_of_fuyu()
+    text = {name: value for name, value in TEXT.items() if name not in ("num_key_value_heads", "head_dim")}
+    config = transformers.FuyuConfig(
+        text_config={**text, **specials(tok), "model_type": "persimmon"},
+        image_size=2 * SIDE,
+        patch_size=14,
+        image_token_id=tok.convert_tokens_to_ids("|SPEAKER|"),
+    )
+    size, patches = ({"height": side, "width": side} for side in (2 * SIDE, 14))
+    image = pil("fuyu.FuyuImageProcessorPil", size=size, patch_size=patches)
+    save(folder, "FuyuForCausalLM", config, tok, "FuyuProcessor", chat=None, parts={"image_processor": image})

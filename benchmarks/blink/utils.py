@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.letters import initial_letter
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 from pytest_lmms.tasks.prompts import letter_of
@@ -34,6 +34,7 @@ def blink_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     letter, gold = initial_letter(results[0], _letters(doc)), doc["answer"].strip("()")
     item = {"id": doc["idx"], "gt_content": gold, "pred_parsed": letter or "", "pred": results[0]}
     item |= {"sub_task": doc["sub_task"], "is_correct": letter == gold}
+    item = Item(item, score=float(letter == gold))
     return {"blink_acc": item} if letter else Unparsed(blink_acc=item)
 
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.errors import DocumentError
+from pytest_lmms.records import Item
 
 Doc = Mapping[str, Any]
 FORMAT = (
@@ -84,7 +85,7 @@ def browsecomp_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
         "confidence": read_confidence(results[0]),
         "correct": float(_simple(answer) == _simple(gold)),
     }
-    return {"browsecomp_acc": item}
+    return {"browsecomp_acc": Item(item, score=item["correct"])}
 
 
 def browsecomp_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def browsecomp_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str,
     item = browsecomp_process_results(doc, results)["browsecomp_acc"]
     said = reply.lower()
     verdict = 0.0 if "incorrect" in said else 1.0 if "correct" in said else item["correct"]
-    return {"browsecomp_acc": item | {"correct": verdict}}
+    return {"browsecomp_acc": Item(item | {"correct": verdict}, score=verdict)}
 
 
 browsecomp_process_results.judged = browsecomp_judged  # type: ignore[attr-defined]

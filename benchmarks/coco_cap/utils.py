@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.scoring.captions import CAPTION_ITEMS, CAPTION_METRICS
+from pytest_lmms.scoring.captions import CAPTION_METRICS, caption_items
 from pytest_lmms.scoring.submission import write_submission
 
 Doc = Mapping[str, Any]
@@ -30,7 +30,7 @@ def image_id_of(doc: Doc) -> int:
 def coco_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep a caption with its references."""
     item = {"answer": doc["answer"], "pred": results[0], "image_id": image_id_of(doc), "id": doc["id"]}
-    return {f"coco_{name}": item for name in CAPTION_ITEMS}
+    return caption_items("coco", item)
 
 
 def coco_test_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import MIN_WORDS_FOR_OPTION_TEXT, TRIMMED_MARKS, label_options
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
@@ -58,7 +58,7 @@ def egoschema_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any
     """Read the number of an option."""
     number = read_earliest_option(results[0], doc["option"])
     item = {"pred": number, "ground_truth": doc["answer"]}
-    scores = {"submission": {doc["video_idx"]: number}, "score": item}
+    scores = {"submission": {doc["video_idx"]: number}, "score": Item(item, score=egoschema_aggregate_score([item]))}
     return Unparsed(scores) if number is None else scores
 
 
@@ -83,7 +83,8 @@ def egoschema_process_losses(doc: Doc, results: Sequence[tuple[float, bool]]) ->
     """Choose the option whose text has the smallest loss."""
     losses = [loss for loss, _ in results]
     number = losses.index(min(losses))
-    return {"submission": {doc["video_idx"]: number}, "score": {"pred": number, "ground_truth": doc["answer"]}}
+    item = {"pred": number, "ground_truth": doc["answer"]}
+    return {"submission": {doc["video_idx"]: number}, "score": Item(item, score=egoschema_aggregate_score([item]))}
 
 
 def egoschema_aggregate_mcppl(items: Sequence[Doc], args: Any = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.scoring.captions import CAPTION_ITEMS, CAPTION_METRICS
+from pytest_lmms.scoring.captions import CAPTION_METRICS, caption_items
 
 Doc = Mapping[str, Any]
 flickr_bleu_4 = CAPTION_METRICS["Bleu_4"]
@@ -24,4 +24,4 @@ def flickr_doc_to_visual(doc: Doc) -> list[Any]:
 def flickr_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep a caption with its references."""
     item = {"answer": doc["caption"], "pred": results[0], "image_id": int(doc["img_id"]), "id": int(doc["img_id"])}
-    return {f"flickr_{name}": item for name in CAPTION_ITEMS}
+    return caption_items("flickr", item)

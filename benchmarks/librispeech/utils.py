@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.speech import error_rate
 from pytest_lmms.scoring.spoken import spoken_words
 
@@ -27,6 +27,7 @@ def librispeech_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 
 def _scores(item: dict[str, Any]) -> dict[str, Any]:
+    item = Item(item, score=librispeech_wer([item]))
     return {"wer": item} if item["pred"].strip() else Unparsed({"wer": item})
 
 

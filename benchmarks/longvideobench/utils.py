@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.scoring.submission import write_submission
@@ -38,7 +38,7 @@ def longvideobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str
     item = {key: doc[key] for key in ("id", "duration_group", "question_category")}
     choice = doc["correct_choice"]
     item |= {"answer": None if choice is None else chr(ord("A") + int(choice)), "parsed_pred": letter}
-    scores = {"lvb_acc": item, "submission": {doc["id"]: results[0]}}
+    scores = {"lvb_acc": Item(item, score=float(item["answer"] == letter)), "submission": {doc["id"]: results[0]}}
     return scores if letter else Unparsed(scores)
 
 

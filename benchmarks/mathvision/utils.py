@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pytest_lmms.records import Item
 from pytest_lmms.scoring.maths import last_boxed, math_equal
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 from pytest_lmms.tasks.prompts import option_lines
@@ -52,7 +53,16 @@ def mathvision_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Do
     finals = [read_final(text) for text in results]
     right = [bool(final) and any(_is_equal(final, str(g)) for g in golds) for final in finals]
     item = {"response": list(results), "scores": right, "subject": doc["subject"], "level": doc["level"]}
-    return {"mathvision_standard_eval": item}
+    return {"mathvision_standard_eval": Item(item, score=float(right[0]))}
+
+
+def mathvision_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Doc]:
+    """Score the first response by what a judge said."""
+    item = {"response": list(results), "scores": [reply == "1"], "subject": doc["subject"], "level": doc["level"]}
+    return {"llm_as_judge_eval": Item(item, score=float(reply == "1"))}
+
+
+mathvision_process_results.judged = mathvision_judged  # type: ignore[attr-defined]
 
 
 def _percent(items: Sequence[Doc]) -> float:

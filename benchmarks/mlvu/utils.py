@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -29,7 +29,8 @@ def mlvu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     before, bracket, _ = text.partition(")")
     letter = before[-1:] if bracket else text
     item = {"question_id": doc["question"], "task_type": doc["task_type"], "pred_answer": letter}
-    scores = {"mlvu_percetion_score": item | {"answer": doc["answer"]}}
+    item = Item(item | {"answer": doc["answer"]}, score=float(letter == doc["answer"]))
+    scores = {"mlvu_percetion_score": item}
     return scores if letter in LETTERS else Unparsed(scores)
 
 

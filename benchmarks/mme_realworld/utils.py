@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.scoring.reasoned import ANALYSIS_PROMPT, reasoned_scores
 from pytest_lmms.scoring.subscores import over, with_sub_scores
@@ -65,6 +65,7 @@ def mme_realworld_process_results(doc: Doc, results: Sequence[str]) -> dict[str,
         "pred_answer": letter or "",
         "answer": doc["answer"],
     }
+    item = Item(item, score=_accuracy([item]))
     return {"mme_realworld_score": item} if letter else Unparsed(mme_realworld_score=item)
 
 

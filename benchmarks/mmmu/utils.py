@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import DocumentError
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter
 
 Doc = Mapping[str, Any]
@@ -85,6 +85,7 @@ def mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     subject = re.fullmatch(r"[^_]*_(.+?)_\d+", doc["id"])
     item = {key: doc[key] for key in ("id", "question_type", "answer")}
     item |= {"subdomain": subject[1] if subject else doc["id"], "parsed_pred": answers}
+    item = Item(item, score=float(is_choice and doc["answer"] in answers))
     submission = {doc["id"]: answers[0] if answers else ""}
     scores = {"mmmu_acc": item, "mmmu_acc_pass_at_k": item, "submission": submission}
     return scores if any(answers) else Unparsed(scores)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import DocumentError
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options, read_letter
 from pytest_lmms.scoring.reasoned import THINK_PROMPT, reasoned_scores
 from pytest_lmms.scoring.subscores import grouped, with_sub_scores
@@ -45,6 +45,7 @@ def mmmu_pro_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]
     """Read a letter; where the image holds the question, the response must be the letter itself."""
     answer = read_letter(results[0], label_options(_options(doc))) if "question" in doc else results[0].strip()
     item = {"id": doc["id"], "subject": doc["subject"], "answer": doc["answer"], "parsed_pred": answer or ""}
+    item = Item(item, score=_accuracy([item]))
     return {"mmmu_acc": item} if answer else Unparsed(mmmu_acc=item)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.subscores import grouped
 from pytest_lmms.tasks.prompts import instructed, option_lines
 
@@ -53,6 +53,7 @@ def mmvp_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     index, letter, gold = int(doc["Index"]) - 1, read_a_or_b(results[0]), mmvp_doc_to_target(doc)
     item = {"index": index, "pair_index": index // PAIR, "pred": results[0], "pred_letter": letter or "", "gt": gold}
     item["is_correct"] = letter == gold
+    item = Item(item, score=float(letter == gold))
     scores = {"mmvp_accuracy": item, "mmvp_pair_accuracy": item}
     return scores if letter else Unparsed(scores)
 

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from pytest_lmms.media.video import open_video
-from pytest_lmms.records import MediaRef, Unparsed
+from pytest_lmms.records import Item, MediaRef, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
@@ -84,7 +84,8 @@ def neptune_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
     letter, gold = read_option(results[0], _options(doc)), neptune_doc_to_target(doc)
     item = {"key": doc["key"], "question_type": doc["question_type"], "gold": gold, "parsed_pred": letter}
-    scores = {"neptune_acc": item | {"is_correct": letter == gold}}
+    item = Item(item | {"is_correct": letter == gold}, score=float(letter == gold))
+    scores = {"neptune_acc": item}
     return scores if letter else Unparsed(scores)
 
 

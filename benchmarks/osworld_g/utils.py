@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.geometry import Point, box_centre, is_in_box, is_in_polygon
 from pytest_lmms.scoring.spans import contents
 from pytest_lmms.scoring.subscores import grouped
@@ -91,7 +91,7 @@ def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any
     """Score one click; each metric's aggregation picks the documents of its kind."""
     point, kind = read_click(results[0]), doc["box_type"]
     hit = point is not None and is_hit(point, kind, doc["box_coordinates"], doc["image_size"])
-    item = {"correct": hit, "box_type": kind}
+    item = Item({"correct": hit, "box_type": kind}, score=float(hit))
     scores = dict.fromkeys(METRICS, item)
     return Unparsed(scores) if point is None else scores
 

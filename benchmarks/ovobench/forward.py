@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pytest_lmms.records import Item
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -89,7 +90,8 @@ def ovo_forward_process_results(doc: Doc, results: Sequence[Sequence[str]]) -> d
     """Score each round."""
     pairs = zip(results[0], doc["test_info"], strict=False)
     scores = [float(is_right(doc["task"], response.strip(), info)) for response, info in pairs]
-    return {"forward_acc": {"id": doc["id"], "task": doc["task"], "rounds": scores}}
+    item = {"id": doc["id"], "task": doc["task"], "rounds": scores}
+    return {"forward_acc": Item(item, score=fmean(scores)) if scores else item}
 
 
 def ovo_forward_task_scores(items: Sequence[Doc]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pytest_lmms.records import Item
 from pytest_lmms.scoring.choices import label_options
 from pytest_lmms.tasks.mediafiles import find_media
 
@@ -42,8 +43,9 @@ def ovo_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 def ovo_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep response and right letter."""
-    item = {key: doc[key] for key in ("id", "task", "question")}
-    return {"back_real_acc": item | {"response": results[0], "ground_truth": chr(ord("A") + int(doc["gt"]))}}
+    letter = chr(ord("A") + int(doc["gt"]))
+    item = {key: doc[key] for key in ("id", "task", "question")} | {"response": results[0], "ground_truth": letter}
+    return {"back_real_acc": Item(item, score=float(letter in (results[0] or "")))}
 
 
 def ovo_task_scores(items: Sequence[Doc]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
@@ -36,6 +36,7 @@ def perceptiontest_process_results(doc: Doc, results: Sequence[str]) -> dict[str
     number = "ABCD".index(found[0]) if found else UNREAD
     item = {key: doc[key] for key in ("video_name", "question", "answer_id")}
     item |= {"pred_id": number, "correct": int(found is not None and number == int(doc["answer_id"]))}
+    item = Item(item, score=float(item["correct"]))
     return {"accuracy": item} if found else Unparsed({"accuracy": item})
 
 
@@ -65,7 +66,8 @@ def perceptiontest_process_losses(doc: Doc, results: Sequence[tuple[float, bool]
     """Choose the option whose text has the smallest loss."""
     item = {key: doc[key] for key in ("video_name", "question", "answer_id")}
     number = _smallest_loss(results)
-    return {"accuracy": item | {"pred_id": number, "correct": int(number == int(doc["answer_id"]))}}
+    is_right = number == int(doc["answer_id"])
+    return {"accuracy": Item(item | {"pred_id": number, "correct": int(is_right)}, score=float(is_right))}
 
 
 def perceptiontest_process_submitted_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:

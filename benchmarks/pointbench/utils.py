@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 from pytest_lmms.tasks.mediafiles import find_media
 from pytest_lmms.tasks.prompts import instructed
@@ -63,6 +63,7 @@ def pointbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
     hits = [inside and mask.getpixel((x, y)) > THRESHOLD for inside, (x, y) in zip(is_inside, points, strict=True)]
     item = {"id": doc["row_idx"], "pred": results[0], "parsed_points": points, "category": doc["category"]}
     item["accuracy"] = fmean(map(float, hits)) if hits else 0.0
+    item = Item(item, score=item["accuracy"])
     return {"pointbench_acc": item} if points else Unparsed(pointbench_acc=item)
 
 

@@ -6,8 +6,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.captions import CAPTION_ITEMS, CAPTION_METRICS
+from pytest_lmms.records import Item, Unparsed
+from pytest_lmms.scoring.captions import CAPTION_METRICS, caption_items
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
 
 Doc = Mapping[str, Any]
@@ -54,7 +54,7 @@ def refcoco_seg_doc_to_visual(doc: Doc) -> list[Any]:
 def refcoco_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep a description with all expressions that people used."""
     item = {"answer": doc["answer"], "pred": results[0], "ann_id": doc["question_id"]}
-    return {f"refcoco_{name}": item for name in CAPTION_ITEMS}
+    return caption_items("refcoco", item)
 
 
 def refcoco_rec_rows(dataset: Any) -> Any:
@@ -95,5 +95,5 @@ def refcoco_rec_process_results(doc: Doc, results: Sequence[str]) -> dict[str, A
     """Read a box; without one, an empty one in the corner."""
     box = read_box(results[0])
     item = {"answer": doc["answer"], "pred": box or NO_BOX, "ann_id": doc["question_id"], "bbox": doc["bbox"]}
-    scores = {f"refcoco_{name}": item for name in BOX_METRICS}
+    scores = {f"refcoco_{name}": Item(item, score=metric([item])) for name, metric in BOX_METRICS.items()}
     return scores if box else Unparsed(scores)

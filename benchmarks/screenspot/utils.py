@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.captions import cider, tokenize
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
 
@@ -40,7 +40,7 @@ def screenspot_rec_process_results(doc: Doc, results: Sequence[str]) -> dict[str
     box = read_box(results[0])
     columns = ("bbox", "instruction", "data_type", "data_source")
     item = {"pred": box or NO_BOX, "ann_id": doc["file_name"], **{column: doc[column] for column in columns}}
-    scores = {f"screenspot_{name}": item for name in BOX_METRICS}
+    scores = {f"screenspot_{name}": Item(item, score=metric([item])) for name, metric in BOX_METRICS.items()}
     return scores if box else Unparsed(scores)
 
 

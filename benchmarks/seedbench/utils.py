@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pytest_lmms.records import Item
 from pytest_lmms.scoring.reasoned import ANALYSIS_PROMPT, reasoned_scores
 from pytest_lmms.tasks.prompts import one_turn, option_lines
 
@@ -38,6 +39,7 @@ def seed_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Read the first character of the response as a letter; for images or videos, and for all."""
     answer = results[0].strip()[:1]
     item = {"pred": answer, "answer": doc["answer"], "question_id": doc["question_id"]}
+    item = Item(item, score=float(seed_aggregation_result([item])))
     return {f"seed_{doc['data_type']}": item, "seed_all": item}
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.errors import DocumentError
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -27,7 +27,8 @@ def tempcompass_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 def _scores(doc: Doc, *, is_right: bool | None) -> dict[str, Any]:
     """None: no rule decides, a judge would have to."""
-    scores = {"rule_accuracy": {"dim": doc["dim"], "rating": int(bool(is_right))}}
+    rating = int(bool(is_right))
+    scores = {"rule_accuracy": Item({"dim": doc["dim"], "rating": rating}, score=float(rating))}
     return Unparsed(scores) if is_right is None else scores
 
 
@@ -76,7 +77,8 @@ def read_verdict(reply: str) -> int:
 
 def tempcompass_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Score an answer that no rule decides by what a judge replied."""
-    return {"avg_accuracy": {"dim": doc["dim"], "rating": read_verdict(reply)}}
+    rating = read_verdict(reply)
+    return {"avg_accuracy": Item({"dim": doc["dim"], "rating": rating}, score=float(rating))}
 
 
 for _process in (

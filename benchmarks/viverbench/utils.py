@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.media.image import LazyImage
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.spans import braced, fenced
 
 Doc = Mapping[str, Any]
@@ -83,6 +83,7 @@ def viverbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
         "raw_response": results[0],
         "is_correct": verdict is not None and verdict == gold,
     }
+    item = Item(item, score=float(item["is_correct"]))
     return {"viverbench_acc": item} if verdict is not None else Unparsed({"viverbench_acc": item})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.tasks.mediafiles import find_media
 from pytest_lmms.tasks.prompts import instructed
 
@@ -49,7 +49,10 @@ def vpct_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     gold = int(doc["finalBucket"])
     item = {"sim_id": int(doc["simId"]), "prediction": results[0], "predicted_bucket": bucket, "target_bucket": gold}
     item["is_correct"] = bucket == gold
-    scores = {"vpct_accuracy": item, "vpct_answered_rate": item}
+    scores = {
+        "vpct_accuracy": Item(item, score=float(bucket == gold)),
+        "vpct_answered_rate": Item(item, score=float(bucket is not None)),
+    }
     return Unparsed(scores) if bucket is None else scores
 
 

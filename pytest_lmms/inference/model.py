@@ -11,7 +11,8 @@ the engine's event loop.
 Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter (see `admitted_by`),
 `num_parallel` of a batch adapter that may be asked several batches at once (see `asked_in_parallel`), `keeps_time`,
 True for one that raises by itself when a batch takes longer than allowed,
-`why_no_logprobs`, `draws`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
+`why_no_logprobs`, `draws`, `takes_tools`, True for one that offers a model what `Request.tools` holds and gives back
+`Response.tool_calls`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
 `doc_to_visual` and `doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
 
@@ -73,6 +74,19 @@ class ScoresContinuations(Protocol):
 
     def score(self, requests: Sequence[Request]) -> list[Response]:
         """Return responses with `logprob` and `is_greedy` filled."""
+        ...
+
+
+@runtime_checkable
+class ScoresWhereItIs(Protocol):
+    """An async adapter that gives log-probabilities only where the server behind it does."""
+
+    async def why_not_score(self) -> str | None:
+        """Ask the server: after `start`, before any document is asked, and only for tasks that need it.
+
+        Returns:
+            Why it cannot; None when it can, or when it cannot be known now.
+        """
         ...
 
 
@@ -189,6 +203,17 @@ def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> 
     ]
 
 
+def no_tools(model: Any) -> str:
+    """Say that an adapter cannot offer a model tools of its own."""
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
+    return explain(
+        f"{name} offers models no tools",
+        expected="an adapter with `takes_tools = True` (openai, azure_openai, async_openai, litellm), for "
+        "tool_format=native",
+        remedy="leave tool_format out: models then write tags",
+    )
+
+
 def no_pictures(model: Any) -> str:
     """Say that an adapter cannot run a task whose answers are thought out in pictures."""
     name = model.__name__ if isinstance(model, type) else type(model).__name__
@@ -199,17 +224,20 @@ def no_pictures(model: Any) -> str:
     )
 
 
-def no_logprobs(model: Any) -> str:
+def no_logprobs(model: Any, why: str | None = None) -> str:
     """Say that an adapter cannot run a task that asks for log-probabilities.
 
-    Its optional attribute `why_no_logprobs`, a clause that follows a colon, tells the reason.
+    Args:
+        model: The adapter.
+        why: The reason; None: its optional attribute `why_no_logprobs`, a clause that follows a colon.
     """
-    why = getattr(model, "why_no_logprobs", None)
+    why = why or getattr(model, "why_no_logprobs", None)
     name = model.__name__ if isinstance(model, type) else type(model).__name__
     return explain(
         f"{name} gives no log-probabilities" + (f": {why}" if why else ""),
         expected="an adapter with `score`, for tasks with output_type multiple_choice or loglikelihood",
-        remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), or a task that generates text",
+        remedy="choose a model that runs in this process (huggingface, qwen2_5_vl), openai with a server that gives "
+        "them (vLLM), or a task that generates text",
     )
 
 

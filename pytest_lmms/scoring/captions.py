@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pytest_lmms.records import Item
+
 Tokens = list[str]
 Corpus = Sequence[tuple[Tokens, Sequence[Tokens]]]
 """For each picture: the caption's tokens, and those of its references."""
@@ -150,3 +152,17 @@ CAPTION_METRICS: dict[str, Callable[[Sequence[Mapping[str, Any]]], float]] = {
 """Metrics over all documents, by the names that COCO's evaluation gives them."""
 CAPTION_ITEMS = (*CAPTION_METRICS, "METEOR")
 """What caption tasks keep items for. METEOR's are for those who run its program on them; nothing here computes it."""
+
+
+def caption_items(prefix: str, item: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a caption is to each of `CAPTION_ITEMS`.
+
+    Args:
+        prefix: Of the metrics' names.
+        item: With a caption ``pred`` and its references ``answer``.
+
+    Returns:
+        The item itself; under ROUGE_L, the only one that is a mean over captions, with the caption's own number.
+    """
+    own = Item(item, score=CAPTION_METRICS["ROUGE_L"]([item]))
+    return {f"{prefix}_{name}": own if name == "ROUGE_L" else item for name in CAPTION_ITEMS}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def server(request, tmp_path_factory):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def answer(server, requests, **arguments):
+def run(server, function, **arguments):
     name, address = server
     settings = {"model": name, "base_url": address, "api_key": "any", "max_retries": 0, **arguments}
 
@@ -105,11 +106,16 @@ def answer(server, requests, **arguments):
         model = MODELS.load("openai")(**settings)
         await model.start()
         try:
-            return await asyncio.gather(*map(model.generate, requests), return_exceptions=True)
+            return await function(model)
         finally:
             await model.stop()
 
     return asyncio.run(main())
+
+
+def answer(server, requests, **arguments):
+    ask_all = lambda model: asyncio.gather(*map(model.generate, requests), return_exceptions=True)  # noqa: E731
+    return run(server, ask_all, **arguments)
 
 
 def test_answers_are_those_of_the_same_model_in_this_process(server):
@@ -138,3 +144,46 @@ def test_a_model_that_the_server_does_not_have_is_named(server):
     (found,) = answer(server, [ask("is it red?")], model="no-such-model")
     assert isinstance(found, ModelError)
     assert "no-such-model" in str(found)
+
+
+ONLY_VLLM = pytest.mark.parametrize("server", ["vllm"], indirect=True)
+
+
+def scored(server, requests, **arguments):
+    return run(server, lambda model: asyncio.gather(*map(model.score, requests)), **arguments)
+
+
+@pytest.mark.parametrize("logprobs_from", ["chat", "completions"])
+def test_a_server_tells_truly_whether_it_gives_log_probabilities(server, logprobs_from):
+    why = run(server, lambda model: model.why_not_score(), logprobs_from=logprobs_from)
+    if importlib.util.find_spec("vllm") is not None:
+        assert why is None
+    elif logprobs_from == "chat":
+        assert "tells no log-probabilities" in why
+    else:
+        assert "HTTP 40" in why
+
+
+@ONLY_VLLM
+def test_log_probabilities_of_a_server_are_those_of_the_same_model_in_this_process(server):
+    parts = [("is it red?",), (picture(1), "is it red?"), (picture(2), picture(3), "which?"), ()]
+    requests = [
+        replace(ask(*each), continuation=continuation)
+        for each in parts
+        for continuation in (" yes", "no", " a red square\n", " \N{HANGUL SYLLABLE YE}")
+    ]
+    found = scored(server, requests)
+    local = MODELS.load("huggingface")(server[0], device="cpu", dtype="float32")
+    expected = [local.score([request])[0] for request in requests]
+    assert [each.logprob for each in found] == pytest.approx([each.logprob for each in expected], abs=1e-3)
+    assert [each.is_greedy for each in found] == [each.is_greedy for each in expected]
+    assert [each.tokens.input_tokens for each in found] == [each.tokens.input_tokens for each in expected]
+
+
+@ONLY_VLLM
+def test_a_text_that_is_echoed_has_log_probabilities_too(server):
+    requests = [replace(ask("is it red? "), continuation=text) for text in ("yes", "a red square")]
+    found = scored(server, requests, logprobs_from="completions")
+    whole = replace(ask("is it"), continuation=" red? yes")
+    assert all(each.logprob < 0 for each in found)
+    assert scored(server, [whole], logprobs_from="completions")[0].logprob < found[0].logprob

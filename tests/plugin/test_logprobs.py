@@ -10,6 +10,7 @@ import pytest
 from run_helpers import lab, timeless  # noqa: F401
 
 from pytest_lmms import catalog
+from tests.chat_server import Server
 
 pytest.importorskip("torch")
 
@@ -28,12 +29,17 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
-def choices(lab, checkpoint):  # noqa: F811
-    """The lab with a task of multiple choice, and what asks the checkpoint."""
+def toy(lab):  # noqa: F811
+    """The lab with a task of multiple choice, and no model of its own."""
     (lab.path / "conftest.py").unlink()
     lab.task(ROWS, **CHOICE)
-    arguments = ("--lmms-model", "huggingface", "--lmms-model-args", f"pretrained={checkpoint},device=cpu")
-    return lab, arguments
+    return lab
+
+
+@pytest.fixture
+def choices(toy, checkpoint):
+    """The same, with what asks the checkpoint."""
+    return toy, ("--lmms-model", "huggingface", "--lmms-model-args", f"pretrained={checkpoint},device=cpu")
 
 
 def numbers(records):
@@ -69,15 +75,74 @@ def test_a_log_of_log_probabilities_gives_the_same_scores_again(choices):
     assert lab.results["results"]["toy"]["acc,none"] == first["results"]["toy"]["acc,none"]
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_a_chat_api_is_refused_before_anything_is_asked(choices, workers):
-    lab, _ = choices  # noqa: F811
-    arguments = "model=m,api_key=k,base_url=http://127.0.0.1:9/v1"
-    run = lab.run("--lmms-model", "openai", "--lmms-model-args", arguments, *workers)
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.httpd.shutdown()
+    server.httpd.server_close()
+
+
+def asking(server, name="openai", extra=""):
+    return ("--lmms-model", name, "--lmms-model-args", f"model=m,api_key=k,base_url={server.url}{extra}")
+
+
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")])
+
+
+@WORKERS
+def test_a_server_that_gives_none_is_found_out_before_documents_are_asked(toy, server, workers):
+    server.logprob_of = None
+    run = toy.run(*asking(server), *workers)
     assert run.code not in (0, 5), run
-    assert "gives no log-probabilities: chat APIs" in run.output
+    assert "OpenAIChat gives no log-probabilities: m at http://127.0.0.1" in run.output
+    assert "the server tells no log-probabilities of prompts" in run.output
     assert "task toy" in run.output
-    assert not list(lab.path.glob("results/*"))
+    assert not list(toy.path.glob("results/*"))
+    assert {body["messages"][0]["content"] for _, _, body in server.requests} == {"Say yes."}
+
+
+def test_an_api_that_never_gives_any_is_refused_without_being_asked(toy, server):
+    run = toy.run(*asking(server, "azure_openai", ",api_version=1"))
+    assert run.code not in (0, 5), run
+    assert "AzureOpenAIChat gives no log-probabilities: chat APIs" in run.output
+    assert not server.requests
+
+
+@pytest.mark.parametrize("extra", ["--collect-only", "--lmms-dry-run"])
+def test_a_server_is_not_asked_where_nothing_runs(toy, server, extra):
+    run = toy.run(*asking(server), extra)
+    assert run.code == 0, run
+    assert not server.requests
+
+
+@WORKERS
+def test_a_server_that_gives_them_runs_tasks_that_compare_them(toy, server, workers):
+    server.logprob_of = lambda token: -0.5 if token == " no" else -6.0
+    run = toy.run(*asking(server), *workers)
+    assert run.code == 0, run
+    records = toy.records()
+    assert [len(r["filtered_resps"]) for r in records] == [2 * len(row["options"]) for row in ROWS]
+    assert all(r["filtered_resps"][1] == [-0.5, True] for r in records)
+    assert all(r["filtered_resps"][0] == [-6.0, False] for r in records)
+    assert toy.results["results"]["toy"]["acc,none"] == sum(row["answer"] == 1 for row in ROWS) / len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "task", "metric"),
+    [("seedbench", "seedbench_ppl", "acc"), ("egoschema", "egoschema_subset_mcppl", "score")],
+)
+def test_benchmarks_that_compare_log_probabilities_run_against_a_server(lab, server, folder, task, metric):  # noqa: F811
+    (lab.path / "conftest.py").unlink()
+    (lab.path / "bench").symlink_to(catalog.folder("benchmarks") / folder)
+    run = lab.run(*asking(server), "--lmms-data", "mini", "--lmms-tasks", task)
+    assert run.code == 0, run
+    records = lab.records(task)
+    assert len(records) > 3
+    assert all(r["status"] == "scored" for r in records)
+    best = max(range(len(records[0]["filtered_resps"])), key=lambda n: records[0]["filtered_resps"][n][0])
+    assert records[0]["filtered_resps"][best][0] < 0
+    assert f"{metric},none" in lab.results["results"][task]
 
 
 def test_a_model_that_draws_nothing_is_refused_for_visual_thoughts(run, write_task, pytester):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -31,20 +32,26 @@ class Mortal:
     honours = HONOURS_ALL
     batch_invariant = True
 
-    def __init__(self, folder, *, seconds=0.0, fails_to_load=False):
+    def __init__(self, folder, *, seconds=0.0, wanted_nodes=1, fails_to_load=False):
         if fails_to_load:
             raise OSError("no such weights")
-        self.folder, self.seconds = Path(folder), seconds
+        self.folder, self.seconds, self.wanted_nodes = Path(folder), seconds, wanted_nodes
 
     @property
     def identity(self):
         return {"adapter": "Mortal"}
+
+    def num_nodes(self):
+        return len({line.split()[2] for line in (self.folder / "asked").read_text().splitlines()})
 
     def generate(self, requests):
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
         for request in requests:
             with (self.folder / "asked").open("a") as file:
                 file.write(f"{request.doc_id} {os.getpid()} {node} {os.environ.get('SAID_BY_FILE')}\\n")
+        deadline = time.monotonic() + 60  # the others may be slow to start
+        while time.monotonic() < deadline and self.num_nodes() < self.wanted_nodes:
+            time.sleep(0.05)
         for request in requests:
             if (self.folder / f"kills-{request.doc_id}").exists():
                 os._exit(1)
@@ -53,6 +60,13 @@ class Mortal:
             except FileNotFoundError:
                 continue
             os._exit(1)
+        for request in requests:
+            try:
+                os.unlink(self.folder / f"hangs-once-{request.doc_id}")
+            except FileNotFoundError:
+                if not (self.folder / f"hangs-{request.doc_id}").exists():
+                    continue
+            time.sleep(10**6)
         time.sleep(self.seconds)
         return [
             Response(text="A" if r.doc_id % 3 else "B", tokens=TokenCounts(input_tokens=1, output_tokens=1))
@@ -103,7 +117,7 @@ def test_replicas_on_several_nodes_give_the_records_of_one_process_and_ask_nothi
     expected = undisturbed(ray_lab)
     config = ray_lab.path / "exp.yaml"
     config.write_text(json.dumps({"env": {"SAID_BY_FILE": "yes"}, "ray": ray_lab.on_cluster[1], "replicas": 2}))
-    run = ray_lab.run("--lmms-config", str(config), *ray_lab.arguments(0.05))
+    run = ray_lab.run("--lmms-config", str(config), *ray_lab.arguments(extra=",wanted_nodes=2"))
     assert run.code == 0, run
     assert timeless(ray_lab.records()) == expected
     assert set(ray_lab.asked().values()) == {1}
@@ -149,7 +163,28 @@ def test_a_document_that_kills_every_actor_is_the_only_error(ray_lab):
     assert run.code == 1, run
     records = ray_lab.records()
     assert [r["doc_id"] for r in records if r["status"] == "error"] == [7]
-    assert "actors died while they had this batch" in records[7]["error"]
+    assert "actors died or hung while they had this batch" in records[7]["error"]
+
+
+def test_an_actor_that_hangs_is_killed_after_the_timeout_and_its_batch_asked_again(ray_lab):
+    ray_lab.task(12)
+    expected = undisturbed(ray_lab)
+    (ray_lab.path / "hangs-once-5").touch()
+    run = ray_lab.run(*ray_lab.on_cluster, *ray_lab.arguments(), "--lmms-timeout", "5")
+    assert run.code == 0, run
+    assert timeless(ray_lab.records()) == expected
+    assert re.search(r"1 hung and was killed; [12] of 2 replicas at the end", run.output), run
+
+
+def test_a_document_that_hangs_every_actor_is_the_only_error(ray_lab):
+    ray_lab.task(12)
+    (ray_lab.path / "hangs-7").touch()
+    run = ray_lab.run(*ray_lab.on_cluster, *ray_lab.arguments(), "--lmms-timeout", "4")
+    assert run.code == 1, run
+    records = ray_lab.records()
+    assert [r["doc_id"] for r in records if r["status"] == "error"] == [7]
+    assert "actors died or hung while they had this batch" in records[7]["error"]
+    assert "no response within 4 s" in records[7]["error"]
 
 
 def test_when_every_replica_is_gone_for_good_what_is_left_is_an_error_and_has_no_score(ray_lab):

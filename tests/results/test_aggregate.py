@@ -53,7 +53,7 @@ def test_errors_leave_the_metric_and_what_could_not_be_read_counts_as_wrong(task
     assert values["acc,none"] == 0.5
     assert complaints == []
     assert collected.counts(7) == {
-        "n_expected": 7, "n_scored": 2, "n_unparsed": 1, "n_filtered": 1, "n_error": 1, "n_not_run": 2,
+        "n_expected": 7, "n_scored": 2, "n_unparsed": 1, "n_filtered": 1, "n_error": 1, "n_unscored": 0, "n_not_run": 2,
     }  # fmt: skip
 
 
