@@ -118,7 +118,9 @@ def seat_panel(session: LmmsSession, recorder: Recorder, judges: Judges | None) 
     def open_judge(name: str, adapter: str, arguments: Mapping[str, Any]) -> Opened:
         writer = f"asked{next(numbers)}-{session.writer}"
         store = ResponseStore(recorder.folder.responses, writer=writer, read=session.reads_store)
-        settings = EngineSettings(timeout_seconds=session.settings.timeout, spend=budget_of(session))
+        settings = EngineSettings(
+            timeout_seconds=session.settings.timeout, spend=budget_of(session), give_up_run=stop_of(session)
+        )
         return name, start_judge(JudgeSpec(name, adapter, dict(arguments)), store=store, settings=settings).engine
 
     PANEL.open = open_judge
