@@ -17,8 +17,9 @@ import pytest
 from pytest_lmms.errors import MediaError, ModelError, UsageError
 from pytest_lmms.inference import message_formats
 from pytest_lmms.inference.model import AsyncModel, Identified, Starts, admitted_by
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Generation, MediaRef, Message, Request
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 from tests.chat_server import Server
 from tests.media.sounds import encoded, sine
 
