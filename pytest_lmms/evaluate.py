@@ -20,6 +20,7 @@ from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError, explai
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, Entry
 from pytest_lmms.judging import Judges
+from pytest_lmms.llm_judge.calls import collected
 from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
@@ -185,11 +186,17 @@ def _score(
         return Record(status="unscored", **base)
     spoken = [c.spoken for c in conversations] or None
     try:
-        outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
+        with collected() as asked:
+            outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
+        base["verdicts"] = asked.verdicts
+        for failure in asked.failures:  # also one that the task's code has made a score of
+            raise failure
         scores = _with_numbers(outcome.scores)
         if document.extra_scores is not None:
             extra = document.extra_scores(document.task.name, rendered.document, outcome.filtered_resps, scores)
             scores = {name: {**values, **extra} for name, values in scores.items()}
+    except UnansweredError:
+        raise
     except Exception as e:  # noqa: BLE001  (one bad document never sinks another)
         return Record(status="error", error=describe(e, document), **base)
     return Record(
@@ -217,7 +224,9 @@ async def _judge(document: Document, rendered: Rendered, record: Record, engine:
     scorer, judges = document.scorer, document.judges
     if judges is None or scorer.rubric is None or scorer.judged is None or record.status in ("error", "unscored"):
         return record
-    scores, verdicts = dict(record.scores), []
+    if scorer.judges_unread and record.status != "unparsed":
+        return record
+    scores, verdicts = dict(record.scores), list(record.verdicts)
     try:
         for name, answers in record.filtered_resps.items():
             known = {"response": answers[0] if answers else "", "target": record.target, "input": rendered.input}
@@ -260,7 +269,8 @@ async def evaluate(document: Document, engine: Engine) -> Record:
                     for request, response in zip(rendered.requests, responses, strict=True)
                 )
             )
-        record = await engine.offload(_score, document, rendered, responses, doc_hash, conversations)
+        away = asyncio.to_thread if document.scorer.waits else engine.offload
+        record = await away(_score, document, rendered, responses, doc_hash, conversations)
         return await _judge(document, rendered, record, engine)
     except UnansweredError:
         raise

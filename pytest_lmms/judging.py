@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytest_lmms.scoring.rubric import Rubric, VerdictError
 ATTEMPTS = 3
 """How often a judge is asked for a reply that can be read."""
 MAX_NEW_TOKENS = 1024
+ENDED = "the judge's engine has ended"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,26 @@ async def ask(engine: Engine, request: Request) -> Response:
         LmmsError: The adapter failed.
         UnansweredError: The engine was stopped, or has ended.
     """
+    waiting = asyncio.wrap_future(_submitted(engine, request))
+    while not waiting.done():
+        await asyncio.wait([waiting], timeout=1.0)
+        if not engine.alive and not waiting.done():
+            raise UnansweredError(ENDED)
+    return waiting.result()
+
+
+def ask_blocking(engine: Engine, request: Request) -> Response:
+    """As `ask`, for code without an event loop; not on an engine's own loop."""
+    done = _submitted(engine, request)
+    while True:
+        try:
+            return done.result(timeout=1.0)
+        except FutureTimeoutError:
+            if not engine.alive and not done.done():
+                raise UnansweredError(ENDED) from None
+
+
+def _submitted(engine: Engine, request: Request) -> Future[Response]:
     done: Future[Response] = Future()
 
     async def answer() -> None:
@@ -147,11 +169,6 @@ async def ask(engine: Engine, request: Request) -> Response:
                 done.set_exception(e if isinstance(e, LmmsError) else LmmsError(f"{type(e).__name__}: {e}"))
 
     if not engine.alive:
-        raise UnansweredError("the judge's engine has ended")
+        raise UnansweredError(ENDED)
     engine.call(lambda: engine.spawn(answer()))
-    waiting = asyncio.wrap_future(done)
-    while not waiting.done():
-        await asyncio.wait([waiting], timeout=1.0)
-        if not engine.alive and not waiting.done():
-            raise UnansweredError("the judge's engine has ended")
-    return waiting.result()
+    return done

@@ -60,8 +60,9 @@ def _problems(task: Task) -> Iterator[str]:
             yield explain("no documents", where=str(path), expected="one JSON object a line")
             return
         task = task.with_examples("mini")
-        check_before_run(task, rows, scorer, first=0)
-        yield from _check_scores(task, scorer, rows)
+        check_before_run(task, rows, scorer, first=0, with_judges=False)
+        if not scorer.asks_judges:
+            yield from _check_scores(task, scorer, rows)
     except LmmsError as e:
         hint = _misspelt(str(e), rows.columns) if "rows" in locals() else None
         yield str(e) + (f"\n  {hint}" if hint else "")

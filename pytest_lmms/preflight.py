@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from pytest_lmms.errors import DatasetError, LmmsError, TaskError, did_you_mean, explain
+from pytest_lmms.llm_judge import ServerInterface
 from pytest_lmms.records import Response
 from pytest_lmms.results.codec import encode
 from pytest_lmms.results.rules import gates_of_task
@@ -18,7 +20,9 @@ from pytest_lmms.tasks.rows import Rows, check_column
 _COLUMN_FIELDS = ("doc_to_text", "doc_to_target", "doc_to_visual")
 
 
-def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scoring: bool = True) -> None:
+def check_task(
+    task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scoring: bool = True, with_judges: bool = True
+) -> None:
     """Render one document, and score an empty and a gold answer to every document of the miniature.
 
     Args:
@@ -28,6 +32,8 @@ def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scori
         first: Number of the first selected document; rendered, its media unopened.
         with_scoring: False where documents are only listed: scoring rules import what they need (sympy, nltk), which
             takes longer than finding all documents.
+        with_judges: Whether judges that the task's code names are looked at; they are not where the user names one. A
+            task that asks judges by itself is not scored here: that would ask them.
 
     Raises:
         TaskError: Something would fail for every document; the message says what.
@@ -43,7 +49,9 @@ def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scori
         numbers = list(range(len(checked)))
     try:
         task.render(rows, first)
-        for number in numbers if with_scoring else ():
+        if scorer.asks_judges and with_judges:
+            _check_judges(scorer)
+        for number in numbers if with_scoring and not scorer.asks_judges else ():
             _check_scoring(task, checked, scorer, number)
     except DatasetError:
         raise
@@ -54,6 +62,13 @@ def check_task(task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scori
                 remedy="nothing was asked; correct the task, or its miniature, first",
             )
         ) from e
+
+
+def _check_judges(scorer: Scorer) -> None:
+    """Check the judges that a task's code will ask by itself; trying its scoring would ask them."""
+    for value in list(getattr(inspect.unwrap(scorer.process_results), "__globals__", {}).values()):  # type: ignore[arg-type]
+        if isinstance(value, ServerInterface):
+            value.check()
 
 
 def _check_gates(task: Task) -> None:

@@ -22,20 +22,22 @@ class Server:
     (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
     the end), `usage` (another one; None for none), `padding` (characters of an additional field).
 
+    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
+    tool calls of steps that say none.
+
     It counts and scores prompts as vLLM does (`prompt_logprobs`, and `echo` of completions): a token is a word with the
     blanks before it, `logprob_of` gives its probability; with `logprob_of` None it passes over such wishes.
 
-    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
-    tool calls of steps that say none. `port` 0 is any that is free.
+    `port` 0 is any that is free.
     """
 
     def __init__(self, port=0):
         self.requests = []
         self.plan = []
         self.text = "Yes, it is"
+        self.calls = None
         self.logprob_of = lambda token: -float(len(token))
         self.thinks = False  # its template ends a prompt with what it does not write before an answer
-        self.calls = None
         self.pause_seconds = 0.0
         self.in_flight = self.most_in_flight = 0
         self.usage = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}

@@ -89,6 +89,20 @@ def charxiv_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc
     return {"reasoning_rule_acc": {"kind": doc["reasoning_q_source"], "score": score}}
 
 
+def charxiv_descriptive_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Doc]:
+    """Score one description by what a judge said."""
+    return {"descriptive_acc": {"kind": doc[f"descriptive_q{doc['which']}"], "score": reply == "1"}}
+
+
+def charxiv_reasoning_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Doc]:
+    """Score one answer by what a judge said."""
+    return {"reasoning_acc": {"kind": doc["reasoning_q_source"], "score": reply == "1"}}
+
+
+charxiv_descriptive_results.judged = charxiv_descriptive_judged  # type: ignore[attr-defined]
+charxiv_reasoning_results.judged = charxiv_reasoning_judged  # type: ignore[attr-defined]
+
+
 @with_sub_scores(over("kind"))
 def charxiv_mean(items: Items) -> float | None:
     """Return the share of right answers, 0 to 1."""

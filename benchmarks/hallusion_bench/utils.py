@@ -1,4 +1,4 @@
-"""HallusionBench: questions about pictures and their changed twins, to be answered with yes or no."""
+"""HallusionBench: questions about pictures and their changed twins, to be answered with yes or no, and why."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def hb_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     item = Item(item, score=float(answer == str(doc["gt_answer"])))
     scores = {"yes_no_aAcc": item, "yes_no_qAcc": item, "yes_no_fAcc": item}
     return Unparsed(scores) if answer is None else scores
+
+
+def hb_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Score one answer by what a judge said: correct, incorrect or unclear; unclear is right without a figure."""
+    said = "incorrect" if "incorrect" in reply.lower() else "correct" if "correct" in reply.lower() else "unclear"
+    is_without_figure = doc["category"] == "VS" and str(doc["figure_id"]) == "0"
+    item = {column: value for column, value in doc.items() if column != "image"}
+    item |= {"model_prediction": results[0]}
+    item["correct"] = said == "correct" or (said == "unclear" and is_without_figure)
+    item = Item(item, score=float(item["correct"]))
+    return {"aAcc": item, "qAcc": item, "fAcc": item}
+
+
+hb_process_results.judged = hb_judged  # type: ignore[attr-defined]
 
 
 def _percent(items: Sequence[Doc]) -> float:

@@ -56,6 +56,15 @@ def mathvision_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Do
     return {"mathvision_standard_eval": Item(item, score=float(right[0]))}
 
 
+def mathvision_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Doc]:
+    """Score the first response by what a judge said."""
+    item = {"response": list(results), "scores": [reply == "1"], "subject": doc["subject"], "level": doc["level"]}
+    return {"llm_as_judge_eval": Item(item, score=float(reply == "1"))}
+
+
+mathvision_process_results.judged = mathvision_judged  # type: ignore[attr-defined]
+
+
 def _percent(items: Sequence[Doc]) -> float:
     return round(100 * fmean(bool(item["scores"][0]) for item in items), 2)
 

@@ -51,14 +51,27 @@ def normalise(doc: Doc, extraction: str) -> str | None:
 def mathvista_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
     extraction = extract(doc, results[0].strip())
+    scores = _scores(doc, extraction)
+    return Unparsed(scores) if extraction is None else scores
+
+
+def mathvista_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Score one answer by what a judge found in it; nothing found is wrong, and no choice is near to it."""
+    return _scores(doc, reply.strip() or None)
+
+
+mathvista_judged.only_unread = True  # type: ignore[attr-defined]
+mathvista_process_results.judged = mathvista_judged  # type: ignore[attr-defined]
+
+
+def _scores(doc: Doc, extraction: str | None) -> dict[str, Any]:
     prediction = None if extraction is None else normalise(doc, extraction)
     answer = doc["answer"]
     is_right = None not in (answer, prediction) and str(prediction).strip() == str(answer).strip()
     columns = ("query", "choices", "answer", "question_type", "answer_type", "precision", "metadata")
     item = {"question_id": doc["pid"], **{column: doc[column] for column in columns}}
     item |= {"extraction": extraction or "", "prediction": prediction, "true_false": is_right}
-    scores = {"llm_as_judge_eval": Item(item, score=float(is_right)), "submission": item}
-    return Unparsed(scores) if extraction is None else scores
+    return {"llm_as_judge_eval": Item(item, score=float(is_right)), "submission": item}
 
 
 def _percent(items: Items) -> float:

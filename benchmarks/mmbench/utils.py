@@ -59,10 +59,30 @@ def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
     item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
     item["prediction"] = results[0].strip()
-    letter, question = infer_letter(item, item["prediction"]), int(item["index"]) % FIRST_COPY
-    scored = Item(item, score=float(letter == item["answer"]), question_index=question)
-    scores = {"gpt_eval_score": scored, "submission": item}
+    letter = infer_letter(item, item["prediction"])
+    scores = {"gpt_eval_score": _scored(item, letter), "submission": item}
     return scores if letter else Unparsed(scores)
+
+
+def _scored(item: Doc, letter: str | None) -> Item:
+    """With what the row scores by itself, and the question that it shares with its copies."""
+    question = doc_id % FIRST_COPY if isinstance(doc_id := item["index"], int) else None
+    return Item(item, score=float(letter == item["answer"]), question_index=question)
+
+
+def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Keep the response with the letter that a judge found in it, "none" without one."""
+    scores = mmbench_process_results(doc, results)
+    item = {**scores["gpt_eval_score"], "extracted": reply}
+    return {"gpt_eval_score": _scored(item, reply), "submission": item}
+
+
+mmbench_judged.only_unread = True  # type: ignore[attr-defined]
+mmbench_process_results.judged = mmbench_judged  # type: ignore[attr-defined]
+
+
+def _letter(item: Doc) -> str | None:
+    return item.get("extracted") or infer_letter(item, item["prediction"])
 
 
 def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
@@ -72,10 +92,7 @@ def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
     for row in rows:
         copies.setdefault(int(row["index"]) % FIRST_COPY, []).append(row)
     questions = [row for row in rows if int(row["index"]) < FIRST_COPY]
-    return [
-        {**q, "hit": all(infer_letter(c, c["prediction"]) == c["answer"] for c in copies[int(q["index"])])}
-        for q in questions
-    ]
+    return [{**q, "hit": all(_letter(c) == c["answer"] for c in copies[int(q["index"])])} for q in questions]
 
 
 def mmbench_category_scores(items: Sequence[Doc]) -> dict[str, float]:

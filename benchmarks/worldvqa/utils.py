@@ -70,16 +70,25 @@ def _item(doc: Doc, response: str) -> dict[str, Any]:
 
 def worldqa_mc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep an answer, read by its one letter."""
-    item = _item(doc, results[0]) | {"option": doc["option"], "question": doc["question"]}
+    item = _item(doc, results[0]) | {c: doc[c] for c in ("option", "question")}
     item = Item(item, score=worldqa_mc_aggregate([item]))
     return {"gpt_eval": item} if lone_letter(results[0], LETTERS) else Unparsed(gpt_eval=item)
 
 
+def worldqa_mc_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Keep the letter that a judge found in an answer, "none" without one, in the answer's place."""
+    item = worldqa_mc_process_results(doc, results)["gpt_eval"] | {"pred": reply}
+    return {"gpt_eval": Item(item, score=worldqa_mc_aggregate([item]))}
+
+
+vars(worldqa_mc_judged).update(only_unread=True, rubric="rubric_mc.yaml")
+vars(worldqa_mc_process_results).update(judged=worldqa_mc_judged)
+
+
 def worldqa_mc_aggregate(items: Sequence[Doc]) -> float:
     """Return the share of right letters, 0 to 1."""
-    golds = [str(item["answer"]).split(".", maxsplit=1)[0].lower() for item in items]
-    letters = [(lone_letter(item["pred"], LETTERS) or "").lower() for item in items]
-    return fmean(letter == gold for letter, gold in zip(letters, golds, strict=True))
+    pairs = [(lone_letter(item["pred"], LETTERS) or "", worldqa_doc_to_mc_target(item)) for item in items]
+    return fmean(letter.lower() == gold.lower() for letter, gold in pairs)
 
 
 def worldqa_gen_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:

@@ -309,7 +309,10 @@ class TaskFile(pytest.Module):
         )  # fmt: skip
         if chosen:
             with_scoring = not self.config.option.collectonly
-            check_task(self.task, self.rows, self.scorer, first=chosen[0], with_scoring=with_scoring)
+            with_judges = with_scoring and settings.judge is None and not settings.predict_only
+            check_task(
+                self.task, self.rows, self.scorer, first=chosen[0], with_scoring=with_scoring, with_judges=with_judges
+            )  # fmt: skip
         reason = fastpath.obstacle(self)
         if reason is not None and is_verbose(self.config):
             session.notices.append(f"{self.nodeid}: documents take pytest's own path: {reason}")

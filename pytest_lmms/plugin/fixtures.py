@@ -132,10 +132,10 @@ def check_ability(session: LmmsSession, task_file: Any) -> None:
     adapter = MODELS.load(session.settings.model)
     if kind in LOGPROB_TYPES and not hasattr(adapter, "score"):
         raise TaskError(explain(no_logprobs(adapter), where=f"task {task_file.task.name}"))
-    if kind in LOGPROB_TYPES and (why := _why_not_score(session, task_file.config, adapter)):
-        raise TaskError(explain(no_logprobs(adapter, why), where=f"task {task_file.task.name}"))
     if is_native and not getattr(adapter, "takes_tools", False):
         raise TaskError(explain(no_tools(adapter), where=f"task {task_file.task.name}"))
+    if kind in LOGPROB_TYPES and (why := _why_not_score(session, task_file.config, adapter)):
+        raise TaskError(explain(no_logprobs(adapter, why), where=f"task {task_file.task.name}"))
     if kind == VISUAL_COT and not getattr(adapter, "draws", False):
         raise TaskError(explain(no_pictures(adapter), where=f"task {task_file.task.name}"))
 

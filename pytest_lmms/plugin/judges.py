@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.judging import Judge, Judges
+from pytest_lmms.llm_judge.calls import API_TYPES, PANEL, Opened
 from pytest_lmms.model_args import check_model_args
 from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.recording import Recorder
@@ -18,11 +20,6 @@ from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.registry import MODELS
 
 ENV = "env"
-API_TYPES = {
-    "openai": "openai", "async_openai": "async_openai", "azure": "azure_openai", "async_azure": "azure_openai",
-    "dummy": "dummy",
-}  # fmt: skip
-"""lmms-eval's judges, by API_TYPE, and the models that they are here."""
 MODEL_PARAMETERS = ("model", "pretrained", "response")
 """What `NAME:MODEL` says, whichever of these the adapter has first."""
 
@@ -80,6 +77,9 @@ def _from_variables(environ: Mapping[str, str], where: str) -> str:
         raise UsageError(explain(f"API_TYPE={kind}", where=f"{where} {ENV}", expected=expected))
     if kind == "dummy":
         return "dummy"
+    if kind == "local":
+        remedy = f"{where} openai:MODEL --lmms-judge-args base_url=http://localhost:8000/v1,api_key=none"
+        raise UsageError(explain("API_TYPE=local", where=f"{where} {ENV}", remedy=remedy))
     model = environ.get("JUDGE_MODEL_VERSION") or environ.get("MODEL_VERSION")
     if not model:
         text = "neither JUDGE_MODEL_VERSION nor MODEL_VERSION is set"
@@ -108,6 +108,20 @@ def start_judges(session: LmmsSession, recorder: Recorder) -> Judges | None:
         )
         for number, spec in enumerate(specs)
     ])  # fmt: skip
+
+
+def seat_panel(session: LmmsSession, recorder: Recorder, judges: Judges | None) -> None:
+    """Have judges that task files call keep their replies in this run; `--lmms-judge` answers in their place."""
+    numbers = itertools.count()
+
+    def open_judge(name: str, adapter: str, arguments: Mapping[str, Any]) -> Opened:
+        writer = f"asked{next(numbers)}-{session.writer}"
+        store = ResponseStore(recorder.folder.responses, writer=writer, read=session.reads_store)
+        settings = EngineSettings(timeout_seconds=session.settings.timeout, spend=budget_of(session))
+        return name, start_judge(JudgeSpec(name, adapter, dict(arguments)), store=store, settings=settings).engine
+
+    PANEL.open = open_judge
+    PANEL.chosen = (judges.judges[0].name, judges.judges[0].engine) if judges is not None else None
 
 
 def start_judge(

@@ -22,6 +22,7 @@ from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.judging import Judges
+from pytest_lmms.llm_judge.calls import PANEL
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
@@ -184,7 +185,12 @@ class Runner:
         """The line of a model object; made when first asked for, closed before the model goes."""
         line = self.lines.get(id(model))
         if line is None:
-            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder, self._judges())
+            judges = self._judges()
+            if not self.lines:
+                from pytest_lmms.plugin.judges import seat_panel
+
+                seat_panel(self.session, self.recorder, judges)
+            line = self.lines[id(model)] = ModelLine(model, self.session, self.recorder, judges)
 
             def close() -> None:
                 self.lines.pop(id(model), None)
@@ -206,6 +212,7 @@ class Runner:
         """Give up what is unsent; what is in hand goes on."""
         for line in list(self.lines.values()):
             line.engine.stop()
+        PANEL.stop()
         if self.judges is not None:
             self.judges.stop()
 
@@ -354,6 +361,7 @@ class Runner:
         for line in list(self.lines.values()):
             line.close()
         self.lines.clear()
+        PANEL.close()
         if self.judges is not None:
             self.judges.close()
             self.judges = None

@@ -20,9 +20,9 @@ from pytest_lmms.scoring.metrics import (
     use_metric,
 )
 from pytest_lmms.scoring.reasoning import Tags, parse_reasoning_tags
-from pytest_lmms.scoring.rubric import find_rubric
+from pytest_lmms.scoring.rubric import FILE, find_rubric
 from pytest_lmms.scoring.score import Scorer
-from pytest_lmms.tasks.fields import takes
+from pytest_lmms.tasks.fields import parameters_of, takes
 from pytest_lmms.tasks.render import Task
 from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
@@ -124,20 +124,32 @@ def build_scorer(
             )
             for entry in _metric_list(task)
         )
-    judged = getattr(_resolved(spec.process_results), "judged", None)
+    scoring = _resolved(spec.process_results)
+    judged = getattr(scoring, "judged", None)
     return Scorer(
         where=f"{task.path.name}::{task.name}",
         output_type=spec.output_type,
         ensembles=ensembles,
         reasoning_tags=reasoning_tags,
-        process_results=_with_full_docs(_resolved(spec.process_results), full_docs if spec.full_docs else None),
+        process_results=_with_full_docs(scoring, full_docs if spec.full_docs else None),
+        asks_judges=_asks_judges(scoring),
+        sees_filter=scoring is not None and "is_filtered" in parameters_of(scoring),
         metrics=uses,
         doc_to_target=task.gold if asks_logprobs else task.target if spec.doc_to_target is not None else None,
         doc_to_choice=task.choices if spec.doc_to_choice is not None else None,
         logprob_metrics=logprob_metrics,
         judged=judged,
-        rubric=find_rubric(task.path) if judged is not None else None,
+        rubric=find_rubric(task.path, getattr(judged, "rubric", FILE)) if judged is not None else None,
     )
+
+
+_JUDGES = ("lmms_eval.llm_judge", "pytest_lmms.llm_judge")
+
+
+def _asks_judges(function: Any) -> bool:
+    """Whether the module of a function has something of lmms-eval's judges among its names."""
+    named = getattr(inspect.unwrap(function), "__globals__", {}) if callable(function) else {}
+    return any(str(getattr(value, "__module__", "")).startswith(_JUDGES) for value in list(named.values()))
 
 
 def _with_full_docs(function: Any, full_docs: Callable[[], Sequence[Mapping[str, Any]]] | None) -> Any:
@@ -147,8 +159,8 @@ def _with_full_docs(function: Any, full_docs: Callable[[], Sequence[Mapping[str,
     all_of_them = functools.lru_cache(maxsize=1)(full_docs)
 
     @functools.wraps(function)
-    def process_results(document: Mapping[str, Any], answers: list[Any]) -> Any:
-        return function(document, answers, full_docs=all_of_them())
+    def process_results(document: Mapping[str, Any], answers: list[Any], **told: Any) -> Any:
+        return function(document, answers, full_docs=all_of_them(), **told)
 
     return process_results
 

@@ -12,9 +12,13 @@
     reply: "{{score}}"
 
 Names in double braces are columns of the document, `response`, `target`, `input` (the prompt's text), or one of
-`values`, which gives other names to them. `reply` writes a verdict as the words that the task's
-`judged(doc, results, reply)` reads. With `swap: {values: [a, b], verdict: [x, y]}` the judge is asked in both orders;
-verdicts are turned back and their numbers averaged, or, with `keep: both`, `judged` gets a list with a reply for each.
+`values`, which gives other names to them. A part `reason` is what judges say before they decide. `reply` writes a
+verdict as the words that the task's `judged(doc, results, reply)` reads. With `swap: {values: [a, b], verdict: [x, y]}`
+the judge is asked in both orders; verdicts are turned back and their numbers averaged, or, with `keep: both`, `judged`
+gets a list with a reply for each.
+
+With `judged.only_unread` judges are asked only about answers that rules could not read; `judged.rubric` names another
+file.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ from pytest_lmms.errors import LmmsError, TaskError, explain
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, strip_reasoning
 
 FILE = "rubric.yaml"
+REASON = "reason"
+"""The part of a verdict that is not voted on."""
 MAX_REPLY = 100_000
 """Characters of a reply that are read."""
 MAX_ATTEMPTS = 50
@@ -75,8 +81,9 @@ class Rubric:
 
     @property
     def name(self) -> str:
-        """Folder and version, for records: `mmvet@1`."""
-        return f"{self.path.parent.name}@{self.version}"
+        """Folder, file unless it is `rubric.yaml`, and version, for records: `mmvet@1`, `worldvqa/rubric_mc@1`."""
+        file = "" if self.path.name == FILE else f"/{self.path.stem}"
+        return f"{self.path.parent.name}{file}@{self.version}"
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -173,7 +180,7 @@ class Rubric:
         return {**verdict, first: verdict[second], second: verdict[first]}
 
     def together(self, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One verdict of several judges or orders: the median of numbers, the most frequent of all else.
+        """One verdict of several judges or orders: the median of numbers, all reasons, the most frequent of all else.
 
         Raises:
             VerdictError: As many say one thing as another.
@@ -185,7 +192,7 @@ class Rubric:
             values = [v[name] for v in verdicts]
             if part["type"] in ("number", "integer"):
                 found[name] = statistics.median(values)
-            elif part["type"] == "string" and "enum" not in part:
+            elif name == REASON:
                 found[name] = "\n".join(values)
             else:
                 ranked = Counter(values).most_common(2)
@@ -224,13 +231,13 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         at = text.find("{", end)
 
 
-def find_rubric(task_file: Path) -> Rubric | None:
-    """The rubric beside a task's YAML, or None.
+def find_rubric(task_file: Path, name: str = FILE) -> Rubric | None:
+    """The rubric of that file name beside a task's YAML, or None.
 
     Raises:
         TaskError: It cannot be read, or its form is wrong.
     """
-    path = task_file.parent / FILE
+    path = task_file.parent / name
     return load_rubric(path) if path.is_file() else None
 
 

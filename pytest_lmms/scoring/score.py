@@ -34,8 +34,12 @@ class Scorer:
     """Answers of tasks with one round lose the white space at both ends."""
     ensembles: tuple[Ensemble, ...] = DEFAULT_ENSEMBLES
     reasoning_tags: Tags = DEFAULT_TAGS
-    process_results: Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]] | None = None
-    """The task's own scoring of (document, answers); whatever else it takes is bound already."""
+    process_results: Callable[..., Mapping[str, Any]] | None = None
+    """The task's own scoring of (document, answers); whatever else it takes is bound already, but for `is_filtered`."""
+    asks_judges: bool = False
+    """Whether `process_results` may ask judges by itself (`lmms_eval.llm_judge`)."""
+    sees_filter: bool = False
+    """Whether `process_results` takes `is_filtered` as well: whether the provider refused to answer."""
     metrics: tuple[MetricUse, ...] = ()
     """Used when `process_results` is None."""
     doc_to_target: Callable[[Mapping[str, Any]], Any] | None = None
@@ -48,6 +52,17 @@ class Scorer:
     """Scores of (document, answers, reply=what a judge said), where the task has a rubric."""
     rubric: Rubric | None = None
     """What a judge is asked."""
+
+    @property
+    def judges_unread(self) -> bool:
+        """Whether a judge is asked only about answers that rules cannot read (`judged.only_unread`)."""
+        return getattr(self.judged, "only_unread", False)
+
+    @property
+    def waits(self) -> bool:
+        """Whether scoring mostly waits: it would hold up a thread that has other work."""
+        own = self.asks_judges or getattr(self.process_results, "waits", False)
+        return own or any(use.waits for use in self.metrics)
 
 
 class Outcome(NamedTuple):
@@ -74,9 +89,9 @@ def score(
 ) -> Outcome:
     """Score one document.
 
-    A response that the provider refused (`finish_reason` ``filtered``) is scored as an empty text,
-    whatever it says. The document is `filtered` when any of its responses is; else `unparsed` when
-    no ensemble could read it, that is when in each `process_results` returned `Unparsed` or a
+    A response that the provider refused (`finish_reason` ``filtered``) is scored as an empty text, whatever it says; a
+    `process_results` with a parameter `is_filtered` is told. The document is `filtered` when any of its responses is;
+    else `unparsed` when no ensemble could read it, that is when in each `process_results` returned `Unparsed` or a
     filter fell back; else `scored`.
 
     Args:
@@ -108,24 +123,25 @@ def score(
     for ensemble in scorer.ensembles:
         answers, fell_back = _answers(scorer, ensemble, said, document, doc_id)
         filtered_resps[ensemble.name] = answers
-        result = _result(scorer, document, answers, doc_id)
+        result = _result(scorer, document, answers, doc_id, is_filtered=is_filtered)
         is_unread = is_unread and (fell_back or isinstance(result, Unparsed))
         scores[ensemble.name] = dict(result)
-        if len(said) > 1 and (each := _score_each(scorer, ensemble, said, document)):
+        refused = [r.finish_reason == "filtered" for r in responses] if spoken is None else [is_filtered] * len(said)
+        if len(said) > 1 and (each := _score_each(scorer, ensemble, said, document, refused)):
             repeat_scores[ensemble.name] = each
     status: Status = "filtered" if is_filtered else "unparsed" if is_unread else "scored"
     return Outcome(status, filtered_resps, scores, repeat_scores)
 
 
 def _score_each(
-    scorer: Scorer, ensemble: Ensemble, said: list[Any], document: Mapping[str, Any]
+    scorer: Scorer, ensemble: Ensemble, said: list[Any], document: Mapping[str, Any], refused: list[bool]
 ) -> dict[str, list[Any]]:
     """Score each repeat as if it were the only one; nothing for an ensemble that cannot do with one."""
     collected: dict[str, list[Any]] = {}
-    for one in said:
+    for one, is_filtered in zip(said, refused, strict=True):
         try:
             answers, _ = _answers(scorer, ensemble, [one], document, None)
-            result = _result(scorer, document, answers, None)
+            result = _result(scorer, document, answers, None, is_filtered=is_filtered)
         except LmmsError:
             return {}
         for name, value in result.items():
@@ -193,13 +209,16 @@ def _answers(
     return answers, fell_back
 
 
-def _result(scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None) -> Mapping[str, Any]:
+def _result(
+    scorer: Scorer, document: Mapping[str, Any], answers: list[Any], doc_id: int | None, *, is_filtered: bool = False
+) -> Mapping[str, Any]:
     function = scorer.process_results
     name = "metric_list" if function is None else _name_of(function)
     try:
         if function is None:
             return _compute_metrics(scorer, document, answers)
-        result = function(document, list(answers))
+        told = {"is_filtered": is_filtered} if scorer.sees_filter else {}
+        result = function(document, list(answers), **told)
     except LmmsError:
         raise
     except Exception as error:
@@ -220,17 +239,20 @@ def _compute_metrics(scorer: Scorer, document: Mapping[str, Any], answers: list[
     if scorer.doc_to_choice is not None:
         gold = _chosen(gold, scorer.doc_to_choice(document))
     golds = list(gold) if isinstance(gold, (list, tuple)) else None
-    return {use.name: _compute_metric(use, gold, golds, answers) for use in scorer.metrics}
+    return {use.name: _compute_metric(use, document, gold, golds, answers) for use in scorer.metrics}
 
 
-def _compute_metric(use: MetricUse, gold: Any, golds: list[Any] | None, answers: list[Any]) -> Any:
+def _compute_metric(
+    use: MetricUse, document: Mapping[str, Any], gold: Any, golds: list[Any] | None, answers: list[Any]
+) -> Any:
     if golds is None or use.all_references:
-        return _ask(use, [gold] if golds is None else golds, answers)
-    return 1.0 if any(_ask(use, [one], answers) for one in golds) else 0.0
+        return _ask(use, document, [gold] if golds is None else golds, answers)
+    return 1.0 if any(_ask(use, document, [one], answers) for one in golds) else 0.0
 
 
-def _ask(use: MetricUse, references: list[Any], answers: list[Any]) -> Any:
-    value = use.score(references=references, predictions=answers, **use.kwargs)
+def _ask(use: MetricUse, document: Mapping[str, Any], references: list[Any], answers: list[Any]) -> Any:
+    seen = {"document": document} if use.sees_document else {}
+    value = use.score(references=references, predictions=answers, **seen, **use.kwargs)
     return value[use.name] if isinstance(value, dict) and use.name in value else value
 
 

@@ -73,7 +73,7 @@ class TaskSpec:
     doc_to_messages: Callable[..., Any] | None = None
     """Document to a list of chat messages; wins over `doc_to_visual` and `doc_to_text`."""
     process_results: Callable[..., Any] | None = None
-    """(document, answers) to {metric: value}."""
+    """(document, answers) to {metric: value}; a parameter `is_filtered` hears whether the provider refused."""
     use_prompt: str | None = None
     """Accepted as lmms-eval writes it."""
     description: str = ""

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from pytest_lmms import standins
 from pytest_lmms.catalog import import_file
 from pytest_lmms.errors import TaskError, did_you_mean, explain
 from pytest_lmms.yamlbounds import check_depth, check_size
@@ -57,6 +58,7 @@ def _resolve(ref: FunctionRef) -> Any:
     module_name, _, name = ref.dotted.rpartition(".")
     if not module_name:
         raise TaskError(explain(f"!function {ref.dotted!r}", where=ref.where, expected="!function module.name"))
+    standins.install()
     beside = ref.path.parent / (module_name.replace(".", "/") + ".py")
     try:
         if beside.is_file():

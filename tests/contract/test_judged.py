@@ -9,10 +9,10 @@ import pytest
 
 from pytest_lmms import catalog
 from pytest_lmms.errors import DocumentError
-from pytest_lmms.scoring.rubric import load_rubric
+from pytest_lmms.scoring.rubric import FILE, load_rubric
 
 ROOT = Path(__file__).parents[2]
-JUDGED = sorted(p.parent.name for p in (ROOT / "benchmarks").glob("*/*.py") if ".judged = " in p.read_text("utf-8"))
+JUDGED = sorted({p.parent.name for p in (ROOT / "benchmarks").glob("*/rubric*.yaml")})
 PAGE = (ROOT / "docs" / "judged.md").read_text(encoding="utf-8")
 
 
@@ -44,10 +44,15 @@ def extremes(rubric, pick):
 
 @pytest.mark.parametrize("benchmark", JUDGED)
 def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark: str) -> None:
-    rubric = load_rubric(ROOT / "benchmarks" / benchmark / "rubric.yaml")
     module = catalog.import_file(ROOT / "benchmarks" / benchmark / "utils.py")
     judged = {getattr(f, "judged", None) for f in vars(module).values()} - {None}
     assert judged
+    for file in {getattr(function, "rubric", FILE) for function in judged}:
+        rubric = load_rubric(ROOT / "benchmarks" / benchmark / file)
+        check_that_verdicts_count(rubric, {f for f in judged if getattr(f, "rubric", FILE) == file})
+
+
+def check_that_verdicts_count(rubric, judged):
     columns = "question answer question_id capability dim category problem problem_topic canary"
     document = dict.fromkeys(columns.split(), "x")
     scores = []

@@ -87,7 +87,9 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
     """
     path = Path(path)
     header, documents = _read(path)
-    comparison = _Comparison(_find_task(header["task"], path, benchmarks), path)
+    comparison = _Comparison(
+        _find_task(header["task"], path, benchmarks), path, holds_more=header.get("ours_holds_more", False)
+    )
     with empty_media_home():
         for number, line in enumerate(documents):
             comparison.check_document(number, line)
@@ -98,13 +100,15 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
 class _Comparison:
     """One recording against one task."""
 
-    def __init__(self, task: Task, path: Path) -> None:
+    def __init__(self, task: Task, path: Path, *, holds_more: bool = False) -> None:
         self.task = task
         self.report = Report(path, task.name)
         self.scorer = build_scorer(task, reasoning_tags=())
         self.scorer_without_thoughts = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
         self.judged: Callable[..., Any] | None = getattr(self.scorer.process_results, "judged", None)
         """Makes scores of (document, answers, reply=what a judge said): `judged` of the task's `process_results`."""
+        self.holds_more = holds_more
+        """Whether items of ours may hold more than lmms-eval's, which judges when it aggregates."""
         self.metrics = {entry.name: entry for entry in metric_entries(task)}
         self.items: Items = {}
         self.is_aggregate_known = True
@@ -189,7 +193,7 @@ class _Comparison:
         if recorded.get("random"):
             self._check_guess(outcome, where)
             return outcome
-        partly = bool(recorded.get("unordered"))
+        partly = self.holds_more or bool(recorded.get("unordered"))
         self._check_scores(where, "scores", recorded["scores"], outcome, partly=partly)
         theirs = recorded.get("scores_after_default_reasoning_strip")
         if theirs is not None and self.task.spec.reasoning_tags is not None:

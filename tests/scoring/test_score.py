@@ -149,6 +149,17 @@ def test_a_refused_response_is_scored_as_empty_and_the_document_filtered() -> No
     assert outcome == ("filtered", {"none": [""]}, {"none": {"acc": 0.0}}, {})
 
 
+def test_a_scoring_function_that_asks_hears_of_a_refusal_also_for_each_repeat() -> None:
+    def process_results(_document: Any, _answers: Any, *, is_filtered: bool) -> dict[str, float]:
+        return {"refused": float(is_filtered)}
+
+    scorer = Scorer(where="a.yaml", process_results=process_results, sees_filter=True)
+    responses = [Response(text="a", finish_reason="stop"), Response(text="b", finish_reason="filtered")]
+    outcome = score(scorer, ROW, responses)
+    assert outcome.scores == {"none": {"refused": 1.0}}
+    assert outcome.repeat_scores == {"none": {"refused": [0.0, 1.0]}}
+
+
 def test_filtered_outranks_unparsed() -> None:
     scorer = Scorer(where="a.yaml", process_results=lambda _d, _a: Unparsed(acc=0))
     refused = Response(text="", finish_reason="filtered")

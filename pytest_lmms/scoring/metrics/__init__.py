@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from pytest_lmms.errors import TaskError, UsageError, did_you_mean, explain
 from pytest_lmms.scoring.metrics import aggregations, text
+from pytest_lmms.scoring.verifiers import checks
+from pytest_lmms.tasks.fields import parameters_of
 
 Aggregation = Callable[[Sequence[Any]], Any]
 """From the items of all documents, at least one, to one number."""
@@ -26,14 +28,17 @@ class Metric:
     """One metric: how a document is scored, and what its scores become."""
 
     score: Callable[..., Any] | None
-    """``score(references=[...], predictions=[...], **kwargs)`` gives one document's item. None: the
-    item does not come from text but from log-probabilities or from `process_results`."""
+    """``score(references=[...], predictions=[...], **kwargs)`` gives one document's item; with a parameter
+    `document`, it is given the dataset row. None: the item does not come from text but from log-probabilities or from
+    `process_results`."""
     aggregation: str
     """Name in `AGGREGATIONS`, used when the task names none."""
     higher_is_better: bool
     all_references: bool = False
     """Whether `score` weighs several references itself. Otherwise it is asked for each alone, and
     the document's score is 1.0 when any of them gives something that is not zero."""
+    waits: bool = False
+    """Whether `score` mostly waits (for a process, say); documents are then scored many at a time."""
 
 
 class MetricUse(NamedTuple):
@@ -44,6 +49,9 @@ class MetricUse(NamedTuple):
     """Called with `references`, `predictions` and `kwargs`."""
     kwargs: Mapping[str, Any]
     all_references: bool
+    waits: bool = False
+    sees_document: bool = False
+    """Whether it is called with `document` as well."""
 
 
 AGGREGATIONS: dict[str, Aggregation] = {
@@ -89,8 +97,15 @@ METRICS: dict[str, Metric] = {
     "bypass": _over_all("bypass"),
     "byte_perplexity": _not_from_text("weighted_perplexity", higher_is_better=False),
     "chrf": _over_all("chrf"),
+    "code_passes": Metric(
+        score=checks.code_passes, aggregation="mean", higher_is_better=True, all_references=True, waits=True
+    ),
     "exact_match": Metric(score=text.exact_match, aggregation="mean", higher_is_better=True),
     "f1": _over_all("f1"),
+    "format_matches": Metric(
+        score=checks.format_matches, aggregation="mean", higher_is_better=True, all_references=True
+    ),
+    "math_equals": Metric(score=checks.math_equals, aggregation="mean", higher_is_better=True),
     "mcc": _over_all("matthews_corrcoef"),
     "perplexity": _not_from_text("perplexity", higher_is_better=False),
     "ter": _over_all("ter", higher_is_better=False),
@@ -156,7 +171,7 @@ def use_metric(metric: str | Callable[..., Any], kwargs: Mapping[str, Any], *, w
     """
     if callable(metric):
         name = getattr(metric, "__name__", type(metric).__name__)
-        score, all_references = metric, False
+        score, all_references, waits = metric, False, False
         if not _takes(metric, "references", "predictions"):
             score = _called_with_one_list(metric)
     else:
@@ -170,7 +185,7 @@ def use_metric(metric: str | Callable[..., Any], kwargs: Mapping[str, Any], *, w
                     "(output_type multiple_choice or loglikelihood)",
                 )
             )
-        name, score, all_references = metric, found.score, found.all_references
+        name, score, all_references, waits = metric, found.score, found.all_references, found.waits
     for key in kwargs:
         if not _takes(score, key):
             known = [k for k in inspect.signature(score).parameters if k not in _INPUTS]
@@ -182,10 +197,11 @@ def use_metric(metric: str | Callable[..., Any], kwargs: Mapping[str, Any], *, w
                     suggestion=did_you_mean(str(key), known),
                 )
             )
-    return MetricUse(name, score, dict(kwargs), all_references)
+    sees_document = "document" in parameters_of(score)
+    return MetricUse(name, score, dict(kwargs), all_references, waits=waits, sees_document=sees_document)
 
 
-_INPUTS = ("references", "predictions")
+_INPUTS = ("references", "predictions", "document")
 
 
 def _called_with_one_list(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,8 +24,10 @@ def bypass(_items: Sequence[Any]) -> float:
     return BYPASSED
 
 
-def mean(items: Sequence[float]) -> float:
-    """Return the arithmetic mean."""
+def mean(items: Sequence[Any]) -> float:
+    """Return the arithmetic mean of numbers, or of what mappings hold under `score`."""
+    if isinstance(items[0], Mapping):
+        items = [item["score"] for item in items]
     return float(sum(items) / len(items))
 
 
