@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import FinishReason, Generation, MediaRef, Message, Part, Request, Response
-from pytest_lmms.registry import check_model_args
 
 MAX_NEW_TOKENS = 8
 UNHEARD_OF = "an_argument_that_no_model_has"
@@ -297,7 +297,7 @@ def _about_arguments(factory: Any, arguments: Mapping[str, Any]) -> Iterator[str
         return
     yield explain(
         f"the constructor takes {UNHEARD_OF}=1 and drops it", expected="an error for arguments it does not know",
-        remedy="name the arguments instead of **kwargs, or check them (pytest_lmms.registry.check_model_args)",
+        remedy="name the arguments instead of **kwargs, or check them (pytest_lmms.model_args.check_model_args)",
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ ORDER = [
         "hookspecs",
         "entry_points",
         "registry",
+        "model_args",
         "catalog",
         "jsonl",
         "printable",
