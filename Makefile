@@ -179,6 +179,9 @@ bench: setup-dev  ## Measure what the harness itself costs
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
+bench-agents: setup-dev  ## Measure how well turns of agents share batches (BENCH_ARGS="--documents 64 --steps 8")
+	$(BIN)/python tools/bench/agents.py $(BENCH_ARGS)
+
 fuzz-images: setup-dev  ## Feed damaged images and sounds to the readers (COUNT=5000 SEED=0)
 	$(BIN)/python tools/fuzz/images.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0)
 
@@ -199,6 +202,12 @@ bench-faults: setup-dev compat-venv  ## Show what lmms-eval and pytest-lmms make
 
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)
+
+# As root, a small file system is filled up too. python -m tools.soak --help: each of the three by itself.
+soak: setup-dev  ## Kill and starve 100 runs, ask 10,000 questions of a bad server, share a store for 10 minutes (COUNT=100 SEED=0)
+	$(BIN)/python -m tools.soak kills --count $(or $(COUNT),100) --seed $(or $(SEED),0)
+	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
+	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
 	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)

@@ -12,11 +12,11 @@ from pytest_lmms.inference.message_formats import message_format
 from pytest_lmms.inference.retry import Failure
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
-from pytest_lmms.records import Generation, Request, Response
+from pytest_lmms.records import Generation, Request, Response, ToolCall
 
 from ._attempt import Clock, split_query, without_password
 from ._chat_post import Poster
-from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, ToolCall, read_all, read_stream, read_whole
+from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, read_all, read_stream, read_whole
 from ._remote import RemoteChat
 from ._tools import Tools, converse
 
@@ -40,6 +40,7 @@ class ChatCompletions(RemoteChat):
     a request. With the package `aiohttp`, connections are its; else httpx's.
     """
 
+    takes_tools: ClassVar[bool] = True
     honours = frozenset({"max_new_tokens", "seed", "temperature", "do_sample", "top_p", "until", *_PASSED_ON})
     key_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     base_url_variables: ClassVar[tuple[str, ...]] = ("OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_API_URL")
@@ -141,6 +142,9 @@ class ChatCompletions(RemoteChat):
         """
         if self._tools is None or self._client is None:
             return await super().generate(request)
+        if request.tools:
+            remedy = "leave mcp_server_path or tool_format=native out"
+            raise ModelError(explain("the task has tools of its own", where="mcp_server_path", remedy=remedy))
         return await converse(self, self._tools, request, max_turns=self.max_turns)
 
     def _prepare(self, request: Request) -> Prepared:
@@ -154,7 +158,9 @@ class ChatCompletions(RemoteChat):
         return self._envelope(request, messages), tuple(flags)
 
     def _envelope(self, request: Request, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"model": self._name, "messages": messages, **self._settings(request.generation, request.repeat)}
+        tools = [{"type": "function", "function": dict(tool)} for tool in request.tools]
+        said = {"model": self._name, "messages": messages, **({"tools": tools} if tools else {})}
+        return {**said, **self._settings(request.generation, request.repeat)}
 
     def _settings(self, settings: Generation, repeat: int) -> dict[str, Any]:
         limit = settings.max_new_tokens or self.max_new_tokens
@@ -186,7 +192,7 @@ class ChatCompletions(RemoteChat):
             if getattr(error, "code", None) in _FILTERED:
                 return Response(text="", finish_reason="filtered"), []
             raise
-        return replace(respond(reply, clock), flags=flags), list(reply.calls.values())
+        return replace(respond(reply, clock), flags=flags), list(reply.tool_calls)
 
     async def _reply(self, content: bytes, clock: Clock) -> ChatReply:
         """Send a request's JSON, and read what comes."""
@@ -225,4 +231,10 @@ class ChatCompletions(RemoteChat):
 def respond(reply: ChatReply, clock: Clock) -> Response:
     """A reply as a response."""
     tokens = reply.tokens
-    return Response(text=reply.text, finish_reason=reply.finish_reason, tokens=tokens, timing=clock.timing(tokens))
+    return Response(
+        text=reply.text,
+        finish_reason=reply.finish_reason,
+        tokens=tokens,
+        timing=clock.timing(tokens),
+        tool_calls=reply.tool_calls,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_lmms.jsonl import loads
-from pytest_lmms.records import FinishReason, TokenCounts
+from pytest_lmms.records import FinishReason, TokenCounts, ToolCall
 
 LONGEST_REPLY_BYTES = 64 * 2**20
 """A reply of more is broken: one that never ends would fill the memory before its time is up."""
@@ -32,8 +32,8 @@ class RefusedError(Exception):
 
 
 @dataclass(kw_only=True)
-class ToolCall:
-    """A function that the model wants called."""
+class PartialCall:
+    """What has arrived of a function that the model wants called."""
 
     id: str = ""
     name: str = ""
@@ -47,7 +47,7 @@ class ChatReply:
 
     texts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    calls: dict[int, ToolCall] = field(default_factory=dict)
+    calls: dict[int, PartialCall] = field(default_factory=dict)
     reason: str | None = None
     usage: Any = None
     """As the server sent it, whatever that is."""
@@ -65,6 +65,14 @@ class ChatReply:
         return _REASONS.get(str(self.reason), "stop")
 
     @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the model wants called, in order; one without an id gets one."""
+        return tuple(
+            ToolCall(id=call.id or f"call_{place}", name=call.name, arguments=call.arguments)
+            for place, call in sorted(self.calls.items())
+        )
+
+    @property
     def tokens(self) -> TokenCounts:
         """What the server counted."""
         return token_counts(self.usage)
@@ -80,7 +88,7 @@ class ChatReply:
         if refused := said.get("refusal"):
             self.refusals.append(str(refused))
         for place, call in enumerate(said.get("tool_calls") or ()):
-            known = self.calls.setdefault(call.get("index", place), ToolCall())
+            known = self.calls.setdefault(call.get("index", place), PartialCall())
             function = call.get("function") or {}
             known.id = call.get("id") or known.id
             known.name += function.get("name") or ""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, UsageError, explain
-from pytest_lmms.inference.concurrency import Limiter, make_controller
+from pytest_lmms.inference.concurrency import Limiter
+from pytest_lmms.inference.controllers import make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
 from pytest_lmms.inference.retry import (
     OVERLOAD_STATUSES,

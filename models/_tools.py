@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_lmms.errors import ModelError
 from pytest_lmms.jsonl import dumps, loads
-from pytest_lmms.records import Request, Response, Timing, TokenCounts
+from pytest_lmms.records import Request, Response, Timing, TokenCounts, ToolCall
 from pytest_lmms.scoring.arguments import complaint
 
-from ._chat_stream import ToolCall
 from ._mcp import McpServer
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ async def converse(model: ChatCompletions, tools: Tools, request: Request, *, ma
             return _joined(responses)
         if len(responses) > max_turns:
             flags = (*response.flags, "tool_turns_spent")
-            return _joined([*responses[:-1], replace(response, finish_reason="length", flags=flags)])
+            return _joined([*responses[:-1], replace(response, finish_reason="length", flags=flags, tool_calls=())])
         body["messages"] = [*body["messages"], _said(response.text, calls), *await _results(tools, calls)]
 
 

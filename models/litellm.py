@@ -79,7 +79,7 @@ class LiteLLMChat(ChatCompletions):
             reply = await self._collected(answer, clock) if self.stream else _whole(answer)
         except self._litellm.ContentPolicyViolationError:
             return Response(text="", finish_reason="filtered", flags=flags), []
-        return replace(respond(reply, clock), flags=flags), list(reply.calls.values())
+        return replace(respond(reply, clock), flags=flags), list(reply.tool_calls)
 
     async def _collected(self, answer: Any, clock: Clock) -> ChatReply:
         reply = ChatReply()

@@ -157,7 +157,9 @@ class OpenAIBatch(ChatCompletions):
                 reply = read_whole(dumps(answer["body"]))
             except (BrokenReplyError, RefusedError) as broken:
                 return ModelError(self._explain(f"broken reply: {broken}", 1))
-            return Response(text=reply.text, finish_reason=reply.finish_reason, tokens=reply.tokens)
+            return Response(
+                text=reply.text, finish_reason=reply.finish_reason, tokens=reply.tokens, tool_calls=reply.tool_calls
+            )
         said = error or (answer.get("body") or {}).get("error") or {}
         if said.get("code") in ("content_filter", "content_policy_violation"):
             return Response(text="", finish_reason="filtered")

@@ -115,6 +115,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("repeats", "how often each document is asked; replaces the tasks' own number from 2 on", natural, "N"),
     Option("reasoning_tags", "tags around a model's thoughts, stripped before scoring: JSON pairs, or none",
            reasoning_tags, "JSON|none", default=DEFAULT_TAGS),
+    Option("agentic_trace_mode", "what the scored payload of an agentic document holds: basic, or full (every round)",
+           choice("basic", "full"), "MODE"),
     Option("dry_run", "show prompts, requests and tokens of each task, and ask nothing", yes, default=False,
            kind="flag", in_plan=False),
     Option("output_path", "folder that run folders are made in, or an address such as s3://bucket/runs", words, "DIR",
@@ -196,6 +198,7 @@ class RunConfig:
     judge: str | None = None
     judge_args: Mapping[str, Any] = field(default_factory=dict)
     reasoning_tags: Tags = DEFAULT_TAGS
+    agentic_trace_mode: str | None = None
     dry_run: bool = False
     output_path: str = "results"
     log_samples: bool = True

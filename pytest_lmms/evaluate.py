@@ -24,9 +24,10 @@ from pytest_lmms.llm_judge.calls import collected
 from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.scoring.score import Scorer, score
+from pytest_lmms.tasks.agents import new_text, round_of, tagged, with_trace
 from pytest_lmms.tasks.frames import task_frame
 from pytest_lmms.tasks.render import Rendered, Task
-from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES, Turn, out_of_steps
+from pytest_lmms.tasks.rounds import ROUND_TYPES, Turn, out_of_steps
 from pytest_lmms.tasks.rows import Rows, digest_row
 from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
@@ -82,35 +83,46 @@ class Conversation:
     spoken: Any
     """What is scored: the tuple of all outputs, or an agent's final payload."""
     rounds: list[dict[str, Any]]
-    """`input`, `output` and `info` of each round."""
+    """`input` (of a conversation, what is new in it), `output` and `info` of each round."""
 
 
 async def _converse(document: Document, engine: Engine, rendered: Rendered, first: Response) -> Conversation:
     """Go on with a document from its first response, until its callback ends it or its rounds run out."""
     task, tags = document.task, document.scorer.reasoning_tags
-    is_agentic = task.spec.output_type == AGENTIC
-    response, asked = first, rendered.input
+    (request,), response = rendered.requests, first
+    asked = rendered.input
     responses: list[Response] = []
     outputs: list[Any] = []
     rounds: list[dict[str, Any]] = []
+    trace: list[dict[str, Any]] = []
     info: Any = None
-    repeat = rendered.requests[0].repeat
+
+    def conversation(spoken: Any) -> Conversation:
+        if task.agent.agentic_trace_mode == "full":
+            spoken = with_trace(spoken, trace)
+        return Conversation(responses, spoken, rounds)
+
     for round_index in range(1, task.max_rounds + 1):
         responses.append(response)
-        outputs = [*outputs, strip_reasoning(response.text, tags) if tags else response.text]
-        said = {"outputs": outputs, "round_index": round_index, "info": info, "repeat": repeat}
-        request, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
+        reply = replace(response, text=strip_reasoning(response.text, tags)) if tags else response
+        outputs = [*outputs, tagged(reply.text, reply.tool_calls)]
+        said = {"outputs": outputs, "round_index": round_index, "info": info, "asked": request, "reply": reply}
+        with engine.between_rounds():
+            following, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
         outputs, info = turn.outputs, turn.info
-        rounds.append({"input": asked, "output": response.text, "info": _frozen(info)})
-        if request is None:
+        kept = _frozen(info)
+        rounds.append({"input": asked, "output": tagged(response.text, response.tool_calls), "info": kept})
+        next_asked = new_text(following, request) if following is not None else None
+        trace.append(round_of(asked, response, kept, next_asked, is_terminal=turn.is_terminal))
+        if following is None:
             is_final = turn.is_terminal or info is None
             spoken = outputs[-1] if outputs and is_final else out_of_steps(outputs, info)
-            return Conversation(responses, spoken if is_agentic else tuple(outputs), rounds)
+            return conversation(spoken if task.is_agentic else tuple(outputs))
         if round_index < task.max_rounds:
-            asked = request.text
+            request, asked = following, next_asked or ""
             (response,) = await engine.answer([request], keys, position=document.position)
-    if is_agentic:
-        return Conversation(responses, out_of_steps(outputs, info), rounds)
+    if task.is_agentic:
+        return conversation(out_of_steps(outputs, info))
     raise DocumentError(
         explain(
             f"no end after {task.max_rounds} rounds",
@@ -151,7 +163,7 @@ def _score(
 ) -> Record:
     current_document.set(document.name)
     if conversations:
-        said: list[Any] = [[r.text for r in c.responses] for c in conversations]
+        said: list[Any] = [[tagged(r.text, r.tool_calls) for r in c.responses] for c in conversations]
         responses = [r for c in conversations for r in c.responses]
     elif document.scorer.output_type in LOGPROB_TYPES:
         said = [[r.logprob, r.is_greedy] for r in responses]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MediaKind = Literal["image", "video", "audio"]
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 Status = Literal["scored", "unparsed", "filtered", "error", "unscored"]
 FinishReason = Literal["stop", "length", "filtered"]
 TimingSource = Literal["engine", "client", "hook", "wall"]
@@ -53,11 +53,25 @@ Part = str | MediaRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """A tool that a model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it; nobody has checked it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One turn: who speaks, and text and media in the order in which a model should see them."""
 
     role: Role
     content: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant: what it called."""
+    call_id: str | None = None
+    """Of a tool: the call that it answers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +113,8 @@ class Request:
     """For log-likelihood requests: the text whose probability is asked."""
     place: int = 0
     """For log-likelihood requests: which of the document's requests this is, from 0."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """What the model may call: `name`, `description`, and `parameters`, a JSON schema, of each."""
 
     @property
     def media(self) -> list[MediaRef]:
@@ -168,6 +184,8 @@ class Response:
     """Read from a response store; keeps its token counts, left out of speed figures."""
     flags: tuple[str, ...] = ()
     """Things worth telling, e.g. ``"prompt_truncated"``."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of a model that was offered `tools`: what it called, in order."""
 
 
 class Unparsed(dict[str, Any]):

@@ -89,7 +89,7 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> FileSettings:
             sources[option.name] = where
             if isinstance(as_written, str) or next(variables_in(value), None):
                 written[option.name] = as_written
-        elif spelling and value not in (None, False, *spelling.harmless):
+        elif spelling and value not in (None, False):
             if spelling.model_argument:
                 arguments[spelling.model_argument] = fill_all(value, environ, where=where)
             elif spelling.ignored:

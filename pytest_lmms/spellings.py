@@ -27,8 +27,6 @@ class Spelling:
     prefix: str = ""
     """What its value begins with here."""
     takes_value: bool = True
-    harmless: tuple[str, ...] = ()
-    """Values with which a refused flag asks for nothing."""
 
 
 def _power(name: str) -> Spelling:
@@ -76,7 +74,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     Spelling("trust_remote_code", takes_value=False,
              refused="it did nothing in lmms-eval; a model takes it in model_args: trust_remote_code=true"),
     Spelling("process_with_media", takes_value=False, ignored="process_results always sees the media, unopened"),
-    Spelling("agentic_trace_mode", harmless=("basic",), refused="records hold every round of a document as it was"),
+    Spelling("agentic_trace_mode", ours="agentic_trace_mode"),
     Spelling("force_simple", takes_value=False, refused="each model has one class: name it with model"),
     Spelling("tui", takes_value=False, refused="pytest-lmms eval without arguments asks for what it needs"),
     Spelling("repeats", ours="repeats"),
@@ -133,7 +131,7 @@ def translate(words: Sequence[str], *, options: frozenset[str]) -> tuple[list[st
             found.append(option if value is None else f"{option}={spelling.prefix}{value}")
         elif spelling.ours is not None:
             raise UsageError(explain(f"lmms-eval's {name} has no counterpart yet", where=flag))
-        elif value not in spelling.harmless:
+        else:
             raise refusal(spelling, flag)
     return _with_model_arguments(found, arguments), notices
 

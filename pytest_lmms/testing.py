@@ -30,6 +30,7 @@ class ScriptedModel:
 
     honours = HONOURS_ALL
     batch_invariant = True
+    takes_tools = True
 
     def __init__(
         self,

@@ -22,16 +22,20 @@ class Server:
     (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
     the end), `usage` (another one; None for none), `padding` (characters of an additional field).
 
+    `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
+    tool calls of steps that say none.
+
     It counts and scores prompts as vLLM does (`prompt_logprobs`, and `echo` of completions): a token is a word with the
     blanks before it, `logprob_of` gives its probability; with `logprob_of` None it passes over such wishes.
 
-    `text` is what it says, or a function that makes it from the request's body; `port` 0 is any that is free.
+    `port` 0 is any that is free.
     """
 
     def __init__(self, port=0):
         self.requests = []
         self.plan = []
         self.text = "Yes, it is"
+        self.calls = None
         self.logprob_of = lambda token: -float(len(token))
         self.thinks = False  # its template ends a prompt with what it does not write before an answer
         self.pause_seconds = 0.0
@@ -71,6 +75,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/v1"
 
     def respond(self, handler, body, step):
+        if self.calls is not None:
+            step = {"calls": self.calls(body), **step}
         time.sleep(step.get("silent", 0))
         if step.get("reset"):
             self.reset(handler)

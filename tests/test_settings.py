@@ -172,7 +172,7 @@ def test_every_key_of_lmms_eval_is_taken_ignored_or_refused_by_name(settings, co
         assert spelling.prefix or spelling.ours in settings(f"{spelling.name}: null\n").sources
 
 
-@pytest.mark.parametrize("name", ["cache_requests", "launcher_args", "agentic_trace_mode"])
+@pytest.mark.parametrize("name", ["cache_requests", "launcher_args"])
 def test_a_refused_key_that_asks_for_nothing_passes(settings, name):
     assert settings(f"{name}: null\n").notices == ()
 

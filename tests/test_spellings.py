@@ -73,7 +73,7 @@ def test_an_ignored_flag_is_told(spelling):
         ("--device cuda:0", "--lmms-model-args=device=cuda:0"),
         ("--device cpu --model_args pretrained=x", "--lmms-model-args=pretrained=x,device=cpu"),
         ("--model_args device=cpu --device cuda", "--lmms-model-args=device=cpu"),
-        ("--agentic_trace_mode basic", ""),
+        ("--agentic_trace_mode full", "--lmms-agentic-trace-mode=full"),
         ("--wandb_args project=a,name=b", "--lmms-log-to=wandb:project=a,name=b"),
         ("--tasks list", "--lmms-list=tasks"),
         ("--tasks list_groups", "--lmms-list=groups"),

@@ -59,18 +59,22 @@ def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
     item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
     item["prediction"] = results[0].strip()
-    letter, question = infer_letter(item, item["prediction"]), int(item["index"]) % FIRST_COPY
-    scored = Item(item, score=float(letter == item["answer"]), question_index=question)
-    scores = {"gpt_eval_score": scored, "submission": item}
+    letter = infer_letter(item, item["prediction"])
+    scores = {"gpt_eval_score": _scored(item, letter), "submission": item}
     return scores if letter else Unparsed(scores)
+
+
+def _scored(item: Doc, letter: str | None) -> Item:
+    """With what the row scores by itself, and the question that it shares with its copies."""
+    question = doc_id % FIRST_COPY if isinstance(doc_id := item["index"], int) else None
+    return Item(item, score=float(letter == item["answer"]), question_index=question)
 
 
 def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep the response with the letter that a judge found in it, "none" without one."""
-    by_rules = mmbench_process_results(doc, results)["gpt_eval_score"]
-    item = {**by_rules, "extracted": reply}
-    scored = Item(item, **{**by_rules.numbers, "score": float(reply == item["answer"])})
-    return {"gpt_eval_score": scored, "submission": item}
+    scores = mmbench_process_results(doc, results)
+    item = {**scores["gpt_eval_score"], "extracted": reply}
+    return {"gpt_eval_score": _scored(item, reply), "submission": item}
 
 
 mmbench_judged.only_unread = True  # type: ignore[attr-defined]

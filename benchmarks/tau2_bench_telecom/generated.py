@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.scoring.actions import Simulator, State, begin, loop_text, number, play, shown
+from pytest_lmms.scoring.actions import Simulator, State, begin, number, play
+from pytest_lmms.scoring.agent_prompts import situation
 
 from .utils import Doc
 
@@ -70,9 +71,8 @@ def _is_solved(doc: Doc, state: State) -> bool:
     return all(state.get(key) == value for key, value in doc["target_state"].items())
 
 
-def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
-    seen = "" if result is None else f"\nTool result: {shown(result)}"
-    return f"{doc['user_query']}\nCurrent state: {shown(state)}{seen}\n{loop_text('telecom support', doc, kwargs)}"
+def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc | None) -> str:
+    return situation("telecom support", doc, state, result, kwargs)
 
 
 TOOLS: Mapping[str, Callable[[State, Doc], dict[str, Any]]] = {
@@ -92,12 +92,12 @@ SIMULATOR = Simulator(
 
 def generated_doc_to_text(
     doc: Doc,
-    kwargs: Doc | None = None,
+    lmms_eval_specific_kwargs: Doc | None = None,
     previous_output: Sequence[str] | None = None,
     round_idx: int | None = None,
     previous_round_info: Doc | None = None,
 ) -> Any:
     """Return the first prompt, or what comes after a reply."""
     if previous_output is None:
-        return _prompt(doc, begin(doc)["state"], None, kwargs or {})
-    return play(SIMULATOR, doc, previous_output, previous_round_info, kwargs)
+        return _prompt(doc, begin(doc)["state"], None, lmms_eval_specific_kwargs)
+    return play(SIMULATOR, doc, previous_output, previous_round_info, lmms_eval_specific_kwargs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.scoring.actions import Simulator, State, begin, loop_text, play, read_payload, shown, step_validity
+from pytest_lmms.scoring.actions import Simulator, State, begin, play, read_payload, step_validity
+from pytest_lmms.scoring.agent_prompts import is_native, situation
 
 Doc = Mapping[str, Any]
 SOLVED = (
@@ -13,6 +14,7 @@ SOLVED = (
     "Output exactly one submit in this format and nothing else:\n"
     '<submit>{"final":"mobile data works now"}</submit>'
 )
+SOLVED_NATIVELY = "Target state is already satisfied. Call submit, and no other tool."
 
 
 def get_line_status(state: State, arguments: Doc) -> dict[str, Any]:
@@ -46,11 +48,10 @@ def _is_reached(doc: Doc, state: Doc) -> list[bool]:
     return [key in state and state[key] == value for key, value in (doc["target_state"] or {}).items()]
 
 
-def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
-    seen = "" if result is None else f"\nTool result: {shown(result)}"
+def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc | None) -> str:
     reached = _is_reached(doc, state)
-    tail = SOLVED if reached and all(reached) else loop_text("telecom support", doc, kwargs)
-    return f"{doc['user_query']}\nCurrent state: {shown(state)}{seen}\n{tail}"
+    note = (SOLVED_NATIVELY if is_native(kwargs) else SOLVED) if reached and all(reached) else None
+    return situation("telecom support", doc, state, result, kwargs, note=note)
 
 
 SIMULATOR = Simulator(
@@ -64,15 +65,15 @@ SIMULATOR = Simulator(
 
 def tau2_doc_to_text(
     doc: Doc,
-    kwargs: Doc | None = None,
+    lmms_eval_specific_kwargs: Doc | None = None,
     previous_output: Sequence[str] | None = None,
     round_idx: int | None = None,
     previous_round_info: Doc | None = None,
 ) -> Any:
     """Return the first prompt, or the next step of an episode."""
     if previous_output:
-        return play(SIMULATOR, doc, previous_output, previous_round_info, kwargs)
-    return _prompt(doc, begin(doc)["state"], None, kwargs or {})
+        return play(SIMULATOR, doc, previous_output, previous_round_info, lmms_eval_specific_kwargs)
+    return _prompt(doc, begin(doc)["state"], None, lmms_eval_specific_kwargs)
 
 
 def tau2_process_results(doc: Doc, results: Sequence[Any]) -> dict[str, float]:

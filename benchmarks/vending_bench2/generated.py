@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_lmms.scoring.actions import Simulator, State, begin, loop_text, number, play, shown
+from pytest_lmms.scoring.actions import Simulator, State, begin, number, play
+from pytest_lmms.scoring.agent_prompts import situation
 
 from .utils import Doc, get_vending_status, set_price
 from .utils import restock as buy
@@ -39,10 +40,8 @@ def simulate_days(state: State, arguments: Doc) -> dict[str, Any]:
     return {"ok": True, "sold_units": sold, "earned": round(earned, 2), **get_vending_status(state, {})}
 
 
-def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc) -> str:
-    seen = "" if result is None else f"\nTool result: {shown(result)}"
-    head = f"{doc['user_query']}\nCurrent simulator state: {shown(state)}{seen}"
-    return f"{head}\n{loop_text('vending operation', doc, kwargs)}"
+def _prompt(doc: Doc, state: State, result: Any, kwargs: Doc | None) -> str:
+    return situation("vending operation", doc, state, result, kwargs, label="Current simulator state")
 
 
 def _is_solved(doc: Doc, state: State) -> bool:
@@ -60,12 +59,12 @@ SIMULATOR = Simulator(
 
 def generated_doc_to_text(
     doc: Doc,
-    kwargs: Doc | None = None,
+    lmms_eval_specific_kwargs: Doc | None = None,
     previous_output: Sequence[str] | None = None,
     round_idx: int | None = None,
     previous_round_info: Doc | None = None,
 ) -> Any:
     """Return the first prompt, or what comes after a reply."""
     if previous_output is None:
-        return _prompt(doc, begin(doc)["state"], None, kwargs or {})
-    return play(SIMULATOR, doc, previous_output, previous_round_info, kwargs)
+        return _prompt(doc, begin(doc)["state"], None, lmms_eval_specific_kwargs)
+    return play(SIMULATOR, doc, previous_output, previous_round_info, lmms_eval_specific_kwargs)

@@ -58,7 +58,7 @@ def by_kind(entries: Sequence[T], requests: Sequence[Request]) -> list[list[T]]:
         return [list(entries)]
     parts: list[tuple[object, list[T]]] = []
     for entry, request in zip(entries, requests, strict=True):
-        kind = request.generation if request.continuation is None else None
+        kind = kind_of(request)
         for known, part in parts:
             if known == kind:
                 part.append(entry)
@@ -66,3 +66,8 @@ def by_kind(entries: Sequence[T], requests: Sequence[Request]) -> list[list[T]]:
         else:
             parts.append((kind, [entry]))
     return [part for _, part in parts]
+
+
+def kind_of(request: Request) -> object:
+    """What requests of one call have in common: their generation settings; None for log-probabilities."""
+    return request.generation if request.continuation is None else None

@@ -21,7 +21,7 @@ from typing import Any
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.jsonl import LineFile, dumps, loads
 from pytest_lmms.media.references import digest
-from pytest_lmms.records import Generation, Message, Request, Response, token_counts_from
+from pytest_lmms.records import Generation, Message, Request, Response, ToolCall, token_counts_from
 
 VERSION = 1
 
@@ -60,6 +60,8 @@ class KeyMaker:
             h = hashlib.blake2b(self._identity, digest_size=16)
             h.update(body)
             h.update(self._generation(request.generation))
+            if request.tools:
+                h.update(b"\0f" + json.dumps(request.tools, sort_keys=True, default=str).encode())
             if request.continuation is not None:
                 h.update(b"\0c" + request.continuation.encode("utf-8", "surrogatepass"))
             if request.repeat:
@@ -82,6 +84,11 @@ def _canonical(messages: tuple[Message, ...]) -> bytes:
     parts: list[bytes] = []
     for message in messages:
         parts.append(b"\0m" + message.role.encode())
+        if message.call_id is not None:
+            parts.append(b"\0i" + message.call_id.encode("utf-8", "surrogatepass"))
+        for call in message.tool_calls:
+            said = json.dumps([call.id, call.name, call.arguments])
+            parts.append(b"\0f" + said.encode())
         for part in message.content:
             if isinstance(part, str):
                 parts.append(b"\0t" + part.encode("utf-8", "surrogatepass"))
@@ -103,6 +110,8 @@ def encode_response(response: Response) -> dict[str, Any]:
         value["is_greedy"] = response.is_greedy
     if response.flags:
         value["flags"] = list(response.flags)
+    if response.tool_calls:
+        value["tool_calls"] = [[call.id, call.name, call.arguments] for call in response.tool_calls]
     return value
 
 
@@ -115,6 +124,7 @@ def decode_response(value: Mapping[str, Any], *, cached: bool) -> Response:
         logprob=value.get("logprob"),
         is_greedy=value.get("is_greedy"),
         flags=tuple(value.get("flags", ())),
+        tool_calls=tuple(ToolCall(id=i, name=n, arguments=a) for i, n, a in value.get("tool_calls", ())),
         cached=cached,
     )
 

@@ -13,9 +13,10 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -25,12 +26,16 @@ from pytest_lmms.inference.cache import KeyMaker, ResponseStore, digest_identity
 from pytest_lmms.inference.model import admitted_by, asked_in_parallel, no_logprobs
 from pytest_lmms.inference.offload import Offloader
 from pytest_lmms.inference.ordering import Queue
+from pytest_lmms.inference.pooling import Pool
 from pytest_lmms.records import Request, Response, Timing
 
 AUTO_BATCH_SIZE = 16
 """Where `--lmms-batch-size auto` starts; halved whenever a batch does not fit."""
 AHEAD = 2
 """Batches prepared while one is being answered."""
+LEAST_WAIT_SECONDS = 1.0
+"""A model with nothing to do waits at least so long for documents between two rounds, before it is given fewer requests
+than a batch holds."""
 POLL_SECONDS = 0.5
 
 
@@ -87,7 +92,7 @@ class Engine:
         self._prepares = hasattr(model, "prepare") and hasattr(model, "generate_prepared")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="lmms-engine", daemon=True)
-        self._pool = ThreadPoolExecutor(self.settings.num_preparation_threads, "lmms-prepare")
+        self._pool_of_threads = ThreadPoolExecutor(self.settings.num_preparation_threads, "lmms-prepare")
         self._jobs: queue.SimpleQueue[tuple[Sequence[Entry], ThreadFuture[Any] | None] | None] = queue.SimpleQueue()
         self.num_parallel = 1 if self.is_async else asked_in_parallel(model)
         """Batches that the adapter has at once."""
@@ -99,9 +104,14 @@ class Engine:
         self._bookkeeping = threading.Lock()
         """For what several model threads write."""
         self._ready: deque[Sequence[Entry]] = deque()
-        self._dynamic: list[Entry] = []
+        self._pool: Pool[Entry] = Pool()
+        self._wait: asyncio.TimerHandle | None = None
+        """Ends the wait of a model that has nothing to do for requests that are about to come."""
+        self._is_feeding_soon = False
+        self._call_seconds = 0.0
+        """How long the last batch took."""
         self._num_dispatched = 0
-        self.offload = Offloader(self._loop, self._pool, self._call).offload
+        self.offload = Offloader(self._loop, self._pool_of_threads, self._call).offload
         self._queue: Queue[Entry] = Queue(getattr(model, "prefix_characters", None))
         """Requests that wait for an async adapter."""
         self._answered: list[tuple[Entry, Response]] = []
@@ -153,7 +163,7 @@ class Engine:
             pass
         self._call(self._loop.stop)
         self._thread.join(max(1.0, deadline - time.monotonic()))
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool_of_threads.shutdown(wait=False, cancel_futures=True)
         if self.store is not None:
             self.store.close()
 
@@ -255,8 +265,9 @@ class Engine:
         elif group is not None:
             self.arrive(group, position, asked)
         elif asked:
-            self._dynamic.extend(asked)
-            self._loop.call_soon(self._flush_dynamic)
+            for entry in asked:
+                self._pool.put(entry, entry.request)
+            self._feed_soon()
         return [await f.future if isinstance(f, Entry) else f for f in found]
 
     def arrive(self, group: Group[Entry], position: int, entries: Sequence[Entry] = ()) -> None:
@@ -265,28 +276,74 @@ class Engine:
         if complete:
             self._dispatch(complete)
 
-    def _flush_dynamic(self) -> None:
-        if self._dynamic:
-            entries, self._dynamic = self._dynamic, []
-            self._dispatch(entries)
+    @contextmanager
+    def between_rounds(self) -> Iterator[None]:
+        """Around what a document does between a response and its next request: a batch may wait for it. Loop only."""
+        self._pool.num_expected += 1
+        try:
+            yield
+        finally:
+            self._pool.num_expected -= 1
+            self._feed_soon()
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
         for part in by_kind(entries, [e.request for e in entries]):
             self._ready.extend(split(part, self.batch_size))
         self._feed()
 
-    def _feed(self) -> None:
-        """Hand ready batches to preparation and the model thread, never more than a few ahead."""
-        while self._ready and self._num_dispatched < AHEAD + self.num_parallel:
-            batch = self._ready.popleft()
+    def _feed_soon(self) -> None:
+        if not self._is_feeding_soon:
+            self._is_feeding_soon = True
+            self._loop.call_soon(self._feed)
+
+    def _feed(self, *, has_waited: bool = False) -> None:
+        """Hand batches to preparation and the model thread, never more than a few ahead."""
+        self._is_feeding_soon = False
+        while self._num_dispatched < AHEAD + self.num_parallel:
+            batch = self._next_batch(has_waited=has_waited)
+            if batch is None:
+                break
+            has_waited = False
             if self._stopping or self.is_stuck:
                 self._fail(batch, self._refusal())
                 continue
+            self._pool.note_gone()
             self._num_dispatched += 1
             prepared = None
             if self._prepares and self.fitting_batch_size >= len(batch) and batch[0].request.continuation is None:
-                prepared = self._pool.submit(self.model.prepare, [e.request for e in batch])
+                prepared = self._pool_of_threads.submit(self.model.prepare, [e.request for e in batch])
             self._jobs.put((batch, prepared))
+        self._limit_wait()
+
+    def _next_batch(self, *, has_waited: bool) -> Sequence[Entry] | None:
+        """A batch of documents that have begun, before one of the plan: what is begun ends, and others can begin."""
+        is_over = self._stopping or self.is_stuck
+        pooled = self._pool.take(
+            self.fitting_batch_size, is_idle=is_over or self._is_idle, has_waited=is_over or has_waited
+        )
+        return pooled or (self._ready.popleft() if self._ready else None)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the adapter could be asked something at once, and no planned batch is there."""
+        return self._num_dispatched < self.num_parallel and not self._ready
+
+    def _limit_wait(self) -> None:
+        """Let an adapter that has nothing to do wait for documents between two rounds, but not for ever.
+
+        A document whose tools take long must not hold up the others: as long as a call takes is what waiting can save.
+        """
+        if not (self._pool and self._is_idle):
+            if self._wait is not None:
+                self._wait.cancel()
+                self._wait = None
+        elif self._wait is None:
+            seconds = max(LEAST_WAIT_SECONDS, self._call_seconds)
+            self._wait = self._loop.call_later(seconds, self._end_wait)
+
+    def _end_wait(self) -> None:
+        self._wait = None
+        self._feed(has_waited=True)
 
     def _refusal(self) -> ModelError:
         if self.is_stuck:
@@ -303,6 +360,8 @@ class Engine:
     def _feed_nothing(self) -> None:
         while self._ready:
             self._fail(self._ready.popleft(), self._refusal())
+        while (waiting := self._pool.take(AUTO_BATCH_SIZE, is_idle=True, has_waited=True)) is not None:
+            self._fail(waiting, self._refusal())
         while self._queue:
             self._fail([self._queue.take()], self._refusal())
 
@@ -396,7 +455,9 @@ class Engine:
         while (job := self._jobs.get()) is not None:
             batch, prepared = job
             self._busy[here] = (time.monotonic(), batch)
+            since = time.monotonic()
             self._answer_batch(batch, prepared)
+            self._call_seconds = time.monotonic() - since
             self._busy.pop(here, None)
 
     def _restart_watch(self) -> float:
@@ -518,7 +579,10 @@ class Engine:
                 entry.future.set_result(outcome)
             else:
                 entry.future.set_exception(outcome)
-        self._feed()
+        if self._ready:
+            self._feed()
+        # Documents hear of their responses in the next turn of the loop; those asked several times, in the one after.
+        self._loop.call_soon(self._feed_soon)
 
 
 def _check(response: Any, request: Request) -> None:

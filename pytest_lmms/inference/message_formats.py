@@ -97,8 +97,21 @@ def _translate(messages: Sequence[Message], media: MediaSettings, write_frame: F
         content: Any = [wire for part in message.content for wire in _parts(part, media, write_frame)]
         if len(message.content) == 1 and isinstance(message.content[0], str):
             content = message.content[0]
-        translated.append({"role": message.role, "content": content})
+        elif message.tool_calls:
+            content = content or None
+        translated.append({"role": message.role, "content": content, **_calls(message)})
     return translated
+
+
+def _calls(message: Message) -> dict[str, Any]:
+    """What a message says of calls: those that it makes, or the one that it answers."""
+    if message.call_id is not None:
+        return {"tool_call_id": message.call_id}
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return {"tool_calls": calls} if calls else {}
 
 
 def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,8 @@ the engine's event loop.
 Optional attributes: `honours` (see `HONOURS_ALL`), `num_concurrent` of an async adapter (see `admitted_by`),
 `num_parallel` of a batch adapter that may be asked several batches at once (see `asked_in_parallel`), `keeps_time`,
 True for one that raises by itself when a batch takes longer than allowed,
-`why_no_logprobs`, `draws`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
+`why_no_logprobs`, `draws`, `takes_tools`, True for one that offers a model what `Request.tools` holds and gives back
+`Response.tool_calls`, and `is_remote`, True for one that asks a service with chat messages: tasks that give it
 `doc_to_visual` and `doc_to_text` where they could say `doc_to_messages` are told so, once each.
 """
 
@@ -200,6 +201,17 @@ def ignored_settings(generation: Generation, honours: frozenset[str] | None) -> 
         for name, value in values.items()
         if name not in honours and harmless.get(name, _NOTHING) != value
     ]
+
+
+def no_tools(model: Any) -> str:
+    """Say that an adapter cannot offer a model tools of its own."""
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
+    return explain(
+        f"{name} offers models no tools",
+        expected="an adapter with `takes_tools = True` (openai, azure_openai, async_openai, litellm), for "
+        "tool_format=native",
+        remedy="leave tool_format out: models then write tags",
+    )
 
 
 def no_pictures(model: Any) -> str:

@@ -16,7 +16,7 @@ from pytest_lmms.records import Request, Response, Timing
 from pytest_lmms.registry import Registry
 
 T = TypeVar("T")
-SHOWN = ("honours", "batch_invariant", "why_no_logprobs", "draws", "is_remote")
+SHOWN = ("honours", "batch_invariant", "why_no_logprobs", "draws", "is_remote", "takes_tools")
 """Optional attributes of an adapter that somebody who stands for it has to have as well."""
 
 

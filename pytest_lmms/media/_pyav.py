@@ -8,19 +8,19 @@ side by side, each by a decoder of its own. The pixels are those of a decoder th
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from pytest_lmms.errors import MediaError, explain
+from pytest_lmms.media._canvas import Canvas
 from pytest_lmms.media._packets import INDEXED_FORMATS, IndexedPackets, NotFound, ScannedPackets, due_at
-from pytest_lmms.media._pyav_open import Source, decoded, one_thread, opened, reporting
-from pytest_lmms.media.decodeplan import Segment, plan
+from pytest_lmms.media._pyav_open import Source, decoded, opened, reporting
+from pytest_lmms.media.decodeplan import Segment, plan, threads_each
 from pytest_lmms.media.frames import Outline, VideoFrames
 from pytest_lmms.media.sampling import Sampling, frame_indices
 
@@ -83,10 +83,6 @@ class _Reading:
         if self._stream.codec_context is None:
             raise MediaError(explain("a video in a format that FFmpeg does not know", where=where))
         self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._lock = threading.Lock()
-        self._frames: Any = None
-        self._size: tuple[int, int] | None = None
-        self._is_mixed = False
         self._packets: IndexedPackets | ScannedPackets = self._find_packets(source)
         total = self._packets.total
         if not total:
@@ -103,24 +99,18 @@ class _Reading:
         outline = self.outline
         fps, total = outline.fps, outline.total
         indices = frame_indices(total, fps, sampling)
-        self._filled = [False] * len(indices)
-        self._rotation = 0
-        self._times: list[int | None] = [None] * len(indices)
+        self._canvas = canvas = Canvas(len(indices), self._shape)
         self._slots = {int(position): slot for slot, position in enumerate(indices)}
         self._decode_planned()
-        if self._is_mixed:  # which came first depends on the threads
-            self._frames = self._size = None
-            self._filled = [False] * len(indices)
+        if canvas.is_mixed:  # which came first depends on the threads
+            canvas.clear()
         replaced = self._replace_missing(indices)
         base = stream.time_base
         start = stream.start_time or 0
         times = [float((t - start) * base) if t is not None else i / (fps or 1.0)
-                 for t, i in zip(self._times, indices, strict=True)]  # fmt: skip
-        frames = self._frames
-        if self._rotation:
-            frames = np.ascontiguousarray(np.rot90(frames, self._rotation // 90, axes=(1, 2)))
+                 for t, i in zip(canvas.times, indices, strict=True)]  # fmt: skip
         return VideoFrames(
-            frames=frames,
+            frames=canvas.upright,
             timestamps_seconds=np.array(times),
             indices=indices,
             fps=fps,
@@ -162,20 +152,27 @@ class _Reading:
         segments = plan(wanted, self._packets.group_of, max_packets=share)
         name = self._stream.codec_context.codec.canonical_name
         workers = min(self._threads, len(segments)) if name in STANDALONE else 1
-        contexts = [self._context(i, workers) for i in range(workers)]
+        each = threads_each([s.needed - s.start for s in segments], workers, self._threads)
+        contexts = [self._context(number, each) for number in range(workers)]
         try:
             if workers == 1:
-                for segment in segments:
-                    self._decode(contexts[0], *self._read(segment))
+                self._decode_alone(contexts[0], segments)
             else:
                 with ThreadPoolExecutor(workers) as pool:
                     for batch in self._batches(segments, workers):
-                        pieces = [batch[i::workers] for i in range(workers)]
-                        list(pool.map(self._decode_all, contexts, pieces))
+                        turn = iter(batch)  # each decoder takes the next when it is done with one
+                        list(pool.map(lambda context, turn=turn: self._decode_all(context, turn), contexts))
         except (NotFound, av.error.FFmpegError):
             return  # what is missing is found by going through the file from its beginning
 
-    def _context(self, number: int, workers: int) -> Any:
+    def _decode_alone(self, context: Any, segments: Sequence[Segment]) -> None:
+        """Have one decoder decode all, and other threads turn frames into pixels meanwhile where there are any."""
+        helpers = self._threads // 2
+        with self._canvas.putting(helpers) if helpers else nullcontext(self._canvas.put) as put:
+            for segment in segments:
+                self._decode(context, *self._read(segment), put)
+
+    def _context(self, number: int, threads: int) -> Any:
         """Make a decoder: the stream's own, which knows most, and others like it."""
         own = self._stream.codec_context
         context = own
@@ -185,7 +182,7 @@ class _Reading:
             context.options = own.options
             for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
                 setattr(context, name, getattr(own, name))
-        context.thread_count = max(1, self._threads // workers)
+        context.thread_count = threads
         context.thread_type = "AUTO" if context.thread_count > 1 else "NONE"
         return context
 
@@ -213,58 +210,33 @@ class _Reading:
             packets = [*self._packets.read(start, stop), *packets]
         return packets, targets
 
-    def _decode_all(self, context: Any, pieces: Sequence[tuple[Sequence[Any], dict[int, int]]]) -> None:
+    def _decode_all(self, context: Any, pieces: Iterable[tuple[Sequence[Any], dict[int, int]]]) -> None:
         for packets, targets in pieces:
-            self._decode(context, packets, targets)
+            self._decode(context, packets, targets, self._canvas.put)
 
-    def _decode(self, context: Any, packets: Sequence[Any], targets: dict[int, int]) -> None:
+    def _decode(
+        self, context: Any, packets: Sequence[Any], targets: dict[int, int], put: Callable[[int, Any], None]
+    ) -> None:
         """Decode packets from a key frame on until all targets have come out."""
         skips = context.codec.canonical_name in SKIPPABLE
         left = dict(targets)
-        reformatter = VideoReformatter()
         for packet in [*packets, None]:
             if skips and packet is not None:
                 context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
             for frame in decoded(context, packet):
                 slot = left.pop(frame.pts, None)
                 if slot is not None:
-                    self._take(slot, frame, reformatter)
+                    put(slot, frame)
             if not left:
                 break
         context.skip_frame = "DEFAULT"
         context.flush_buffers()
 
-    def _take(self, slot: int, frame: Any, reformatter: VideoReformatter) -> None:
-        """Put a frame's pixels where they belong; a size that changes in mid-stream becomes the first."""
-        if frame.rotation % 360:  # only the stream's own decoder knows
-            self._rotation = frame.rotation % 360
-        rgb = reformatter.reformat(frame, *self._size_for(frame), format="rgb24", **one_thread())
-        plane: Any = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8, count=rgb.height * plane.line_size).reshape(rgb.height, plane.line_size)
-        pixels = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
-        if self._shape is not None:
-            pixels = self._shape(pixels)
-        with self._lock:
-            if self._frames is None:
-                self._frames = np.empty((len(self._filled), *pixels.shape), np.uint8)
-        self._frames[slot] = pixels
-        self._times[slot] = frame.pts
-        self._filled[slot] = True
-
-    def _size_for(self, frame: Any) -> tuple[int, int]:
-        """Width and height that all frames get: those of the first that was decoded."""
-        size = frame.width, frame.height
-        with self._lock:
-            if self._size is None:
-                self._size = size
-            self._is_mixed = self._is_mixed or size != self._size
-            return self._size
-
     # Going through the file from its beginning
 
     def _replace_missing(self, indices: Any) -> int:
         """Fill slots left empty, by decoding everything; return how many got another frame than wanted."""
-        missing = [slot for slot, filled in enumerate(self._filled) if not filled]
+        missing = [slot for slot, filled in enumerate(self._canvas.filled) if not filled]
         if not missing:
             return 0
         packets = self._packets
@@ -273,21 +245,21 @@ class _Reading:
         shown = packets.times_shown()
         waiting = [(due_at(int(indices[slot]), shown), slot) for slot in reversed(missing)]
         before = None
-        reformatter = VideoReformatter()
+        put = self._canvas.put
         exact = 0
         for number, frame in enumerate(self._all_frames(packets)):
             now = frame.pts if shown else number
             while waiting and now is not None and now >= waiting[-1][0]:
                 due, slot = waiting.pop()
                 exact += now == due
-                self._take(slot, frame if now == due or before is None else before, reformatter)
+                put(slot, frame if now == due or before is None else before)
             before = frame
             if not waiting:
                 break
         if before is None:
             raise MediaError(explain("no frame of the video can be decoded", where=self._where))
         for _, slot in waiting:
-            self._take(slot, before, reformatter)
+            put(slot, before)
         return len(missing) - exact
 
     def _all_frames(self, packets: ScannedPackets) -> Iterator[Any]:

@@ -44,6 +44,11 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
+def new_reformatter() -> Any:
+    """Make what turns frames into RGB; it is for one thread at a time."""
+    return VideoReformatter()
+
+
 @functools.cache
 def one_thread() -> dict[str, int]:
     """Have a reformatter use one thread, where it can be told: starting threads for a frame doubles its cost."""

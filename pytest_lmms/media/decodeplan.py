@@ -7,6 +7,7 @@ would; groups that touch are joined where that spares the decoder a restart and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ CHEAP_GAP = 8
 """Frames that are decoded for nothing rather than stopping and starting a decoder."""
 MAX_REORDERING = 16
 """How many packets later than its turn a picture's packet can come, in H.264, HEVC, VP9 and AV1."""
+
+BALANCED = 0.25
+"""By what share of one thread's work a decoder may have more than the others, before it gets a thread of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,21 @@ def plan(wanted: Sequence[int], group_of: Callable[[int], tuple[int, int]], *, m
     if inside:
         segments.append(Segment(start, stop, tuple(inside)))
     return segments
+
+
+def threads_each(lengths: Sequence[int], workers: int, threads: int) -> int:
+    """How many threads each of some decoders gets, so that none is idle for long while another is still at work.
+
+    Args:
+        lengths: Packets of the segments, in the order in which decoders take them, each when it is free.
+        workers: Decoders, at least 1.
+        threads: That there are.
+
+    Returns:
+        1 where segments keep all decoders busy to the end; more, together more than `threads`, where one of them
+        decodes most: a decoder's own threads then do what the others no longer do.
+    """
+    loads = [0] * workers
+    for length in lengths:
+        loads[loads.index(min(loads))] += length
+    return max(1, math.ceil(threads * max(loads) / max(1, sum(loads)) - BALANCED))

@@ -380,9 +380,10 @@ PRUNED = pytest.StashKey[list[str]]()
 
 def bound(task: Task, settings: RunConfig) -> Task:
     """A task with everything that the user's settings say about it."""
+    traced = {"agentic_trace_mode": settings.agentic_trace_mode} if settings.agentic_trace_mode else {}
     return task.bind(
         model_names=model_names(settings.model),
-        generation_overrides=settings.gen_kwargs,
+        generation_overrides={**settings.gen_kwargs, **traced},
         seed=settings.seed,
         system_instruction=settings.system_instruction,
         fewshot_override=settings.num_fewshot,

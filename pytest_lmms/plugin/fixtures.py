@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
-from pytest_lmms.inference.model import no_logprobs, no_pictures
+from pytest_lmms.inference.model import no_logprobs, no_pictures, no_tools
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import is_document
 from pytest_lmms.plugin.replicas import check_ray, replicas_of
@@ -94,11 +94,13 @@ def _check_typed_settings(session: LmmsSession, honours: frozenset[str] | None) 
     """
     if honours is None:
         return
+    from pytest_lmms.tasks.agents import KEYS
     from pytest_lmms.tasks.generation import build_generation
 
     settings = session.settings
     where = settings.sources.get("gen_kwargs", "--lmms-gen-kwargs")
-    typed = build_generation(settings.gen_kwargs, where=where)
+    said = {name: value for name, value in settings.gen_kwargs.items() if name not in KEYS}
+    typed = build_generation(said, where=where)
     names = [n for n in Generation.__slots__ if n != "extra" and getattr(typed, n) not in (None, ())]
     for name in [*names, *typed.extra]:
         if name not in honours:
@@ -117,16 +119,20 @@ def check_ability(session: LmmsSession, task_file: Any) -> None:
     A server is asked once a process whether it gives log-probabilities; not where nothing will run.
 
     Raises:
-        TaskError: It gives no log-probabilities, or draws no pictures, and the task needs them.
+        TaskError: It gives no log-probabilities, draws no pictures, or offers no tools, and the task needs them; or
+            the task's settings of agents are wrong.
     """
     kind = task_file.task.spec.output_type
-    if kind not in (*LOGPROB_TYPES, VISUAL_COT) or session.settings.model is None:
+    is_native = task_file.task.agent.is_native
+    if (kind not in (*LOGPROB_TYPES, VISUAL_COT) and not is_native) or session.settings.model is None:
         return
     if not fastpath.is_own_fixture(task_file, lmms_model):
         return
     adapter = MODELS.load(session.settings.model)
     if kind in LOGPROB_TYPES and not hasattr(adapter, "score"):
         raise TaskError(explain(no_logprobs(adapter), where=f"task {task_file.task.name}"))
+    if is_native and not getattr(adapter, "takes_tools", False):
+        raise TaskError(explain(no_tools(adapter), where=f"task {task_file.task.name}"))
     if kind in LOGPROB_TYPES and (why := _why_not_score(session, task_file.config, adapter)):
         raise TaskError(explain(no_logprobs(adapter, why), where=f"task {task_file.task.name}"))
     if kind == VISUAL_COT and not getattr(adapter, "draws", False):

@@ -14,6 +14,7 @@ from pytest_lmms import stats
 from pytest_lmms.errors import TaskError
 from pytest_lmms.records import STATUSES
 from pytest_lmms.results.codec import plain
+from pytest_lmms.results.uncertainty import DOCUMENT_MEANS
 from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
 from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
 from pytest_lmms.tasks.render import Task
@@ -89,6 +90,9 @@ class TaskAggregate:
                     complaints.append(f"{self.task.name}: {e}")
                     value = None
                 found[f"{name},{filter_name}"] = value
+                numbers = [n for n in (_number(i, self.task.spec.score_key) for i in items) if n is not None]
+                if len(numbers) == len(items):
+                    found.setdefault(DOCUMENT_MEANS, {})[f"{name},{filter_name}"] = sum(numbers) / len(numbers)
                 errors = standard_errors(
                     entry, items, score_key=self.task.spec.score_key, cluster_key=self.task.spec.cluster_key
                 )

@@ -41,7 +41,10 @@ RESULTS = _object(
     required="schema_version results groups configs versions n-shot n-samples config status complete counts date",
     more=False,
     schema_version=(_COUNT, "Of this file."),
-    results=(_OBJECT, "Task to `METRIC,FILTER`, its `_stderr`, counts of documents by status, `complete`."),
+    results=(
+        _OBJECT,
+        "Task to `METRIC,FILTER`, its `_stderr`, counts of documents by status, `document_means`, `complete`.",
+    ),
     groups=(_OBJECT, "Group to the same."),
     group_subtasks=(_OBJECT, "Group to its tasks."),
     configs=(_OBJECT, "Task to the fields of its YAML, functions as their names."),

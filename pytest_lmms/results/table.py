@@ -9,6 +9,7 @@ from typing import Any
 from pytest_lmms.records import ANSWER_TRUNCATED, PROMPT_TRUNCATED
 from pytest_lmms.results.efficiency import PERCENTILES
 from pytest_lmms.results.gate_report import WORDS
+from pytest_lmms.results.uncertainty import shown_error
 
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
@@ -123,11 +124,8 @@ def _is_error(metric: str, filter_name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _error(values: Mapping[str, Any], metric: str, filter_name: str) -> str:
-    for kind in ("stderr_clustered", "stderr"):
-        error = values.get(f"{metric}_{kind},{filter_name}")
-        if isinstance(error, (int, float)):
-            return f"{error:.4f}"
-    return ""
+    error = shown_error(values, metric, filter_name)
+    return "" if error is None else f"{error:.4f}"
 
 
 def _number(value: Any) -> str:

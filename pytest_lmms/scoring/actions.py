@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_lmms.scoring.agent_prompts import is_native
 from pytest_lmms.scoring.arguments import complaint, schema_of
 from pytest_lmms.scoring.spans import balanced, contents
 from pytest_lmms.scoring.toolbox import TOOLS
@@ -27,6 +28,7 @@ NOTHING_FOUND = {
     "error": "no valid <tool_call> or <submit> found",
     "hint": "emit exactly one tool call or submit",
 }
+NOTHING_CALLED = {"error": "no tool was called", "hint": "call exactly one tool, or submit"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def play(
         info["invalid_steps" if "error" in result else "valid_tool_calls"] += 1
     if not calls and not submits:
         info["invalid_steps"] += 1
-        result = NOTHING_FOUND
+        result = NOTHING_CALLED if is_native(kwargs) else NOTHING_FOUND
     info["last_tool_result"] = result
     if submits:
         payload: dict[str, Any] = {"success": simulator.is_solved(doc, state)}
@@ -115,34 +117,6 @@ def begin(doc: Mapping[str, Any]) -> dict[str, Any]:
         "valid_tool_calls": 0,
         "invalid_steps": 0,
     }
-
-
-def loop_text(title: str, doc: Mapping[str, Any], kwargs: Mapping[str, Any] | None = None) -> str:
-    """Return the lines that say how to answer and which tools there are; natively, the request itself has the tools."""
-    if is_native(kwargs):
-        return (
-            f"You are in an agentic {title} loop.\nEither call exactly one tool, or call submit with your final answer."
-        )
-    tools = [f"- {tool['name']}: {tool['description']}" for tool in doc["tools"]]
-    lines = [
-        f"You are in an agentic {title} loop.",
-        "Either call exactly one tool or submit final answer.",
-        'Tool format: <tool_call>{"name":"tool_name","arguments":{}}</tool_call>',
-        'Submit format: <submit>{"final":"..."}</submit>',
-        "Available tools:",
-        *tools,
-    ]
-    return "\n".join(lines)
-
-
-def is_native(kwargs: Mapping[str, Any] | None) -> bool:
-    """Tell whether the model has tools of its own, instead of tags to write."""
-    return bool(kwargs) and (kwargs or {}).get("tool_format") == "native"
-
-
-def shown(value: Any) -> str:
-    """A state or result as it stands in a prompt."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def read_payload(text: Any) -> dict[str, Any]:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pytest_lmms.tasks.index import TaskIndex
 
 SETTINGS = frozenset({
-    "baseline", "data", "fail_on_regression", "fail_under", "judge", "fewshot_as_multiturn", "gates", "max_errors",
-    "max_requests", "max_tokens", "offset", "parquet", "reasoning_tags", "repeats", "replicas_per_device", "report",
-    "seed", "subset", "system_instruction", "time_limit", "timeout", "video_backend",
+    "agentic_trace_mode", "baseline", "data", "fail_on_regression", "fail_under", "fewshot_as_multiturn", "gates",
+    "judge", "max_errors", "max_requests", "max_tokens", "offset", "parquet", "reasoning_tags", "repeats",
+    "replicas_per_device", "report", "seed", "subset", "system_instruction", "time_limit", "timeout", "video_backend",
 })  # fmt: skip
 """Keys of a config file that `settings` of a request may have; the request's own fields have the rest."""
 VARIABLES = (

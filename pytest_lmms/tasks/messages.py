@@ -22,7 +22,8 @@ from pytest_lmms.records import MediaKind, MediaRef, Message, Part, Role
 
 IMAGE_EXTENSIONS = frozenset(["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"])
 AUDIO_EXTENSIONS = frozenset(["wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"])
-ROLES = get_args(Role)
+ROLES = tuple(role for role in get_args(Role) if role != "tool")
+"""Who may speak in a task's own messages."""
 KINDS = get_args(MediaKind)
 _MIN_DIMENSIONS, _FRAMES = 2, 4
 """Of an array: a grey picture's height and width; frames, height, width, channels."""

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import DocumentError, LmmsError, explain
 from pytest_lmms.media.packs import Pack, using
-from pytest_lmms.records import Generation, Message, Part, Request
+from pytest_lmms.records import Generation, Message, Part, Request, Response
+from pytest_lmms.tasks.agents import KEYS, AgentSettings, agent_settings, continued, offered_tools
 from pytest_lmms.tasks.fewshot import Examples, build_examples
 from pytest_lmms.tasks.fields import (
     Doc,
@@ -31,11 +32,9 @@ from pytest_lmms.tasks.frames import column_hint, task_frame
 from pytest_lmms.tasks.generation import build_generation
 from pytest_lmms.tasks.messages import media_ref, to_messages
 from pytest_lmms.tasks.packed import pack_of
-from pytest_lmms.tasks.rounds import AGENTIC, MAX_AGENTIC_STEPS, MAX_ROUNDS, Turn, read_turn
+from pytest_lmms.tasks.rounds import AGENTIC, MAX_ROUNDS, Turn, read_turn
 from pytest_lmms.tasks.rows import DataChoice, Rows, fewshot_split_of, open_rows
 from pytest_lmms.tasks.spec import LOGPROB_TYPES, TaskSpec
-
-_STEPS = "max_agentic_steps"
 
 
 class Rendered(NamedTuple):
@@ -96,10 +95,19 @@ class Task:
     @property
     def max_rounds(self) -> int:
         """How often a document of several rounds is asked at most."""
-        if self.spec.output_type != AGENTIC:
-            return MAX_ROUNDS
-        settings = {**(self.spec.generation_kwargs or {}), **self.generation_overrides}
-        return int(settings.get(_STEPS, MAX_AGENTIC_STEPS))
+        return self.agent.max_agentic_steps if self.is_agentic else MAX_ROUNDS
+
+    @property
+    def is_agentic(self) -> bool:
+        """Whether its documents are played with tools."""
+        return self.spec.output_type == AGENTIC
+
+    @functools.cached_property
+    def agent(self) -> AgentSettings:
+        """How agents are played: YAML, then what the user typed. Other tasks know only the defaults."""
+        if not self.is_agentic:
+            return AgentSettings()
+        return agent_settings({**(self.spec.generation_kwargs or {}), **self.generation_overrides}, self.where)
 
     def bind(self, **changes: Any) -> Task:
         """A copy for a model and user settings: `model_names`, `generation_overrides`, `seed`, ..."""
@@ -132,7 +140,7 @@ class Task:
         chosen: Mapping[str, Any] | None = for_model(
             self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True
         )
-        return chosen
+        return {**(chosen or {}), **self.agent.told} if self.agent.told else chosen
 
     @functools.cached_property
     def generation(self) -> Generation:
@@ -140,7 +148,7 @@ class Task:
         values = dict(self.spec.generation_kwargs or {})
         values |= for_model(self.spec.model_specific_generation_kwargs, self.model_names) or {}
         values |= self.generation_overrides
-        values.pop(_STEPS, None)
+        values = {key: value for key, value in values.items() if key not in KEYS}
         if self.spec.generation_kwargs is None and "do_sample" not in values and "temperature" not in values:
             values["do_sample"] = False
         return build_generation(values, seed=self.seed, where=self.where("generation_kwargs"))
@@ -244,7 +252,8 @@ class Task:
         if self.spec.output_type in LOGPROB_TYPES:
             requests = self._called("doc_to_choice", lambda d: self._continuations(d, messages, index), doc, index)
         else:
-            requests = [self._request(index, messages, repeat=r) for r in range(self.repeats)]
+            tools = self._called("tools", offered_tools, doc, index) if self.agent.is_native else ()
+            requests = [self._request(index, messages, repeat=r, tools=tools) for r in range(self.repeats)]
         target = None
         if self.spec.doc_to_target is not None:
             target = self._called("doc_to_target", self._target, doc, index)
@@ -283,7 +292,15 @@ class Task:
         )
 
     def next_request(
-        self, doc: Doc, index: int, *, outputs: list[Any], round_index: int, info: Any, repeat: int = 0
+        self,
+        doc: Doc,
+        index: int,
+        *,
+        outputs: list[Any],
+        round_index: int,
+        info: Any,
+        asked: Request | None = None,
+        reply: Response | None = None,
     ) -> tuple[Request | None, Turn]:
         """Ask a task of several rounds what comes after a response.
 
@@ -293,7 +310,8 @@ class Task:
             outputs: All outputs so far.
             round_index: How many rounds have been answered, from 1.
             info: What the last call returned as its info; None after the first.
-            repeat: Which of the task's repeats this is.
+            asked: The last request; for its repeat, its tools and its conversation.
+            reply: Its response, without thoughts; for a conversation.
 
         Returns:
             The next request, None when the document is finished; and what the callback said.
@@ -312,17 +330,21 @@ class Task:
             if takes(function, "lmms_eval_specific_kwargs"):
                 given["lmms_eval_specific_kwargs"] = _copied(self.prompt_kwargs)
             payload = function(doc, **given)
-            return read_turn(
-                payload, outputs, info, visuals=lambda: self.visuals(doc), is_chat=self._messages is not None
-            )
+            # In a conversation the document's media have been shown.
+            visuals = list if self.agent.is_conversation else functools.partial(self.visuals, doc)
+            return read_turn(payload, outputs, info, visuals=visuals, is_chat=self._messages is not None)
 
         turn: Turn = self._called(name, ask, doc, index)
         if turn.messages is None:
             return None, turn
         messages = turn.messages
+        if asked is not None and reply is not None and self.agent.is_conversation:
+            messages = tuple(continued(asked, reply.text, reply.tool_calls, messages, turn.info))
         if self.system_instruction and all(m.role != "system" for m in messages):
             messages = (Message(role="system", content=(self.system_instruction,)), *messages)
-        return self._request(index, messages, repeat=repeat), turn
+        if asked is None:
+            return self._request(index, messages), turn
+        return replace(asked, messages=messages), turn
 
     @functools.cached_property
     def _pack(self) -> Pack | None:
@@ -362,6 +384,8 @@ class Task:
             return text_of(function, self.where("doc_to_text"), has_choices=self.spec.doc_to_choice is not None)
         function = imported(function)
         if self.spec.lmms_eval_specific_kwargs is None:
+            if self.agent.told and takes(function, "lmms_eval_specific_kwargs"):
+                return lambda doc: function(doc, lmms_eval_specific_kwargs=_copied(self.prompt_kwargs))
             return function  # type: ignore[no-any-return]
         return lambda doc: function(doc, _copied(self.prompt_kwargs))
 

@@ -17,8 +17,6 @@ from pytest_lmms.tasks.messages import auto_messages, to_messages
 
 MULTI_ROUND, AGENTIC = "generate_until_multi_round", "generate_until_agentic"
 ROUND_TYPES = (MULTI_ROUND, AGENTIC)
-MAX_AGENTIC_STEPS = 12
-"""Rounds of an agentic document, unless its `generation_kwargs` hold `max_agentic_steps`."""
 MAX_ROUNDS = 100
 """Rounds of any other document; one that has not ended by then is an error."""
 _STATE_KEYS = ("cash", "days_elapsed", "inventory", "mobile_data_working")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.results.runs import Metric, StoredRun
+from pytest_lmms.results.uncertainty import shown_error
 
 MAX_TEXT = 20_000
 """Characters of one text of a record that the page gets; the run folder has all."""
@@ -99,11 +100,8 @@ _COUNTS = ("n_expected", "n_scored", "n_unparsed", "n_filtered", "n_error", "n_u
 
 
 def _error(values: Mapping[str, Any], metric: Metric) -> float | None:
-    for kind in ("stderr_clustered", "stderr"):
-        error = values.get(f"{metric.name}_{kind},{metric.filter}")
-        if isinstance(error, (int, float)) and not isinstance(error, bool):
-            return float(_number(error) or 0.0)
-    return None
+    error = shown_error(values, metric.name, metric.filter)
+    return None if error is None else float(_number(error) or 0.0)
 
 
 def _gates(gates: Any) -> list[dict[str, Any]]:

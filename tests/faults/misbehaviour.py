@@ -131,4 +131,4 @@ def judge(records: list[dict[str, Any]], number: int) -> dict[str, int]:
 
 def kinds_of_errors(records: list[dict[str, Any]]) -> list[str]:
     """The first lines of errors, without what differs between documents."""
-    return sorted({json.dumps(record["error"].splitlines()[0][:120]) for record in records if record["error"]})
+    return sorted({json.dumps(record["error"].splitlines()[0][:120]) for record in records if record.get("error")})

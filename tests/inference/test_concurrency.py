@@ -9,7 +9,8 @@ import random
 import pytest
 
 from pytest_lmms.errors import UsageError
-from pytest_lmms.inference.concurrency import Adaptive, Fixed, Limiter, Outcome, Windowed, make_controller
+from pytest_lmms.inference.concurrency import Limiter
+from pytest_lmms.inference.controllers import Adaptive, Fixed, Outcome, Windowed, make_controller
 
 
 def simulate(controller, *, num_requests=6000, hidden_limit=10**9, num_servers=10**9, seconds=0.2, seed=0):

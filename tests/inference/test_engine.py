@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future as ThreadFuture
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,13 @@ def ask(engine: Engine, requests: Sequence[Request], *, group: bool = True) -> l
     async def together() -> list[Any]:
         return await asyncio.gather(*(one(i, r) for i, r in enumerate(requests)), return_exceptions=True)
 
-    return asyncio.run_coroutine_threadsafe(together(), engine._loop).result(30)
+    done: ThreadFuture[list[Any]] = ThreadFuture()
+
+    async def deliver() -> None:
+        done.set_result(await together())
+
+    engine.call(engine.spawn, deliver())  # as the line does it: closing waits for what is spawned
+    return done.result(30)
 
 
 def test_batches_are_those_of_the_plan_and_answers_keep_their_order(start: Callable[..., Engine]) -> None:
@@ -523,3 +530,57 @@ def test_what_an_async_adapter_answers_in_one_turn_is_stored_with_one_write(star
     (file,) = tmp_path.glob("*.jsonl")
     assert len(file.read_text().splitlines()) == 1
     assert len(ResponseStore(tmp_path, writer="x", read=True)) == 8
+
+
+def test_a_document_whose_tool_takes_long_holds_up_the_others_only_for_a_moment(
+    start: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_lmms.inference.engine.LEAST_WAIT_SECONDS", 0.05)
+    model = Echo()
+    engine = start(model, batch_size=4)
+
+    async def play() -> str:
+        done = asyncio.Event()
+
+        async def slow() -> None:
+            with engine.between_rounds():
+                await done.wait()
+
+        busy = asyncio.ensure_future(slow())
+        await asyncio.sleep(0)
+        responses = await engine.answer([request(1)], engine.keys([request(1)]))
+        done.set()
+        await busy
+        return responses[0].text
+
+    assert asyncio.run_coroutine_threadsafe(play(), engine._loop).result(30) == "question 1"
+    assert model.batches == [[1]]
+
+
+def test_a_model_with_nothing_to_do_waits_for_documents_that_are_about_to_ask(start: Callable[..., Engine]) -> None:
+    model = Echo()
+    engine = start(model, batch_size=4)
+
+    async def one(doc_id: int) -> None:
+        with engine.between_rounds():
+            for _ in range(10 * doc_id):
+                await asyncio.sleep(0)
+        await engine.answer([request(doc_id)], engine.keys([request(doc_id)]))
+
+    async def play() -> None:
+        await asyncio.gather(*(one(i) for i in range(4)))
+
+    asyncio.run_coroutine_threadsafe(play(), engine._loop).result(30)
+    assert model.batches == [[0, 1, 2, 3]]
+
+
+def test_closing_gives_up_requests_that_wait_for_company(start: Callable[..., Engine]) -> None:
+    engine = start(Echo(), batch_size=4)
+
+    async def play() -> list[Any]:
+        with engine.between_rounds():
+            engine.call_soon(engine.stop)
+            return await asyncio.gather(engine.answer([request(1)], engine.keys([request(1)])), return_exceptions=True)
+
+    (outcome,) = asyncio.run_coroutine_threadsafe(play(), engine._loop).result(30)
+    assert isinstance(outcome, UnansweredError)

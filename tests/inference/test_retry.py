@@ -9,7 +9,8 @@ import time
 import pytest
 
 from pytest_lmms.errors import ModelError
-from pytest_lmms.inference.concurrency import Adaptive, Fixed, Limiter
+from pytest_lmms.inference.concurrency import Limiter
+from pytest_lmms.inference.controllers import Adaptive, Fixed
 from pytest_lmms.inference.retry import (
     Deadline,
     Failure,

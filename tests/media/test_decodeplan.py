@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_lmms.media.decodeplan import CHEAP_GAP, MAX_REORDERING, Segment, plan
+from pytest_lmms.media.decodeplan import CHEAP_GAP, MAX_REORDERING, Segment, plan, threads_each
 
 
 def groups(size, total):
@@ -46,3 +47,19 @@ def test_every_wanted_frame_is_in_one_segment(total, size, share, data):
     assert all(a.stop <= b.start for a, b in itertools.pairwise(segments))
     decoded = {p for s in segments for p in range(s.start, s.stop)}
     assert decoded <= {p for w in wanted for p in range(*groups(size, total)(w))}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "workers", "threads", "each"),
+    [
+        ([300], 1, 8, 8),  # one decoder does it all
+        ([156, 144], 2, 2, 1),  # as good as even
+        ([250, 50], 2, 2, 2),  # most of it is in the first
+        ([100, 100, 100], 2, 2, 2),  # the third is alone
+        ([100] * 8, 2, 2, 1),
+        ([156, 144], 2, 8, 4),
+        ([0], 1, 1, 1),
+    ],
+)
+def test_a_decoder_that_has_most_of_the_work_gets_the_threads_that_others_leave(lengths, workers, threads, each):
+    assert threads_each(lengths, workers, threads) == each

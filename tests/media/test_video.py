@@ -12,6 +12,7 @@ import pytest
 
 from pytest_lmms.errors import MediaError, UsageError
 from pytest_lmms.media import _packets, _pyav, video
+from pytest_lmms.media.frames import shrinker
 from pytest_lmms.media.video import num_threads, open_video, read_video, read_video_pyav
 from pytest_lmms.records import MediaRef
 from tests.made_videos import decoded, make_video, picture
@@ -85,6 +86,16 @@ def test_what_the_plan_names_is_enough_where_packets_say_when_they_are_shown(mad
     monkeypatch.setattr(_pyav._Reading, "_all_frames", lambda *_: pytest.fail("decoded the whole file"))
     for number in (3, 20):
         assert len(open_video(at(made(name)), num_frames=number)) == min(number, MADE[name].get("num_frames", 60))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_all_frames_of_one_group_go_to_their_places_whatever_thread_puts_them_there(tmp_path, threads, monkeypatch):
+    monkeypatch.setenv("LMMS_VIDEO_PYAV_THREADS", str(threads))
+    path = make_video(tmp_path / "a.mp4", num_frames=90, group=300)
+    found = open_video(at(path), num_frames=None, max_side_px=40)
+    shape = shrinker(40)
+    assert (found.frames == np.stack([shape(frame) for frame in decoded(path)])).all()
+    assert (found.timestamps_seconds == np.arange(90) / 25).all()
 
 
 @pytest.mark.parametrize("name", ["plain.mkv", "programme.ts", "vp9.webm", "fragments.mp4"])

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import shutil
 import subprocess
 import sys
 
-from tools.bench import media
+import pytest
+
+from tools.bench import media  # isort: skip - it puts the folder of the next on the path
+
+import media_files
+import media_table
 
 
 def asked(**given):
-    return argparse.Namespace(**{"quick": False, "all": False, "only": None, **given})
+    return media.cells(**{"quick": False, "everything": False, **given})
 
 
 def test_the_chosen_groups_hold_every_file_sampling_and_number_of_threads():
-    cells = media.matrix(asked())
-    assert {name for name, _, _ in cells} == set(media.FILES)
-    assert {sampling for _, sampling, _ in cells} == set(media.SAMPLINGS)
-    assert {t for _, _, threads in cells for t in threads} == set(media.THREADS)
-    assert len(cells) == len(media.CHOSEN)
+    cells = asked()
+    assert {name for name, _, _ in cells} == set(media_files.FILES)
+    assert {sampling for _, sampling, _ in cells} == set(media_files.SAMPLINGS)
+    assert {t for _, _, threads in cells for t in threads} == set(media_files.THREADS)
+    assert len(cells) == len(media_files.CHOSEN)
 
 
-def test_a_piece_is_a_file_or_one_sampling_of_it():
-    assert len(media.matrix(asked(only=["minute_1080p.mp4"]))) == 2
-    assert media.matrix(asked(only=["minute_1080p.mp4:8 frames"])) == [("minute_1080p.mp4", "8 frames", (8,))]
+def test_everything_holds_each_codec_with_each_height_length_and_sampling():
+    cells = asked(everything=True)
+    for name in media_files.FILES:
+        samplings = {sampling for file, sampling, threads in cells if file == name and threads == media_files.THREADS}
+        assert samplings >= {"8 frames", "16 frames", "32 frames", "fps=1"}
+    for codec in ("h264", "hevc", "vp9", "av1"):
+        for length in ("short", "minute"):
+            heights = {file.split("_")[1] for file, _, _ in cells if file.startswith(length) and f"_{codec}." in file}
+            assert heights == {"360p", "720p", "1080p"}
+        assert any(f"_{codec}." in file and sampling == "fps=30" for file, sampling, _ in cells)
+
+
+def test_a_piece_is_a_file_or_one_sampling_of_it_and_may_be_among_those_not_chosen():
+    assert len(asked(only=["minute_1080p_hevc.mp4"])) == 1
+    assert asked(only=["short_720p_av1.mp4:32 frames"]) == [("short_720p_av1.mp4", "32 frames", (8,))]
 
 
 def test_frames_that_do_not_fit_into_memory_are_left_out_of_the_whole_matrix():
-    dense = {name for name, sampling, _ in media.matrix(asked(all=True)) if sampling == "fps=30"}
-    assert "short_360p.mp4" in dense
-    assert "minute_1080p.mp4" not in dense
+    dense = {name for name, sampling, _ in asked(everything=True) if sampling == "fps=30"}
+    assert "short_1080p_h264.mp4" in dense
+    assert "minute_1080p_h264.mp4" not in dense
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg makes the files")
+def test_a_piece_is_measured_and_the_last_table_has_the_ratio_to_what_the_plan_needs(tmp_path):
+    command = [sys.executable, media.__file__, "--folder", str(tmp_path), "--rounds", "1", "--backends", "pyav"]
+    command += ["--only", "short_360p_h264.mp4:32 frames"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    last = done.stdout.splitlines()[-1].split("|")
+    ours, plan, ratio = (float(last[i]) for i in (2, 5, 7))
+    assert ratio == pytest.approx(ours / plan, abs=0.02, rel=0.02)
+    rows = json.loads((tmp_path / "results.jsonl").read_text())["rows"]
+    digests = {row["all"] for row in rows if row["median"]}
+    assert len(digests) == 1, "other pixels than those of a plain loop"
 
 
 def test_a_line_that_was_cut_off_is_measured_again_and_the_last_of_a_title_counts(tmp_path):
@@ -42,10 +72,26 @@ def test_a_line_that_was_cut_off_is_measured_again_and_the_last_of_a_title_count
 
 
 def test_the_table_is_printed_from_what_was_measured(tmp_path):
-    rows = [{"reader": "pyav", "median": 0.01, "shape": [8, 4, 4, 3], "all": "x", "first": "x"}]
+    same = {"shape": [8, 4, 4, 3], "all": "x", "first": "x"}
+    rows = [{"reader": "pyav", "median": 0.01, **same}]
     group = {"title": "a.mp4: 8 frames", "machine": "here", "num_rounds": 3, "readers": ["pyav"], "rows": rows}
     (tmp_path / "results.jsonl").write_text(json.dumps(group) + "\n")
     command = [sys.executable, media.__file__, "--folder", str(tmp_path), "--table"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "a.mp4: 8 frames (here, medians of 3)" in shown
-    assert "| pyav | 10.0 | 1.00 x | same |" in shown
+    assert "| pyav | 10.0 | 10.0 | 1.00 x | same |" in shown
+
+
+def test_a_reader_that_gives_other_frames_is_not_the_better_one(capsys):
+    same = {"shape": [8, 4, 4, 3], "all": "x", "first": "x"}
+    rows = [
+        {"reader": "lmms-eval pyav", "median": 0.001, **same, "all": "y", "shape": [1800, 4, 4, 3]},
+        {"reader": "lmms-eval torchcodec, 8 threads", "median": 0.04, "rounds": [0.03, 0.04, 0.05], **same},
+        {"reader": "pyav", "median": 0.02, **same},
+        {"reader": media_table.PLAN, "median": 0.025, **same},
+    ]
+    media_table.summarise([("a.webm: 8 frames", rows)])
+    expected = "| a.webm: 8 frames | 20.0 | 1.0 (1800 frames) | 40.0 | 25.0 | 2.00 x | 0.80 |"
+    assert capsys.readouterr().out.splitlines()[-1] == expected
+    media_table.summarise([("a.webm: 8 frames", rows)], by_least=True)
+    assert "| 30.0 | 25.0 | 1.50 x | 0.80 |" in capsys.readouterr().out

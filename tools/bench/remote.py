@@ -5,8 +5,9 @@
     python tools/bench/remote.py --inspect-python PYTHON
 
 Whole runs are measured, and the server keeps the time: from the first request to the last answer, so that nobody's
-start-up counts. The ideal rate is the number in flight divided by the time that an answer takes. The script measures
-and never judges; README.md beside it says how to read the table.
+start-up counts. The ideal rate is the number in flight divided by the time that an answer takes. CPU time per request
+is the client's, without its start-up: that of a run of few documents is taken away. Unlike rates, it depends little on
+what else the machine does. The script measures and never judges; README.md beside it says how to read the table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import io
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -24,11 +26,13 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 600
+NUM_AT_START = 16
+"""Documents of the run whose CPU time counts as start-up."""
 
 TASK = """\
 task: {name}
@@ -167,6 +171,7 @@ def measure(who: str, setting: Setting, folder: Path, python: str) -> Mapping[st
         env["PYTHONPATH"] = str(ROOT)
     with serving(setting) as url:
         env["OPENAI_API_BASE"] = env["OPENAI_BASE_URL"] = f"{url}/v1"
+        before = cpu_seconds()
         with (work / "log.txt").open("wb") as log:
             command = command_of(who, setting, folder, url, python)
             try:
@@ -175,24 +180,39 @@ def measure(who: str, setting: Setting, folder: Path, python: str) -> Mapping[st
                 )
             except subprocess.TimeoutExpired:
                 return f"no end within {LIMIT_SECONDS} s"
+        spent = cpu_seconds() - before
         with urllib.request.urlopen(f"{url}/stats") as answer:  # noqa: S310
             stats: dict[str, float] = json.load(answer)
     if done.returncode or not stats["answered"]:
         last = (work / "log.txt").read_text(errors="replace").strip().splitlines()[-1:]
         return f"exit code {done.returncode}: {''.join(last)[:160]}"
-    return stats
+    return {**stats, "cpu_seconds": spent}
 
 
-def row(who: str, setting: Setting, found: Mapping[str, float] | str) -> str:
+def cpu_seconds() -> float:
+    """What all commands have taken that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def per_request(found: Mapping[str, float], start: Mapping[str, float] | str) -> str:
+    """Milliseconds of CPU that a request takes, beyond start-up."""
+    if isinstance(start, str):
+        return "?"
+    spent, number = (found[name] - start[name] for name in ("cpu_seconds", "answered"))
+    return f"{1000 * spent / number:.2f}" if number > 0 else "?"
+
+
+def row(who: str, setting: Setting, found: Mapping[str, float] | str, start: Mapping[str, float] | str) -> str:
     """One line of the table."""
     if isinstance(found, str):
-        return f"| {setting.name} | {who} | {found} | | | | |"
+        return f"| {setting.name} | {who} | {found} | | | | | |"
     rate = found["answered"] / found["seconds"]
     ideal = (setting.hidden_limit or setting.num_concurrent) / setting.seconds
     lost = setting.num_documents - found["answered"]
     return (
         f"| {setting.name} | {who} | {rate:.0f} | {rate / ideal:.2f} | {found['average_in_flight']:.1f} "
-        f"| {found['refused']:.0f} | {lost:.0f} |"
+        f"| {found['refused']:.0f} | {lost:.0f} | {per_request(found, start)} |"
     )
 
 
@@ -211,24 +231,32 @@ def main() -> None:
     if options.inspect_python:
         sides["inspect_ai"] = options.inspect_python
     print(
-        "| setting | who | answers/s | of ideal | average in flight | refused | lost |\n|---|---|---|---|---|---|---|"
+        "| setting | who | answers/s | of ideal | average in flight | refused | lost | CPU ms/request |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for setting in SETTINGS:
         if options.only not in setting.name:
             continue
-        setting = Setting(**{**vars(setting), "num_documents": int(setting.num_documents * options.scale)})
+        setting = replace(setting, num_documents=max(2 * NUM_AT_START, int(setting.num_documents * options.scale)))
         with tempfile.TemporaryDirectory(prefix="bench-remote-") as name:
-            folder = Path(name)
-            tasks = folder / "tasks"
-            tasks.mkdir()
-            write_rows(folder / "rows.parquet", setting)
-            (tasks / "loopback.yaml").write_text(TASK.format(name="loopback", rows=folder / "rows.parquet"))
-            (tasks / "utils.py").write_text(UTILS)
-            (folder / "inspect_run.py").write_text(INSPECT)
+            few = replace(setting, num_documents=NUM_AT_START)
+            begun, whole = prepare(Path(name) / "few", few), prepare(Path(name) / "all", setting)
+            starts = {who: measure(who, few, begun, python) for who, python in sides.items()}
             for _ in range(options.repeats):
                 for who, python in sides.items():
-                    print(row(who, setting, measure(who, setting, folder, python)), flush=True)
+                    print(row(who, setting, measure(who, setting, whole, python), starts[who]), flush=True)
                     time.sleep(0.5)
+
+
+def prepare(folder: Path, setting: Setting) -> Path:
+    """Write a task and its rows into a new folder."""
+    tasks = folder / "tasks"
+    tasks.mkdir(parents=True)
+    write_rows(folder / "rows.parquet", setting)
+    (tasks / "loopback.yaml").write_text(TASK.format(name="loopback", rows=folder / "rows.parquet"))
+    (tasks / "utils.py").write_text(UTILS)
+    (folder / "inspect_run.py").write_text(INSPECT)
+    return folder
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from damage import damaged
 
 MAX_MEMORY_MB = 2000
 """Of address space beyond what the libraries take."""
+PROGRESS_SECONDS = 10.0
+"""Between two lines that say how far it is."""
 
 
 def serve(read: Callable[[str], dict[str, str]]) -> None:
@@ -93,7 +95,7 @@ def feed(
     """
     child, broken = Child(command), []
     counts: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
+    slowest, said = 0.0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             rng = random.Random(f"{seed}/{number}")
@@ -111,6 +113,9 @@ def feed(
                     if keep is not None:
                         keep.mkdir(parents=True, exist_ok=True)
                         (keep / f"{seed}_{number}_{name}").write_bytes(path.read_bytes())
+            if time.perf_counter() - said > PROGRESS_SECONDS:
+                said = time.perf_counter()
+                print(f"{number + 1:,} of {count:,} files, {len(broken)} rules broken", file=sys.stderr, flush=True)
     child.close()
     print(", ".join(f"{k} {v}" for k, v in sorted(counts.items())) + f"; slowest {slowest:.2f} s")
     return broken
