@@ -242,6 +242,9 @@ audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up amon
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
 
+changelog: setup-dev  ## Show what the next release will say of changes, or write it: VERSION=1.2.3
+	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--draft --version next)
+
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist

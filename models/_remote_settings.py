@@ -13,7 +13,7 @@ from pytest_lmms.inference.controllers import make_controller
 from pytest_lmms.inference.message_formats import MediaSettings
 from pytest_lmms.inference.retry import RetryPolicy
 from pytest_lmms.masks import Secrets, secrets_in
-from pytest_lmms.media.encode import wanted_format, wanted_quality
+from pytest_lmms.media.image_format import wanted_format, wanted_quality
 from pytest_lmms.records import Message
 
 from ._attempt import Secret, one_name, split_user, without_password

@@ -7,24 +7,13 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Item, Unparsed
+from pytest_lmms.records import Item
 from pytest_lmms.scoring.captions import rouge_l, tokenize
-from pytest_lmms.scoring.letters import letter_by_text, lone_letter
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
-LETTERS = "ABCD"
-
-
-class OptionText:
-    """Turns a response that holds the text of an option into that option's letter, and deletes punctuation."""
-
-    def __call__(self, responses: list[str], document: Doc) -> list[str]:
-        """Filter the responses of one document."""
-        lines = "\n".join([document["question"], *document["option"]])
-        return [letter_by_text(response, lines) for response in responses]
 
 
 def worldvqa_doc_to_visual(doc: Doc) -> list[Any]:
@@ -49,11 +38,6 @@ def worldqa_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     return instructed("\n".join([doc["question"], *({"option": [], **doc}["option"])]), kwargs)
 
 
-def worldqa_doc_to_mc_target(doc: Doc) -> str:
-    """Return the right option's letter."""
-    return str(doc["answer"]).split(".", maxsplit=1)[0]
-
-
 def worldqa_doc_to_choice(doc: Doc) -> list[str]:
     """Return the options' texts, up to a full stop inside."""
     return [option.split(".")[1].strip() for option in doc["option"]]
@@ -64,42 +48,20 @@ def worldqa_doc_to_ppl_target(doc: Doc) -> str:
     return str(doc["answer"]).split(".")[1].strip()
 
 
-def _item(doc: Doc, response: str) -> dict[str, Any]:
+def item_of(doc: Doc, response: str) -> dict[str, Any]:
+    """Return a response with its question's columns."""
     return {"pred": response, **{c: doc[c] for c in ("question_idx", "object_description", "answer")}}
-
-
-def worldqa_mc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
-    """Keep an answer, read by its one letter."""
-    item = _item(doc, results[0]) | {c: doc[c] for c in ("option", "question")}
-    item = Item(item, score=worldqa_mc_aggregate([item]))
-    return {"gpt_eval": item} if lone_letter(results[0], LETTERS) else Unparsed(gpt_eval=item)
-
-
-def worldqa_mc_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
-    """Keep the letter that a judge found in an answer, "none" without one, in the answer's place."""
-    item = worldqa_mc_process_results(doc, results)["gpt_eval"] | {"pred": reply}
-    return {"gpt_eval": Item(item, score=worldqa_mc_aggregate([item]))}
-
-
-vars(worldqa_mc_judged).update(only_unread=True, rubric="rubric_mc.yaml")
-vars(worldqa_mc_process_results).update(judged=worldqa_mc_judged)
-
-
-def worldqa_mc_aggregate(items: Sequence[Doc]) -> float:
-    """Return the share of right letters, 0 to 1."""
-    pairs = [(lone_letter(item["pred"], LETTERS) or "", worldqa_doc_to_mc_target(item)) for item in items]
-    return fmean(letter.lower() == gold.lower() for letter, gold in pairs)
 
 
 def worldqa_gen_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Compare words with the reference, and keep the response for a judge."""
     overlap = rouge_l([(tokenize(results[0]), [tokenize(doc["answer"])])])
-    return {"rouge_l_to_reference": overlap, "submission": _item(doc, results[0])}
+    return {"rouge_l_to_reference": overlap, "submission": item_of(doc, results[0])}
 
 
 def worldqa_gen_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep a response with what a judge said of it."""
-    item = _item(doc, results[0]) | {"eval_answer": reply}
+    item = item_of(doc, results[0]) | {"eval_answer": reply}
     return {"submission": item, "gpt_eval": Item(item, score=_last_number(reply))}
 
 

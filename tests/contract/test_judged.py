@@ -44,8 +44,8 @@ def extremes(rubric, pick):
 
 @pytest.mark.parametrize("benchmark", JUDGED)
 def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark: str) -> None:
-    module = catalog.import_file(ROOT / "benchmarks" / benchmark / "utils.py")
-    judged = {getattr(f, "judged", None) for f in vars(module).values()} - {None}
+    modules = [catalog.import_file(path) for path in (ROOT / "benchmarks" / benchmark).glob("*.py")]
+    judged = {getattr(f, "judged", None) for module in modules for f in vars(module).values()} - {None}
     assert judged
     for file in {getattr(function, "rubric", FILE) for function in judged}:
         rubric = load_rubric(ROOT / "benchmarks" / benchmark / file)
@@ -54,7 +54,7 @@ def test_a_judged_benchmark_has_a_rubric_whose_verdicts_its_code_reads(benchmark
 
 def check_that_verdicts_count(rubric, judged):
     columns = "question answer question_id capability dim category problem problem_topic canary"
-    document = dict.fromkeys(columns.split(), "x")
+    document = dict.fromkeys(columns.split(), "x") | {"index": "1"}
     scores = []
     for pick in (max, min):
         reply = rubric.as_reply(extremes(rubric, pick))
