@@ -176,6 +176,9 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
+bench-scale: setup-dev  ## Measure 1k, 10k and 100k documents, and 1,000 requests in flight (BENCH_ARGS="--sizes 1000 4000")
+	$(BIN)/python tools/bench/scale.py $(BENCH_ARGS)
+
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
