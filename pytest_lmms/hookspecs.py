@@ -38,7 +38,8 @@ def pytest_lmms_register_metrics(register: Callable[..., None]) -> None:
     When: once, before collection. Where: controller and every worker.
 
     Args:
-        register: Call as ``register(name, metric)`` with a `pytest_lmms.scoring.metrics.Metric`; as
+        register: Call as ``register(name, metric)`` with a `pytest_lmms.scoring.metrics.Metric`, whose `score` is given
+            the dataset row where it has a parameter `document`, as a verifier's; as
             ``register(name, metric, every_task=True)`` for one whose values `pytest_lmms_score` returns; or as
             ``register(name, aggregation=function)``.
     """

@@ -47,7 +47,8 @@ def hb_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     item = {column: value for column, value in doc.items() if column != "image"}
     item |= {"model_prediction": results[0]}
     item["correct"] = said == "correct" or (said == "unclear" and is_without_figure)
-    return dict.fromkeys(("aAcc", "qAcc", "fAcc"), Item(item, score=float(item["correct"])))
+    item = Item(item, score=float(item["correct"]))
+    return {"aAcc": item, "qAcc": item, "fAcc": item}
 
 
 hb_process_results.judged = hb_judged  # type: ignore[attr-defined]

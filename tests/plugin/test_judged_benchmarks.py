@@ -13,7 +13,7 @@ RIGHT, WRONG = ({"reason": "r", "is_right": said} for said in (True, False))
 
 @pytest.fixture
 def judge(monkeypatch):
-    """A judge; `verdicts` holds (words of the response, verdict or a function of the judge's name to one) pairs."""
+    """A judge; `verdicts` holds (words of the response, verdict or a function of judge and prompt to one) pairs."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     server = Server()
 
@@ -21,7 +21,7 @@ def judge(monkeypatch):
         asked = body["messages"][-1]["content"]
         text = asked if isinstance(asked, str) else json.dumps(asked)
         verdict = next(verdict for words, verdict in server.verdicts if words in text)
-        return json.dumps(verdict(body["model"]) if callable(verdict) else verdict)
+        return json.dumps(verdict(body["model"], text) if callable(verdict) else verdict)
 
     server.text = reply
     yield server
@@ -123,10 +123,57 @@ def test_several_judges_vote_on_what_they_extract(judged, judge, records_of):
     judges = ["--lmms-judge=openai:a,openai:b,openai:c"]
     verdicts = [
         ("in the shade", {"answer": "45°"}),
-        ("many left", lambda model: {"answer": "7" if model == "b" else "1000"}),
+        ("many left", lambda model, _: {"answer": "7" if model == "b" else "1000"}),
     ]
     found = judged("mathvista_testmini_cot", ["It is in the shade.", "So there are many left."], verdicts, *judges)
     assert found["llm_as_judge_eval,none"] == 50.0
     record = records_of("mathvista_testmini_cot")[1]
     assert sorted(v["verdict"]["answer"] for v in record["verdicts"]) == ["1000", "1000", "7"]
     assert record["llm_as_judge_eval"]["extraction"] == "1000"
+
+
+def test_judges_that_say_as_often_one_thing_as_another_give_no_score(run, judge, records_of):
+    judge.verdicts = [("", lambda model, _: RIGHT if model == "a" else WRONG)]
+    judges = ["--lmms-judge=openai:a,openai:b", f"--lmms-judge-args=base_url={judge.url}"]
+    assert run("--lmms-tasks=mathverse_testmini", "--lmms-limit=1", *judges).ret == 1
+    (record,) = records_of("mathverse_testmini")
+    assert record["status"] == "error"
+    assert "an odd number of judges" in record["error"]
+
+
+def test_a_judge_that_favours_whoever_comes_first_favours_nobody(judged, judge, records_of):
+    def favours_the_first(_model, _text):
+        return {"reason": "r", "first_score": 9, "second_score": 3}
+
+    found = judged("llava_in_the_wild", ["The answer of this test."], [("", favours_the_first)])
+    assert found["gpt_eval_llava_all,none"] == pytest.approx(100.0)
+    prompts = [body["messages"][-1]["content"] for _, _, body in judge.requests]
+    assert len(prompts) == 2
+    ours_first = ["The answer of this test." in text.partition("<second>")[0] for text in prompts]
+    assert sorted(ours_first) == [False, True]
+    assert sorted(v["order"] for v in records_of("llava_in_the_wild")[0]["verdicts"]) == [0, 1]
+
+
+def test_a_preference_for_an_answer_outlasts_the_change_of_places(judged):
+    def favours_ours(_model, text):
+        is_first = "The answer of this test." in text.partition("<second>")[0]
+        return {"reason": "r", "first_score": 8 if is_first else 4, "second_score": 4 if is_first else 8}
+
+    found = judged("llava_in_the_wild", ["The answer of this test."], [("", favours_ours)])
+    assert found["gpt_eval_llava_all,none"] == pytest.approx(200.0)
+
+
+def test_a_finished_run_is_judged_again_by_other_judges_without_asking_its_model(
+    run, judged, judge, run_folder, results_of
+):
+    judged("mathvista_testmini_cot", ["So there are a thousand left."], [("", {"answer": "7"})])
+    first = run_folder()
+    judge.requests.clear()
+    judge.verdicts = [("", {"answer": "145\u00b0"})]
+    done = run(
+        "--lmms-tasks=mathvista_testmini_cot", "--lmms-limit=1", f"--lmms-model-args=logs={first}",
+        "--lmms-judge=openai:other", f"--lmms-judge-args=base_url={judge.url}", model="from_log",
+    )  # fmt: skip
+    assert done.ret == 0
+    assert results_of()["results"]["mathvista_testmini_cot"]["llm_as_judge_eval,none"] == 100.0
+    assert [body["model"] for _, _, body in judge.requests] == ["other"]

@@ -55,8 +55,9 @@ class Ran:
 
 @functools.cache
 def _turns() -> threading.Semaphore:
-    """As many programs at once as there are processors."""
-    return threading.Semaphore(os.cpu_count() or 1)
+    """As many programs at once, in all workers of a run, as there are processors; at least one in each."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT") or 1)
+    return threading.Semaphore(max(1, (os.cpu_count() or 1) // max(1, workers)))
 
 
 def run_python(
