@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
+TEST_EXTRAS ?= local,peft,torchcodec,decord,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -241,6 +241,9 @@ audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up amon
 
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
+
+changelog: setup-dev  ## Show what the next release will say of changes, or write it: VERSION=1.2.3
+	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--draft --version next)
 
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist

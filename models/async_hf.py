@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.model import HONOURS_ALL
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Request, Response
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 
 from . import _loading
 

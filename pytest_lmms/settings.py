@@ -180,7 +180,7 @@ def _as_arguments(option: Option, value: Any, where: str) -> str:
 
 def _filled(name: str, value: Any, where: str, environ: Mapping[str, str]) -> Any:
     """An argument's value; one that came from a variable is read like a typed one, unless it is a secret."""
-    from pytest_lmms.registry import convert_value
+    from pytest_lmms.model_args import convert_value
 
     filled = fill_all(value, environ, where=where)
     return convert_value(filled) if isinstance(value, str) and filled != value and not is_secret(name) else filled

@@ -218,7 +218,8 @@ def evaluate_in_memory(
         UsageError: Unknown adapter, or an argument that it does not have.
         ModelError: The adapter cannot work around a model in memory, or pytest ended without results.
     """
-    from pytest_lmms.registry import MODELS, check_model_args
+    from pytest_lmms.model_args import check_model_args
+    from pytest_lmms.registry import MODELS
 
     make = MODELS.load(adapter)
     if not hasattr(make, "around"):

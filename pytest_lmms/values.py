@@ -139,7 +139,7 @@ def batch_size(text: str, where: str) -> int | Literal["auto"]:
 
 def arguments(text: str, where: str) -> dict[str, Any]:
     """`key=value,key=value`."""
-    from pytest_lmms.registry import parse_model_args
+    from pytest_lmms.model_args import parse_model_args
 
     try:
         return dict(parse_model_args(text))

@@ -149,7 +149,8 @@ def test_a_chat_model_of_lmms_eval_is_given_messages_and_settings(installed):
         """
         from PIL import Image
         from pytest_lmms.records import Generation, MediaRef, Message, Request
-        from pytest_lmms.registry import MODELS, check_model_args
+        from pytest_lmms.model_args import check_model_args
+        from pytest_lmms.registry import MODELS
 
         adapter = MODELS.load("theirs")
         check_model_args(adapter, {"pretrained": "x"}, model_name="theirs")

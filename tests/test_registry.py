@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from pytest_lmms.errors import ModelError, UsageError
-from pytest_lmms.registry import MODELS, Registry, check_model_args, parse_model_args
+from pytest_lmms.model_args import check_model_args, parse_model_args
+from pytest_lmms.registry import MODELS, Registry
 
 
 def fresh(code):

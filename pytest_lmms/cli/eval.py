@@ -122,7 +122,7 @@ def _tasks(text: str) -> str | None:
 
 
 def _arguments(text: str) -> None:
-    from pytest_lmms.registry import parse_model_args
+    from pytest_lmms.model_args import parse_model_args
 
     parse_model_args(text, where="arguments")
 

@@ -40,8 +40,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _check(parsed: argparse.Namespace) -> int:
     from pytest_lmms.judging import Judges
+    from pytest_lmms.model_args import parse_model_args
     from pytest_lmms.plugin.judges import parse_judges, start_judge
-    from pytest_lmms.registry import parse_model_args
     from pytest_lmms.scoring.rubric import load_rubric
 
     rubric = load_rubric(_rubric_path(parsed.rubric))

@@ -34,8 +34,9 @@ def _models(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
+    from pytest_lmms.model_args import check_model_args, parse_model_args
     from pytest_lmms.modelcheck import check_model
-    from pytest_lmms.registry import MODELS, Registry, check_model_args, parse_model_args
+    from pytest_lmms.registry import MODELS, Registry
 
     name = parsed.name
     models = MODELS

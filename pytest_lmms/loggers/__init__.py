@@ -45,7 +45,7 @@ def parse_targets(text: str, where: str) -> tuple[Target, ...]:
 
 
 def _parse(entry: str, where: str) -> Target:
-    from pytest_lmms.registry import parse_model_args
+    from pytest_lmms.model_args import parse_model_args
 
     name, _, rest = entry.partition(":")
     if name not in NAMES:

@@ -16,23 +16,20 @@ from dataclasses import dataclass, field
 
 import PIL.Image
 
-from pytest_lmms.errors import MediaError, UsageError, explain
+from pytest_lmms.errors import MediaError, explain
 from pytest_lmms.media import wholeness
 from pytest_lmms.media.files import read_whole
 from pytest_lmms.media.image import LazyImage, open_image, reference
+from pytest_lmms.media.image_format import MIMES, sniff, wanted_format, wanted_quality, whole_number
 from pytest_lmms.media.lance_blob import loaded
 from pytest_lmms.media.memo import Memo
 from pytest_lmms.media.notes import note
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import MediaRef
 
-FORMAT_VARIABLE = "LMMS_IMAGE_ENCODE_FORMAT"
-QUALITY_VARIABLE = "LMMS_IMAGE_JPEG_QUALITY"
 CACHE_VARIABLE = "LMMS_IMAGE_PATH_CACHE_MAX_ITEMS"
-DEFAULT_QUALITY = 85
 DEFAULT_CACHED_IMAGES = 256
 _CACHE_BYTES = 256 << 20
-_MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _PLAIN_MODES = frozenset({"RGB", "L", "1"})
 """Modes that look the same to every reader; others (palette, alpha, CMYK, 16-bit) are drawn out to RGB first."""
 _SHRINK = 0.75
@@ -95,7 +92,7 @@ def encode_image(
     if passed is not None and (max_bytes is None or len(passed[1]) <= max_bytes):
         return EncodedImage(mime=passed[0], text=base64.b64encode(passed[1]).decode("ascii"))
     settings = (wanted, default_format, wanted_quality(quality), max_bytes)
-    count = _number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
+    count = whole_number(os.environ.get(CACHE_VARIABLE, DEFAULT_CACHED_IMAGES), CACHE_VARIABLE, 0, 1 << 31)
     encoded = _encoded.get((digest(ref), settings), lambda: _encode(ref, *settings), max_items=count)
     for flag in encoded.flags:
         note(flag)
@@ -165,9 +162,6 @@ def forget() -> None:
 _encoded: Memo[EncodedImage] = Memo(max_bytes=_CACHE_BYTES, size_of=lambda encoded: len(encoded.text))
 
 
-# --- what was asked for
-
-
 def _as_reference(image: ImageLike) -> MediaRef:
     if isinstance(image, MediaRef):
         content = image.content
@@ -175,51 +169,6 @@ def _as_reference(image: ImageLike) -> MediaRef:
     if isinstance(image, PIL.Image.Image):
         return reference(image)
     return MediaRef(kind="image", path=os.fspath(image))
-
-
-def wanted_format(image_format: str | None) -> str | None:
-    """The format that is asked for, by argument or LMMS_IMAGE_ENCODE_FORMAT; None where nobody asks.
-
-    Raises:
-        UsageError: It is none of PNG, JPEG (JPG) and WEBP.
-    """
-    said = image_format or os.environ.get(FORMAT_VARIABLE) or None
-    if said is None:
-        return None
-    name = said.strip().upper()
-    name = "JPEG" if name == "JPG" else name
-    if name not in _MIMES:
-        raise UsageError(
-            explain(
-                f"unknown image format {said!r}",
-                where="image_format" if image_format else FORMAT_VARIABLE,
-                expected="PNG, JPEG or WEBP",
-            )
-        )
-    return name
-
-
-def wanted_quality(quality: int | None) -> int:
-    """The quality that is asked for, by argument or LMMS_IMAGE_JPEG_QUALITY, else 85.
-
-    Raises:
-        UsageError: It is no whole number from 1 to 100.
-    """
-    if quality is not None:
-        return _number(quality, "quality", 1, 100)
-    return _number(os.environ.get(QUALITY_VARIABLE) or DEFAULT_QUALITY, QUALITY_VARIABLE, 1, 100)
-
-
-def _number(said: int | str, where: str, least: int, most: int) -> int:
-    try:
-        number = int(said)
-    except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise UsageError(
-            explain(f"{said!r} cannot be used", where=where, expected=f"a whole number from {least} to {most}")
-        )
-    return number
 
 
 # --- passing on
@@ -235,7 +184,7 @@ def _pass_through(ref: MediaRef, wanted: str | None) -> tuple[str, bytes] | None
             return None
     if not data:
         return None
-    name = _sniff(data)
+    name = sniff(data)
     if name is None or (wanted is not None and wanted != name):
         return None
     image = LazyImage.from_bytes(data)
@@ -245,18 +194,7 @@ def _pass_through(ref: MediaRef, wanted: str | None) -> tuple[str, bytes] | None
     except MediaError:
         return None
     # What no local model could open is not sent either: drawing it anew says what is wrong with it.
-    return (_MIMES[name], data) if upright and plain and wholeness.is_whole_image(data) else None
-
-
-def _sniff(data: bytes) -> str | None:
-    """Name the format by the file's first bytes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return None
+    return (MIMES[name], data) if upright and plain and wholeness.is_whole_image(data) else None
 
 
 # --- encoding
@@ -271,7 +209,7 @@ def _encode(
     data = _save(image, name, quality)
     if max_bytes is not None and len(data) > max_bytes:
         name, data, flags = _reduce(image, wanted, quality, max_bytes, ref)
-    return EncodedImage(mime=_MIMES[name], text=base64.b64encode(data).decode("ascii"), flags=flags)
+    return EncodedImage(mime=MIMES[name], text=base64.b64encode(data).decode("ascii"), flags=flags)
 
 
 def _reduce(

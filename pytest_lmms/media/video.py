@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
+from pytest_lmms.media import backends
+from pytest_lmms.media.backends import BACKENDS, NEED_A_PATH
 from pytest_lmms.media.framecache import FrameCache
 from pytest_lmms.media.frames import VideoFrames, shaped, shrinker
 from pytest_lmms.media.lance_blob import LanceBlob
 from pytest_lmms.media.notes import note
+from pytest_lmms.media.reader_process import DEFAULT_LIMIT_SECONDS, LIMIT_VARIABLE
 from pytest_lmms.media.references import digest
 from pytest_lmms.media.sampling import Sampling, frame_indices
 from pytest_lmms.media.videofile import is_safe_for_torchcodec, refuse_nothing, refuse_shortened
@@ -30,7 +33,6 @@ DEFAULT_CACHE_MB = 512
 DEFAULT_CACHE_DIR_MB = 20_000
 MAX_THREADS = 8
 
-BACKENDS = ("pyav", "torchcodec", "decord", "dali")
 AUTO = "pyav"
 """What `auto` means: the quickest backend in all groups of `make bench-media`; docs/videos.md has the table."""
 _THREADS = {
@@ -40,12 +42,6 @@ _THREADS = {
     "dali": ("LMMS_VIDEO_DALI_THREADS", 2),
 }
 """By backend: the environment variable for its threads, and how many there are, cores permitting, without it."""
-_NEED_A_PATH = ("decord", "dali")
-_INSTALL = {
-    "torchcodec": "pip install 'pytest-lmms[torchcodec]', and FFmpeg's libraries (Debian: apt install ffmpeg)",
-    "decord": "pip install decord",
-    "dali": "pip install nvidia-dali-cuda120 (or another build for your CUDA)",
-}
 
 
 def open_video(
@@ -190,22 +186,11 @@ def _reader_for(name: str, source: Any) -> str:
 def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
     """Have a backend read frames of a file that is not known to be cut."""
     refuse_shortened(source, where)
-    try:
-        if name == "torchcodec":
-            from pytest_lmms.media._torchcodec import read
-        elif name == "decord":
-            from pytest_lmms.media._decord import read
-        elif name == "dali":
-            from pytest_lmms.media._dali import read
-        else:
-            from pytest_lmms.media._pyav import read
-    except (ImportError, RuntimeError, OSError) as e:  # torchcodec without FFmpeg's libraries: RuntimeError
-        reason = str(e).strip().split("\n")[0]
-        raise UsageError(
-            explain(f"the video backend {name} cannot be imported: {reason}", remedy=_INSTALL.get(name))
-        ) from e
-    shape = None if max_side_px is None else shrinker(max_side_px)
-    found = read(source, sampling, where=where, threads=num_threads(name), shape=shape)
+    limit = _natural(LIMIT_VARIABLE)
+    found = backends.read(
+        name, source, sampling, where=where, threads=num_threads(name), max_side_px=max_side_px,
+        limit_seconds=DEFAULT_LIMIT_SECONDS if limit is None else limit,
+    )  # fmt: skip
     found.frames.setflags(write=False)
     return found
 
@@ -213,7 +198,7 @@ def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: i
 def _read_blob(name: str, blob: LanceBlob, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
     """Have a backend read out of a Lance dataset, through a file where it needs one."""
     where = f"{blob.uri}: {blob.key}"
-    if name in _NEED_A_PATH:
+    if name in NEED_A_PATH:
         return _read(name, blob.file(), where, sampling, max_side_px)
     with blob.open() as file:
         return _read(_reader_for(name, file), file, where, sampling, max_side_px)

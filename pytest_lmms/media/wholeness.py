@@ -13,12 +13,24 @@ _UNKNOWN_SIZE = 0x7FFFFF00
 """From here on, the size in a WAV header means: written to a pipe, up to the end of the file."""
 _SEGMENT = b"\x18\x53\x80\x67"
 """The element that holds everything in a Matroska file but its header."""
+_MATROSKA_PARTS = frozenset(
+    bytes.fromhex(part)
+    for part in (
+        *("114d9b74", "1549a966", "1654ae6b", "1254c367", "1043a770", "1941a469", "1c53bb6b", "1f43b675"),
+        *("ec", "bf", "e7", "a7", "ab", "a3", "a0"),
+    )
+)
+"""Elements of a segment (4 bytes: what is told of the file, clusters) and of a cluster (1 byte: its time, frames)."""
+_MAX_PARTS = 200_000
+"""Of a file that are looked at: hours of a recording."""
 _OGG_SEARCH_BYTES = 1 << 17
 """An Ogg page is at most 65,307 bytes."""
 
+_CUT_PART = "it is truncated: its last part is incomplete"
+
 
 def missing(file: BinaryIO) -> str | None:
-    """Say what a WAV, Ogg, Matroska (WebM) or AVI file lacks; None when nothing is known to lack.
+    """Say what a WAV, Ogg, Matroska (WebM), AVI or fragmented MP4 file lacks; None when nothing is known to lack.
 
     Args:
         file: At its beginning; left there.
@@ -34,6 +46,8 @@ def missing(file: BinaryIO) -> str | None:
         problem = _of_matroska(file, size)
     elif beginning[:4] == b"OggS":
         problem = _of_ogg(file, size)
+    elif beginning[4:8] == b"ftyp":
+        problem = _of_fragments(file, size)
     file.seek(0)
     return problem
 
@@ -58,7 +72,7 @@ def _shorter(size: int, said: int) -> str | None:
 
 
 def _of_matroska(file: BinaryIO, size: int) -> str | None:
-    """The segment says how long it is, unless it was written to a pipe."""
+    """The segment says how long it is, unless it was written to a pipe; then its parts say how long they are."""
     length, position = _matroska_length(file, 4)
     if length is None:
         return None
@@ -66,11 +80,34 @@ def _of_matroska(file: BinaryIO, size: int) -> str | None:
     if file.read(4) != _SEGMENT:
         return None
     length, position = _matroska_length(file, position + length + 4)
-    return None if length is None else _shorter(size, position + length)
+    return _of_matroska_parts(file, position, size) if length is None else _shorter(size, position + length)
+
+
+def _of_matroska_parts(file: BinaryIO, position: int, size: int) -> str | None:
+    """Go from part to part, into those that do not say how long they are, to the one that should end the file."""
+    for _ in range(_MAX_PARTS):
+        if position == size:
+            return None
+        file.seek(position)
+        name = file.read(4)
+        name = name[: 9 - name[0].bit_length()]
+        if name not in _MATROSKA_PARTS:  # damaged, or the end lies in a name
+            is_cut = position + 4 > size and any(part.startswith(name) for part in _MATROSKA_PARTS)
+            return _CUT_PART if is_cut else None
+        length, start = _matroska_length(file, position + len(name))
+        if start == position + len(name):
+            return _CUT_PART
+        if length is not None and start + length > size:
+            return _shorter(size, start + length)
+        position = start + (length or 0)
+    return None
 
 
 def _matroska_length(file: BinaryIO, position: int) -> tuple[int | None, int]:
-    """Read an element's length; None where it is unknown (all ones); and where its content begins."""
+    """Read an element's length; None where it is unknown (all ones); and where its content begins.
+
+    Where the length itself is cut, it is None, and the content begins where the length does.
+    """
     file.seek(position)
     data = file.read(8)
     num_bytes = 9 - data[0].bit_length() if data else 9
@@ -79,6 +116,26 @@ def _matroska_length(file: BinaryIO, position: int) -> tuple[int | None, int]:
     mask = (1 << 7 * num_bytes) - 1
     length = int.from_bytes(data[:num_bytes], "big") & mask
     return None if length == mask else length, position + num_bytes
+
+
+def _of_fragments(file: BinaryIO, size: int) -> str | None:
+    """An MP4 in fragments, a `moof` before each `mdat`, has no index of the whole; any other is left to its index."""
+    position, before, has_fragments = 0, b"", False
+    for _ in range(_MAX_PARTS):
+        file.seek(position)
+        header = file.read(16)
+        name, length = header[4:8], int.from_bytes(header[:4], "big")
+        if length == 1:  # it stands behind the name
+            length = int.from_bytes(header[8:], "big")
+        has_fragments = has_fragments or name == b"moof"
+        if len(header) < 8:
+            return _CUT_PART if has_fragments and (header or before == b"moof") else None
+        if (name == b"mdat" and not has_fragments) or not name.isalnum() or length < 8:  # 0: up to the file's end
+            return None
+        position, before = position + length, name
+        if position > size:
+            return _shorter(size, position) if has_fragments else None
+    return None
 
 
 def _of_ogg(file: BinaryIO, size: int) -> str | None:

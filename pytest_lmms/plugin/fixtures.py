@@ -17,12 +17,13 @@ import pytest
 
 from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
 from pytest_lmms.inference.model import no_logprobs, no_pictures, no_tools
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.collection import is_document
 from pytest_lmms.plugin.replicas import check_ray, replicas_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Generation
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 from pytest_lmms.tasks.spec import LOGPROB_TYPES, VISUAL_COT
 
 NO_MODEL = explain(

@@ -13,10 +13,11 @@ from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.judging import Judge, Judges
 from pytest_lmms.llm_judge.calls import API_TYPES, PANEL, Opened
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.plugin.budget import budget_of
 from pytest_lmms.plugin.recording import Recorder
 from pytest_lmms.plugin.session import LmmsSession
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 
 ENV = "env"
 MODEL_PARAMETERS = ("model", "pretrained", "response")

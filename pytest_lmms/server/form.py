@@ -13,7 +13,8 @@ from typing import Any
 from pytest_lmms.config import BY_NAME, OPTIONS
 from pytest_lmms.configfile import read_entries, to_yaml
 from pytest_lmms.errors import LmmsError, UsageError, explain
-from pytest_lmms.registry import MODELS, convert_value, parse_model_args
+from pytest_lmms.model_args import convert_value, parse_model_args
+from pytest_lmms.registry import MODELS
 from pytest_lmms.server.policy import SETTINGS, Plan, Policy, allowed_models
 from pytest_lmms.spellings import BY_SPELLING
 from pytest_lmms.tasks.index import TaskIndex

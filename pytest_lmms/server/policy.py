@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, did_you_mean, explain
 from pytest_lmms.masks import HEADERS, MASK, is_secret, mask
-from pytest_lmms.registry import MODELS, parse_model_args
+from pytest_lmms.model_args import parse_model_args
+from pytest_lmms.registry import MODELS
 from pytest_lmms.settings import settings_of
 from pytest_lmms.variables import fill, variables_in
 

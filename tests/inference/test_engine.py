@@ -535,7 +535,7 @@ def test_what_an_async_adapter_answers_in_one_turn_is_stored_with_one_write(star
 def test_a_document_whose_tool_takes_long_holds_up_the_others_only_for_a_moment(
     start: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_lmms.inference.engine.LEAST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("pytest_lmms.inference.batched.LEAST_WAIT_SECONDS", 0.05)
     model = Echo()
     engine = start(model, batch_size=4)
 

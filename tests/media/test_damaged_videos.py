@@ -12,8 +12,13 @@ import pytest
 from pytest_lmms.errors import MediaError
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.media.video import open_video
+from pytest_lmms.media.videofile import refuse_shortened
 from pytest_lmms.records import MediaRef
 from tests.made_videos import decoded, make_video
+
+CLUSTER = bytes.fromhex("1f43b675")
+FRAMES_BEGIN = (b"\xe7", b"\xa3", b"\xa0")
+"""What is in a cluster: its time, and frames."""
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +142,58 @@ def test_a_file_shorter_than_its_header_says_is_an_error(tmp_path, name, backend
 def test_a_matroska_file_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
     path = make_video(tmp_path / "a.mkv", num_frames=30, container_options={"live": "1"})
     assert open_video(at(path), num_frames=30).num_replaced == 0
+
+
+def with_clusters_of_unknown_length(data: bytes) -> bytes:
+    """Browsers record like this: neither the segment nor its clusters say how long they are."""
+    found, at_cluster = bytearray(data), data.find(CLUSTER)
+    while at_cluster >= 0:
+        first = data[at_cluster + 4]
+        num_bytes = 9 - first.bit_length()
+        found[at_cluster + 4 : at_cluster + 4 + num_bytes] = ((1 << 7 * num_bytes + 1) - 1).to_bytes(num_bytes, "big")
+        at_cluster = data.find(CLUSTER, at_cluster + 4)
+    return bytes(found)
+
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "recorded"),
+    [
+        ("a.mkv", {"live": "1"}, False),
+        ("a.webm", {"live": "1"}, True),
+        ("a.mp4", FRAGMENTS, False),
+        ("dash.mp4", {"movflags": "dash+frag_keyframe"}, False),
+    ],
+)
+def test_what_was_written_to_a_pipe_and_cut_is_an_error_wherever_it_was_cut(tmp_path, name, options, recorded):
+    codec = "libvpx" if name == "a.webm" else "libx264"
+    whole = Path(make_video(tmp_path / name, codec=codec, container_options=options)).read_bytes()
+    if recorded:
+        whole = with_clusters_of_unknown_length(whole)
+    assert open_video(MediaRef(kind="video", data=whole), num_frames=60).num_replaced == 0
+    unnoticed = []
+    for length in range(len(whole) // 3, len(whole)):
+        try:
+            refuse_shortened(whole[:length], name)
+        except MediaError:
+            continue
+        unnoticed.append(length)
+    assert len(unnoticed) < (140 if recorded else 15)
+    for length in unnoticed:  # where nothing is missing of what came until then
+        following = whole[length : length + 8]
+        assert following[4:] in (b"moof", b"sidx", b"mfra") or following.startswith((CLUSTER, *FRAMES_BEGIN))
+    path = tmp_path / f"cut_{name}"
+    path.write_bytes(whole[: unnoticed[-1] - 5])
+    with pytest.raises(MediaError, match="it is truncated") as caught:
+        open_video(at(path))
+    assert str(path) in str(caught.value)
+
+
+def test_bytes_behind_the_last_box_of_an_mp4_do_not_make_it_a_cut_one(tmp_path):
+    whole = Path(make_video(tmp_path / "a.mp4")).read_bytes()
+    assert len(open_video(MediaRef(kind="video", data=whole + b"\0\0\xff\xfffree1234"))) == 8
 
 
 def test_torchcodec_leaves_transport_streams_to_pyav_and_the_record_says_so(tmp_path):

@@ -17,8 +17,9 @@ import pytest
 from pytest_lmms.errors import MediaError, ModelError, UsageError
 from pytest_lmms.inference import message_formats
 from pytest_lmms.inference.model import AsyncModel, Identified, Starts, admitted_by
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Generation, MediaRef, Message, Request
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 from tests.chat_server import Server
 from tests.media.sounds import encoded, sine
 
@@ -568,3 +569,31 @@ def test_a_server_that_goes_away_after_the_first_answer_is_named(server):
             await model.stop()
 
     asyncio.run(run())
+
+
+def test_requests_that_begin_together_are_written_once_and_one_that_fails_hinders_no_other(server):
+    written = []
+
+    async def run():
+        model = make(server, max_retries=0)
+        await model.start()
+        by_client = model._client.post
+
+        async def post(*arguments, **settings):
+            written.append(settings["content"])
+            return await by_client(*arguments, **settings)
+
+        model._client.post = post
+        try:
+            return await asyncio.gather(*(model.generate(ask(str(n))) for n in range(8)), return_exceptions=True)
+        finally:
+            assert not model._transport.event_hooks["request"]
+            await model.stop()
+
+    server.plan = [{"status": 400}]
+    outcomes = asyncio.run(run())
+    assert len(written) == 1
+    assert sum(isinstance(each, ModelError) for each in outcomes) == 1
+    assert sum(getattr(each, "text", None) == "Yes, it is " for each in outcomes) == 7
+    headers = [{n: v for n, v in sent.items() if n != "content-length"} for _, sent, _ in server.requests]
+    assert all(each == headers[0] for each in headers)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_lmms.errors import ModelError, UsageError
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Generation, Message, Request
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 
 sglang = MODELS.load("sglang")
 module = inspect.getmodule(sglang)

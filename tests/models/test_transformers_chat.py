@@ -13,8 +13,9 @@ import pytest
 
 from pytest_lmms.errors import MediaError, ModelError, OutOfMemoryError, UsageError
 from pytest_lmms.inference.model import BatchModel, Identified, Prepares
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Generation, MediaRef, Message, Request
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 
 WORDS = ("is", "the", "red", "square", "yes", "no", "A", "B", "C", "option", "right", "image")
 

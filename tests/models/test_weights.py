@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pytest_lmms.errors import ModelError, UsageError
+from pytest_lmms.model_args import check_model_args
 from pytest_lmms.records import Generation, MediaRef, Message, Request
-from pytest_lmms.registry import MODELS, check_model_args
+from pytest_lmms.registry import MODELS
 
 
 def load(checkpoint, name="huggingface", **arguments):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_lmms import catalog
 from pytest_lmms.errors import UsageError
-from pytest_lmms.registry import parse_model_args
+from pytest_lmms.model_args import parse_model_args
 from pytest_lmms.server.form import MAX_YAML, arguments_of, arguments_text, catalogue, preview, request_of
 from pytest_lmms.server.policy import Policy, plan
 from pytest_lmms.server.schema import EvaluateRequest
