@@ -244,7 +244,7 @@ $(AUDIT_VENV)/bin/pip-audit:
 	@$(AUDIT_VENV)/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.7"
 
 audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up among known vulnerabilities; needs the internet
-	$(AUDIT_VENV)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+	$(BIN)/python tools/audit.py $(AUDIT_VENV)/bin/pip-audit $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
