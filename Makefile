@@ -252,6 +252,9 @@ simulate-gates: setup-dev  ## Print how often the default gate errs
 changelog: setup-dev  ## Show what the next release will say of changes, or write it: VERSION=1.2.3
 	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--draft --version next)
 
+release-notes:  ## Print what CHANGELOG.md says of a release (VERSION=1.2.3), unless changelog.d still holds something
+	@$(PYTHON) tools/release_notes.py "$(VERSION)"
+
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
