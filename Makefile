@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
+TEST_EXTRAS ?= local,peft,torchcodec,decord,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.
@@ -176,6 +176,9 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
+bench-scale: setup-dev  ## Measure 1k, 10k and 100k documents, and 1,000 requests in flight (BENCH_ARGS="--sizes 1000 4000")
+	$(BIN)/python tools/bench/scale.py $(BENCH_ARGS)
+
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
@@ -209,8 +212,12 @@ soak: setup-dev  ## Kill and starve 100 runs, ask 10,000 questions of a bad serv
 	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
 	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
+fuzz: fuzz-media fuzz-images  ## Feed 5,000 damaged files to every reader (COUNT=5000 SEED=0)
+
+BACKENDS ?= pyav,torchcodec
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav,torchcodec)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(BACKENDS)
 
 COMPAT_VENV := .compat-venv
 
@@ -237,7 +244,7 @@ $(AUDIT_VENV)/bin/pip-audit:
 	@$(AUDIT_VENV)/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.7"
 
 audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up among known vulnerabilities; needs the internet
-	$(AUDIT_VENV)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+	$(BIN)/python tools/audit.py $(AUDIT_VENV)/bin/pip-audit $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py

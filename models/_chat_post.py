@@ -101,7 +101,8 @@ class Poster:
         else:
             body = value.get("error", value) if isinstance(value, dict) else value
             said = body.get("message") if isinstance(body, dict) else None
-            text += f" - {said}" if isinstance(said, str) and said else ""
+            said = said if isinstance(said, str) and said else answer.text  # FastAPI's refusals say `detail`
+            text += f" - {said[:500]}" if said else ""
         error: Exception = self._openai.APIStatusError(text, response=answer, body=body)
         return error
 

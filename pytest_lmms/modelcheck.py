@@ -7,7 +7,6 @@ quality of answers. `MediaError` and `ModelError` for a kind of media mean that 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,13 +14,12 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.model_args import check_model_args
-from pytest_lmms.records import FinishReason, Generation, MediaRef, Message, Part, Request, Response
+from pytest_lmms.modelprobes import GENERATION, MAX_NEW_TOKENS, TEXTS, Asker, kinds
+from pytest_lmms.modelprobes import request as probe
+from pytest_lmms.records import FinishReason, Request, Response
 
-MAX_NEW_TOKENS = 8
 UNHEARD_OF = "an_argument_that_no_model_has"
 _LEAVE_OUT = "leave it out of `honours`"
-_GENERATION = Generation(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, do_sample=False)
-_TEXTS = ("Say yes.", "Name a colour, then a number, then an animal that lives in the sea.", "1 + 1 =")
 _FINISHED: tuple[FinishReason | None, ...] = (None, "stop", "length", "filtered")
 
 Outcome = Response | BaseException
@@ -60,7 +58,7 @@ def check_model(factory: Callable[..., Any], **arguments: Any) -> Findings:
         )
         return findings
     loop = asyncio.new_event_loop()
-    ask = _Asker(model, loop)
+    ask = Asker(model, loop)
     try:
         ask.call("start")
         findings.problems.extend(_problems(ask, findings))
@@ -74,87 +72,11 @@ def check_model(factory: Callable[..., Any], **arguments: Any) -> Findings:
     return findings
 
 
-class _Asker:
-    """Asks either kind of adapter, the way an engine does."""
-
-    def __init__(self, model: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.model = model
-        self.is_async = inspect.iscoroutinefunction(model.generate)
-        self._loop = loop
-
-    def call(self, name: str) -> None:
-        """Call `start` or `stop`, where there is one."""
-        function = getattr(self.model, name, None)
-        if function is None:
-            return
-
-        async def call() -> None:
-            value = function()
-            if inspect.isawaitable(value):
-                await value
-
-        if self.is_async:
-            self._loop.run_until_complete(call())
-        else:
-            function()
-
-    def scores(self) -> bool:
-        """Whether it gives log-probabilities, as far as it says so."""
-        ask = getattr(self.model, "why_not_score", None)
-        return hasattr(self.model, "score") and (ask is None or self._loop.run_until_complete(ask()) is None)
-
-    def __call__(self, requests: Sequence[Request]) -> list[Any]:
-        """Raise what the adapter raises; an async one is asked all at once."""
-        if self.is_async:
-
-            async def all_at_once() -> list[Any]:
-                return await asyncio.gather(*(self._function(r)(r) for r in requests))
-
-            return self._loop.run_until_complete(all_at_once())
-        if requests[0].continuation is None and hasattr(self.model, "prepare"):
-            answers = self.model.generate_prepared(self.model.prepare(requests), requests)
-        else:
-            answers = self._function(requests[0])(requests)
-        return answers  # type: ignore[no-any-return]
-
-    def _function(self, request: Request) -> Callable[[Any], Any]:
-        return self.model.generate if request.continuation is None else self.model.score  # type: ignore[no-any-return]
-
-
-# --- what is asked ------------------------------------------------------------------------------------------------
-
-
-def _request(*parts: Part, number: int = 0, system: str | None = None, **changes: Any) -> Request:
-    messages = [Message(role="user", content=parts)]
-    if system:
-        messages.insert(0, Message(role="system", content=(system,)))
-    fields = {"task": "check", "doc_id": number, "messages": tuple(messages), "generation": _GENERATION, **changes}
-    return Request(**fields)
-
-
-def _kinds() -> Iterator[tuple[str, Request]]:
-    """A request of each kind; `text` is not among them, because every model takes it."""
-    import numpy as np
-    import PIL.Image
-
-    red, blue = (
-        MediaRef(kind="image", content=PIL.Image.new("RGB", size, colour))
-        for size, colour in (((96, 64), (200, 30, 30)), ((64, 96), (30, 30, 200)))
-    )
-    frames = np.stack([np.full((64, 96, 3), 20 * n, np.uint8) for n in range(8)])
-    tone = np.sin(np.linspace(0, 2000, 16000)).astype(np.float32)
-    yield "system message", _request("Say yes.", system="You are brief.")
-    yield "image", _request(red, "What colour is this?")
-    yield "several images", _request("First", red, "and second", blue, "What differs?")
-    yield "video", _request(MediaRef(kind="video", content=frames), "What happens?")
-    yield "audio", _request(MediaRef(kind="audio", content={"array": tone, "sampling_rate": 16000}), "What is heard?")
-
-
 # --- what is wrong ------------------------------------------------------------------------------------------------
 
 
-def _problems(ask: _Asker, findings: Findings) -> Iterator[str]:
-    texts = [_request(text, number=number) for number, text in enumerate(_TEXTS)]
+def _problems(ask: Asker, findings: Findings) -> Iterator[str]:
+    texts = [probe(text, number=number) for number, text in enumerate(TEXTS)]
     alone: list[Response] = []
     for request in texts:
         answer = yield from _one(ask, request, f"the text {request.text!r}")
@@ -163,7 +85,7 @@ def _problems(ask: _Asker, findings: Findings) -> Iterator[str]:
         alone.append(answer)
     findings.taken.append("text")
     yield from _about_batches(ask, texts, alone)
-    for kind, request in _kinds():
+    for kind, request in kinds():
         try:
             answers = ask([request])
         except LmmsError as error:
@@ -177,13 +99,13 @@ def _problems(ask: _Asker, findings: Findings) -> Iterator[str]:
                 findings.taken.append(kind)
                 alone.append(answers[0])
                 texts.append(request)
-    if len(texts) > len(_TEXTS):
+    if len(texts) > len(TEXTS):
         yield from _about_batches(ask, texts, alone, what="a batch of texts and media")
     yield from _about_settings(ask, texts[1], alone[1])
     yield from _about_scores(ask)
 
 
-def _one(ask: _Asker, request: Request, what: str) -> Generator[str, None, Response | None]:
+def _one(ask: Asker, request: Request, what: str) -> Generator[str, None, Response | None]:
     """Ask one request, yield what is wrong; returns the response."""
     try:
         answers = ask([request])
@@ -216,7 +138,7 @@ def _about_answers(answers: Any, requests: Sequence[Request], what: str) -> Iter
 
 
 def _about_batches(
-    ask: _Asker, requests: Sequence[Request], alone: Sequence[Response], what: str = "a batch of texts"
+    ask: Asker, requests: Sequence[Request], alone: Sequence[Response], what: str = "a batch of texts"
 ) -> Iterator[str]:
     """Compare a batch, and the same batch backwards, with its requests one by one."""
     for name, order in (("", slice(None)), (" backwards", slice(None, None, -1))):
@@ -245,28 +167,28 @@ def _about_batches(
         return
 
 
-def _about_settings(ask: _Asker, request: Request, answer: Response) -> Iterator[str]:
+def _about_settings(ask: Asker, request: Request, answer: Response) -> Iterator[str]:
     """Check the settings that an adapter says it honours."""
     honours = getattr(ask.model, "honours", None)
     text = answer.text
     if (honours is None or "until" in honours) and len(text) > 2:
         stop = text[len(text) // 2]
-        changed = replace(request, generation=replace(_GENERATION, until=(stop,)))
+        changed = replace(request, generation=replace(GENERATION, until=(stop,)))
         stopped = yield from _one(ask, changed, f"to stop at {stop!r}")
         if stopped is not None and stop in stopped.text:
             way = "write `honours = frozenset()`: without it, all count" if honours is None else _LEAVE_OUT
             yield f"asked to stop at {stop!r}, it says {stopped.text!r}; honour `until`, or {way}"
     if (honours is None or "max_new_tokens" in honours) and answer.tokens.output_tokens is not None:
-        changed = replace(request, generation=replace(_GENERATION, max_new_tokens=1))
+        changed = replace(request, generation=replace(GENERATION, max_new_tokens=1))
         short = yield from _one(ask, changed, "for one token")
         if short is not None and (short.tokens.output_tokens or 0) > 1 + (short.tokens.reasoning_tokens or 0):
             yield f"asked for one token, it counts {short.tokens.output_tokens}: is max_new_tokens passed on?"
 
 
-def _about_scores(ask: _Asker) -> Iterator[str]:
+def _about_scores(ask: Asker) -> Iterator[str]:
     if not ask.scores():
         return
-    requests = [_request("The sky is", number=n, continuation=c, place=n) for n, c in enumerate((" blue", " a fish"))]
+    requests = [probe("The sky is", number=n, continuation=c, place=n) for n, c in enumerate((" blue", " a fish"))]
     try:
         answers = ask(requests)
     except Exception as error:  # noqa: BLE001

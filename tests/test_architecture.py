@@ -47,7 +47,7 @@ ORDER = [
     {"settings"},
     {"results"},
     {"loggers"},
-    {"preflight"},
+    {"preflight", "modelprobes"},
     {"lint", "dryrun", "modelcheck", "viewer"},
     {"plugin", "server"},
     {"cli"},

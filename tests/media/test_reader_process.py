@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import threading
@@ -106,7 +105,6 @@ def test_settings_of_this_process_are_those_of_the_other(monkeypatch):
     assert [chr(c) for c in read("x", module="tests.media.settings_reader").frames.ravel()] == list("cpu")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord is not installed")
 def test_decord_gives_the_frames_that_pyav_gives(tmp_path):
     path = make_video(tmp_path / "a.mp4", num_frames=50)
     with open(path, "rb") as file:

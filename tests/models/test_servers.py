@@ -158,10 +158,11 @@ def test_a_server_tells_truly_whether_it_gives_log_probabilities(server, logprob
     why = run(server, lambda model: model.why_not_score(), logprobs_from=logprobs_from)
     if importlib.util.find_spec("vllm") is not None:
         assert why is None
-    elif logprobs_from == "chat":
+    elif logprobs_from == "chat":  # a key that it does not know
+        assert "HTTP 422" in why
+        assert "prompt_logprobs" in why
+    else:  # it answers, without them
         assert "tells no log-probabilities" in why
-    else:
-        assert "HTTP 40" in why
 
 
 @ONLY_VLLM
