@@ -212,8 +212,12 @@ soak: setup-dev  ## Kill and starve 100 runs, ask 10,000 questions of a bad serv
 	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
 	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
+fuzz: fuzz-media fuzz-images  ## Feed 5,000 damaged files to every reader (COUNT=5000 SEED=0)
+
+BACKENDS ?= pyav,torchcodec
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav,torchcodec)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(BACKENDS)
 
 COMPAT_VENV := .compat-venv
 
@@ -247,6 +251,9 @@ simulate-gates: setup-dev  ## Print how often the default gate errs
 
 changelog: setup-dev  ## Show what the next release will say of changes, or write it: VERSION=1.2.3
 	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--draft --version next)
+
+release-notes:  ## Print what CHANGELOG.md says of a release (VERSION=1.2.3), unless changelog.d still holds something
+	@$(PYTHON) tools/release_notes.py "$(VERSION)"
 
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist

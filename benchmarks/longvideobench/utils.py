@@ -65,5 +65,13 @@ longvideobench_aggregate_results.sub_scores = longvideobench_group_scores  # typ
 
 def longvideobench_aggregate_results_for_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write id -> response as ``<output_path>/submissions/longvideobench_test_for_submission.json``."""
-    answers = {key: text for item in items for key, text in item.items()}
-    write_submission("longvideobench_test_for_submission.json", answers, args)
+    _write_answers("longvideobench_test_for_submission.json", items, args)
+
+
+def longvideobench_aggregate_frames_for_submission(items: Sequence[Doc], args: Any = None) -> None:
+    """Write the same beside it for frames with subtitles: a run may hold both tasks."""
+    _write_answers("longvideobench_test_i_for_submission.json", items, args)
+
+
+def _write_answers(name: str, items: Sequence[Doc], args: Any) -> None:
+    write_submission(name, {key: text for item in items for key, text in item.items()}, args)

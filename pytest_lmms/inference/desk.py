@@ -90,7 +90,7 @@ class Desk:
         """Store responses with one write, and take them from the budget.
 
         Raises:
-            OSError: They could not be stored: a full disk, say. Nothing more is sent.
+            OSError: They could not be stored: a full disk, say. Nothing more is asked.
         """
         with self._bookkeeping:
             try:
@@ -106,7 +106,7 @@ class Desk:
                 self._end()
 
     def _end(self) -> None:
-        """Send nothing more."""
+        """Send nothing more, from now on."""
         self.is_stopping = True
         self.call(self.stop)
 
