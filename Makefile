@@ -176,6 +176,9 @@ format: setup-dev  ## Format the code and apply safe fixes
 bench: setup-dev  ## Measure what the harness itself costs
 	$(BIN)/python tools/bench/overhead.py
 
+bench-scale: setup-dev  ## Measure 1k, 10k and 100k documents, and 1,000 requests in flight (BENCH_ARGS="--sizes 1000 4000")
+	$(BIN)/python tools/bench/scale.py $(BENCH_ARGS)
+
 bench-remote: setup-dev  ## Measure runs against a server (BENCH_ARGS="--peer-python PYTHON --inspect-python PYTHON")
 	$(BIN)/python tools/bench/remote.py $(BENCH_ARGS)
 
@@ -209,8 +212,12 @@ soak: setup-dev  ## Kill and starve 100 runs, ask 10,000 questions of a bad serv
 	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
 	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
-fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav)
-	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(or $(BACKENDS),pyav)
+fuzz: fuzz-media fuzz-images  ## Feed 5,000 damaged files to every reader (COUNT=5000 SEED=0)
+
+BACKENDS ?= pyav,torchcodec
+
+fuzz-media: setup-dev  ## Feed damaged videos to the readers (COUNT=5000 SEED=0 BACKENDS=pyav,torchcodec)
+	$(BIN)/python tools/fuzz/media.py --count $(or $(COUNT),5000) --seed $(or $(SEED),0) --backends $(BACKENDS)
 
 COMPAT_VENV := .compat-venv
 
@@ -237,13 +244,16 @@ $(AUDIT_VENV)/bin/pip-audit:
 	@$(AUDIT_VENV)/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.7"
 
 audit: setup-dev $(AUDIT_VENV)/bin/pip-audit  ## Look installed packages up among known vulnerabilities; needs the internet
-	$(AUDIT_VENV)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+	$(BIN)/python tools/audit.py $(AUDIT_VENV)/bin/pip-audit $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 simulate-gates: setup-dev  ## Print how often the default gate errs
 	$(BIN)/python tools/gate_simulation.py
 
 changelog: setup-dev  ## Show what the next release will say of changes, or write it: VERSION=1.2.3
 	$(BIN)/towncrier build $(if $(VERSION),--version $(VERSION) --yes,--draft --version next)
+
+release-notes:  ## Print what CHANGELOG.md says of a release (VERSION=1.2.3), unless changelog.d still holds something
+	@$(PYTHON) tools/release_notes.py "$(VERSION)"
 
 build: setup-dev  ## Build sdist and wheel into dist/
 	rm -rf dist

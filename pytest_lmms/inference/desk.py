@@ -29,6 +29,9 @@ class EngineSettings:
     spend: Callable[[Sequence[Response]], bool] | None = None
     """Called with responses that were really asked for, on the loop or on the model thread; once it returns False,
     nothing more is sent."""
+    give_up_run: Callable[[str], None] | None = None
+    """Called with the reason, on the loop or on a model thread, when responses cannot be kept (a full disk, say).
+    Nothing more is sent then: it would have to be asked again."""
 
 
 class Entry(NamedTuple):
@@ -87,15 +90,25 @@ class Desk:
         """Store responses with one write, and take them from the budget.
 
         Raises:
-            Exception: They could not be stored: a full disk, say.
+            OSError: They could not be stored: a full disk, say. Nothing more is asked.
         """
         with self._bookkeeping:
-            if self.store is not None:
-                self.store.put([(entry.key, response) for entry, response in answered])
+            try:
+                if self.store is not None:
+                    self.store.put([(entry.key, response) for entry, response in answered])
+            except OSError as e:
+                self._end()
+                if self.settings.give_up_run is not None:
+                    self.settings.give_up_run(f"responses cannot be kept: {e}; --lmms-resume goes on when they can")
+                raise
             spend = self.settings.spend
             if spend is not None and answered and not spend([response for _, response in answered]):
-                self.is_stopping = True
-                self.call(self.stop)
+                self._end()
+
+    def _end(self) -> None:
+        """Send nothing more, from now on."""
+        self.is_stopping = True
+        self.call(self.stop)
 
 
 def fail(entries: Sequence[Entry], error: BaseException) -> None:

@@ -31,6 +31,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.pluginmanager.register(_Stop(session), "lmms-budget-stop")
 
 
+def stop_of(session: LmmsSession) -> Callable[[str], None]:
+    """What ends a run in good order, from any thread, with a reason; in a worker the other workers end too."""
+    manager = session.config.pluginmanager
+    found: Any = manager.get_plugin("lmms-worker-stop") or manager.get_plugin("lmms-budget-stop")
+    stop: Callable[[str], None] = found.stop
+    return stop
+
+
 def budget_of(session: LmmsSession) -> Callable[[Sequence[Response]], bool] | None:
     """What an engine calls with its responses; None without a budget."""
     from pytest_lmms.inference.budget import Budget
@@ -39,15 +47,14 @@ def budget_of(session: LmmsSession) -> Callable[[Sequence[Response]], bool] | No
     if settings.max_tokens is None and settings.max_requests is None:
         return None
     budget = Budget(session.run_path / FILE, max_tokens=settings.max_tokens, max_requests=settings.max_requests)
-    manager = session.config.pluginmanager
-    stop: Any = manager.get_plugin("lmms-worker-stop") or manager.get_plugin("lmms-budget-stop")
+    stop = stop_of(session)
 
     def spend(responses: Sequence[Response]) -> bool:
         if not session.run_path.is_dir():
             session.run_path.mkdir(parents=True, exist_ok=True)
         is_left = budget.spend(responses)
         if budget.reason is not None:
-            stop.stop(budget.reason)
+            stop(budget.reason)
         return is_left
 
     return spend

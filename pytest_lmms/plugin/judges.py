@@ -14,7 +14,7 @@ from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.judging import Judge, Judges
 from pytest_lmms.llm_judge.calls import API_TYPES, PANEL, Opened
 from pytest_lmms.model_args import check_model_args
-from pytest_lmms.plugin.budget import budget_of
+from pytest_lmms.plugin.budget import budget_of, stop_of
 from pytest_lmms.plugin.recording import Recorder
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.registry import MODELS
@@ -104,7 +104,9 @@ def start_judges(session: LmmsSession, recorder: Recorder) -> Judges | None:
         start_judge(
             spec,
             store=ResponseStore(folder, writer=f"judge{number}-{session.writer}", read=reads),
-            settings=EngineSettings(timeout_seconds=settings.timeout, spend=budget_of(session)),
+            settings=EngineSettings(
+                timeout_seconds=settings.timeout, spend=budget_of(session), give_up_run=stop_of(session)
+            ),
         )
         for number, spec in enumerate(specs)
     ])  # fmt: skip
@@ -117,7 +119,9 @@ def seat_panel(session: LmmsSession, recorder: Recorder, judges: Judges | None) 
     def open_judge(name: str, adapter: str, arguments: Mapping[str, Any]) -> Opened:
         writer = f"asked{next(numbers)}-{session.writer}"
         store = ResponseStore(recorder.folder.responses, writer=writer, read=session.reads_store)
-        settings = EngineSettings(timeout_seconds=session.settings.timeout, spend=budget_of(session))
+        settings = EngineSettings(
+            timeout_seconds=session.settings.timeout, spend=budget_of(session), give_up_run=stop_of(session)
+        )
         return name, start_judge(JudgeSpec(name, adapter, dict(arguments)), store=store, settings=settings).engine
 
     PANEL.open = open_judge

@@ -277,14 +277,15 @@ class PrintLog:
             self.flush()
 
     def flush(self) -> None:
-        """Move what was printed so far to the file."""
+        """Move what was printed so far to the file; where there is no room for it, the run goes on without."""
         self._flushed = time.monotonic()
         late, self._late[:] = list(self._late), []
         text = "".join((*self._capture.read_global_capture(), *late))
         if text:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(self._secrets.hide(text))
+            with contextlib.suppress(OSError):  # what cannot be done without, records and responses, tells it
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                    file.write(self._secrets.hide(text))
 
 
 _KEY = pytest.StashKey[Recorder]()

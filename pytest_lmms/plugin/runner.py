@@ -25,7 +25,7 @@ from pytest_lmms.inference.model import admitted_by, ignored_settings
 from pytest_lmms.judging import Judges
 from pytest_lmms.llm_judge.calls import PANEL
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.budget import budget_of
+from pytest_lmms.plugin.budget import budget_of, stop_of
 from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
@@ -61,6 +61,7 @@ class ModelLine:
                 shutdown_seconds=SHUTDOWN_SECONDS,
                 is_replaceable=session.is_replaceable,
                 spend=budget_of(session),
+                give_up_run=stop_of(session),
             ),
         )
         self.engine.start()

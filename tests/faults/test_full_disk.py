@@ -88,3 +88,21 @@ def test_a_run_on_a_disk_that_fills_up_fails_and_goes_on_when_there_is_room(lab)
     assert run.code == 0, run
     assert lab.results["counts"]["n_scored"] == 40
     assert [json.dumps(r["doc_id"]) for r in lab.records()] == [str(i) for i in range(40)]
+
+
+def test_prints_that_cannot_be_written_down_end_no_run(lab):
+    lab.task(4)
+    lab.plan(prints=True)
+    conftest = lab.path / "conftest.py"
+    in_the_way = """
+    from pytest_lmms.plugin.session import session_of
+    run_path = session_of(pytestconfig).run_path
+    run_path.mkdir(parents=True, exist_ok=True)
+    (run_path / "logs").write_text("no folder")
+    return Model()
+"""
+    conftest.write_text(conftest.read_text().replace("    return Model()\n", in_the_way))
+    run = lab.run()
+    assert run.code == 0, run
+    assert (lab.run_path / "logs").read_text() == "no folder"
+    assert lab.results["counts"]["n_scored"] == 4

@@ -532,6 +532,25 @@ def test_what_an_async_adapter_answers_in_one_turn_is_stored_with_one_write(star
     assert len(ResponseStore(tmp_path, writer="x", read=True)) == 8
 
 
+@pytest.mark.parametrize("model", [Echo, AsyncEcho])
+def test_nothing_more_is_asked_once_responses_cannot_be_kept(
+    start: Callable[..., Engine], tmp_path: Path, model: Callable[[], Any]
+) -> None:
+    class Full(ResponseStore):
+        def put(self, entries: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    told: list[str] = []
+    store = Full(tmp_path, writer="w")
+    engine = start(model(), store=store, batch_size=2, give_up_run=told.append)
+    outcomes = ask(engine, [request(i) for i in range(60)])
+    lost = [o for o in outcomes if isinstance(o, OSError)]
+    left = [o for o in outcomes if isinstance(o, UnansweredError)]
+    assert len(lost) + len(left) == 60
+    assert 1 <= len(lost) <= 8
+    assert "responses cannot be kept: [Errno 28] No space left on device" in told[0]
+
+
 def test_a_document_whose_tool_takes_long_holds_up_the_others_only_for_a_moment(
     start: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

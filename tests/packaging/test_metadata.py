@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -83,29 +81,3 @@ def test_a_release_is_published_without_a_token():
     assert "secrets." not in text
     publish = yaml.safe_load(text)["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
-
-
-FRAGMENTS = sorted(p for p in (ROOT / "changelog.d").glob("*") if p.name != ".gitignore")
-
-
-def test_a_change_is_told_in_a_file_that_towncrier_reads():
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        kinds = [kind["directory"] for kind in tomllib.load(file)["tool"]["towncrier"]["type"]]
-    name = re.compile(rf"(\+[a-z0-9-]+|\d+)\.({'|'.join(kinds)})\.md")
-    assert [p.name for p in FRAGMENTS if not name.fullmatch(p.name)] == []
-    assert [p.name for p in FRAGMENTS if not p.read_text(encoding="utf-8").strip()] == []
-
-
-def test_the_next_release_tells_of_every_change(tmp_path):
-    if not FRAGMENTS:
-        pytest.skip("nothing has changed since the last release")
-    shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
-    for name in ("pyproject.toml", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tmp_path)
-    command = [sys.executable, "-m", "towncrier", "build", "--version", "9.9.9", "--yes", "--dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    written = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert "## [9.9.9]" in written
-    assert written.count("\n- ") == len(FRAGMENTS)
-    assert not list((tmp_path / "changelog.d").glob("*.md"))

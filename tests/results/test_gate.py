@@ -132,6 +132,35 @@ def test_a_gate_on_what_does_not_exist_fails_and_names_what_does(verdicts, rule)
     assert "t/acc" in verdict.reason
 
 
+def test_a_gate_on_what_nobody_has_says_what_was_looked_for(verdicts, tmp_path):
+    misspelt, elsewhere = verdicts("acx:1pt,u/acc:1pt", [1], [1])
+    assert misspelt.reason.startswith("the run has no acx; did you mean acc? It has: t/acc")
+    assert elsewhere.reason.startswith("the run has no u/acc. It has: t/acc")
+    run = read_run(write_run(tmp_path / "undirected", {"t": [1]}, higher_is_better=None))
+    (verdict,) = judge(run, parse_regression("1pt", "x"), run)
+    assert verdict.reason.startswith("the run has no metric. It has: t/acc")
+    assert verdict.to_json(run.node_id)["value"] is None
+
+
+def test_a_largest_value_may_be_reached(verdicts):
+    (verdict,) = verdicts("acc=0.6", [0.6], under=True, higher_is_better=False)
+    assert (verdict.outcome, verdict.reason) == ("pass", "0.6 is at most 0.6")
+
+
+def test_a_least_value_without_a_direction_is_not_judged(verdicts):
+    (verdict,) = verdicts("acc=0.6", [0.6], under=True, higher_is_better=None)
+    assert verdict.outcome == "unjudged"
+    assert "says not whether more is better" in verdict.reason
+
+
+def test_a_summary_names_the_baseline_and_the_runs_that_share_a_level(tmp_path):
+    run = read_run(write_run(tmp_path / "run", {"t": [1, 0]}))
+    found = summary(judge(run, parse_regression("acc:1pt", "x"), run), run, run)
+    assert (found["baseline"], found["failed"], found["num_runs"]) == (str(run.path), 0, 1)
+    assert {"task": "t", "name": "acc", "filter": "none"}.items() <= found["verdicts"][0].items()
+    assert summary([], run, None)["baseline"] is None
+
+
 def test_a_gate_without_baseline_direction_or_pairs_fails(tmp_path, verdicts):
     (verdict,) = verdicts("1pt", [1, 0])
     assert verdict.is_failure

@@ -31,7 +31,9 @@ def test_a_rule_reads_as_it_is_written(rule):
     assert parse_rule(str(rule), "here") == rule
 
 
-@pytest.mark.parametrize("text", ["", "2", "2percent", "p<2", "p<0", "p>0.05", "1pt and 2%", "-1pt", "1pt p<0.05"])
+@pytest.mark.parametrize(
+    "text", ["", "2", "2percent", "p<2", "p<1", "p<1.5", "p<0", "p>0.05", "1pt and 2%", "-1pt", "1pt p<0.05"]
+)
 def test_a_wrong_rule_is_refused_with_what_was_expected(text):
     with pytest.raises(UsageError, match="here"):
         parse_rule(text, "here")
@@ -44,6 +46,7 @@ def test_gates_name_task_metric_and_filter():
     ]  # fmt: skip
     assert [str(g.rule) for g in gates] == ["1pt", "2% and p<0.05", "3%"]
     assert all(g.needs_baseline for g in gates)
+    assert not any(g.whole_only for g in gates)  # asked for by the user, whatever part of a benchmark was run
 
 
 def test_least_values_are_read():
@@ -65,6 +68,12 @@ def test_a_task_says_its_gates_in_its_yaml():
         ("t", "acc", 0.8), ("t", "acc", Rule(tolerance=Size(1, "pt"))), ("t", None, DEFAULT_RULE)
     ]  # fmt: skip
     assert all(g.whole_only for g in gates)
+
+
+def test_a_gate_of_a_task_may_say_everything_at_once():
+    entry = {"metric": "acc", "filter": "strict", "fail_under": 0.8, "fail_on_regression": "1pt"}
+    gates = gates_of_task("t", [entry], "t.yaml:9")
+    assert [(g.metric, g.filter) for g in gates] == [("acc", "strict")] * 2
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,16 @@ def test_code_passes_compares_what_a_program_prints(program, score, detail):
     assert detail in found["detail"]
 
 
+@only_linux
+def test_the_same_program_is_run_once(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    found = [code_passes(predictions=["once = 1"], document={}, tests="assert once") for _ in range(20)]
+    assert {f["score"] for f in found} == {1.0}
+    assert len(started) == 1
+
+
 @pytest.mark.parametrize(
     ("gold", "answer", "score"), [("1/2", "0.5", 1.0), ("1/2", "$\\frac{2}{4}$", 1.0), ("3", "4", 0.0)]
 )

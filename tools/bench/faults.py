@@ -4,7 +4,8 @@
     python tools/bench/faults.py --only hash
 
 Made-up tasks, local rows, a chat-completions server on loopback. It prints a table and judges nothing: every line was
-run just now by both, or says why not. tests/faults holds the same cases as tests of pytest-lmms.
+run just now by both, or says why not; both must first evaluate without any fault. tests/faults holds the same cases as
+tests of pytest-lmms.
 """
 
 from __future__ import annotations
@@ -204,6 +205,20 @@ def _folder(lab: Lab, name: str) -> Path:
     return Path(done.stdout.strip().splitlines()[-1]) / name
 
 
+def control(lab: Lab) -> None:
+    """Evaluate without any fault: a harness that cannot do that would lose every line for a reason of its own.
+
+    Raises:
+        SystemExit: It cannot.
+    """
+    done = lab.run("undisturbed", tasks="small")
+    if (done.code, lab.asked, done.value(task="small")) != (0, 4, 1.0):
+        said = f"exit code {done.code}, asked {lab.asked} of 4, score {done.value(task='small')}"
+        raise SystemExit(
+            f"{lab.python} cannot evaluate without a fault ({said}); its output ends:\n{done.output[-1500:]}"
+        )
+
+
 FAULTS: dict[str, Callable[[Lab], str]] = {
     "the endpoint is dead": dead,
     "it is back, with the same cache": poisoned,
@@ -241,10 +256,12 @@ def main() -> None:
     parser.add_argument("--peer-python", help="a Python that has lmms-eval; without it, its column says not run")
     parser.add_argument("--only", default="", help="lines that hold this text")
     options = parser.parse_args()
-    print("| fault | lmms-eval | pytest-lmms |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         ours = Lab(Path(folder) / "ours", sys.executable, is_peer=False)
         theirs = Lab(Path(folder) / "theirs", options.peer_python, is_peer=True) if options.peer_python else None
+        for lab in filter(None, (ours, theirs)):
+            control(lab)
+        print("| fault | lmms-eval | pytest-lmms |\n|---|---|---|", flush=True)
         for fault, run in FAULTS.items():
             if options.only in fault:
                 said = run(theirs) if theirs else "not run: no --peer-python"

@@ -95,7 +95,7 @@ def feed(
     """
     child, broken = Child(command), []
     counts: collections.Counter[str] = collections.Counter()
-    slowest, said = 0.0, time.perf_counter()
+    slowest, said = (0.0, ""), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             rng = random.Random(f"{seed}/{number}")
@@ -104,7 +104,8 @@ def feed(
             path.write_bytes(damaged(whole[name], rng))
             start = time.perf_counter()
             answers = child.ask(path, limit_seconds)
-            slowest = max(slowest, time.perf_counter() - start) if number else 0.0
+            if number:  # the first has to wait for libraries
+                slowest = max(slowest, (time.perf_counter() - start, f"{seed}/{number} {name}"))
             for reader, answer in answers.items():
                 is_fine = answer in fine
                 counts[f"{reader}: {answer if is_fine else 'broken'}"] += 1
@@ -117,5 +118,5 @@ def feed(
                 said = time.perf_counter()
                 print(f"{number + 1:,} of {count:,} files, {len(broken)} rules broken", file=sys.stderr, flush=True)
     child.close()
-    print(", ".join(f"{k} {v}" for k, v in sorted(counts.items())) + f"; slowest {slowest:.2f} s")
+    print(", ".join(f"{k} {v}" for k, v in sorted(counts.items())) + f"; slowest {slowest[0]:.2f} s ({slowest[1]})")
     return broken

@@ -136,8 +136,11 @@ class Fault:
 
     @property
     def admitted(self) -> int:
-        """Requests that may be asked again: what was in flight at those processes."""
-        return self.processes_hit * ARRANGEMENTS[self.arrangement].in_flight_each
+        """Requests that may be asked again: what was in flight at those processes.
+
+        What arrives when the disk is full has made place for as many others before anybody knows that.
+        """
+        return self.processes_hit * ARRANGEMENTS[self.arrangement].in_flight_each * (2 if self.do is None else 1)
 
 
 FAULTS = {

@@ -1,4 +1,4 @@
-"""Many processes that read and write one response store, and are killed now and then.
+"""Many processes that read and write one response store, of which some are killed, and all in the end.
 
 Every text follows from its key, so that each reader can tell whether what it is given is right. A writer notes how
 much of its work has been acknowledged; in the end all of that must be found, and nothing that was never said.
@@ -6,6 +6,7 @@ much of its work has been acknowledged; in the end all of that must be found, an
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -86,8 +87,8 @@ class Crowd:
         while time.monotonic() - started < seconds:
             for place, (process, killed_at) in enumerate(places):
                 if process.is_alive() and time.monotonic() > killed_at:
-                    process.kill()
-                    self.num_kills += 1
+                    self._kill(process)
+                    places[place] = process, math.inf
                 if not process.is_alive():
                     self._buried(process)
                     places[place] = (self._born(place), self._until_killed())
@@ -96,8 +97,9 @@ class Crowd:
                 print(f"  {shown - started:.0f} s: {self.num_lives} lives, {self.num_kills} kills", flush=True)
             time.sleep(0.02)
         for process, _ in places:
+            self._kill(process)
             self._buried(process)
-        return [*self.wrong, *self._missing()]
+        return [*self.wrong, *self.missing()]
 
     def _born(self, place: int) -> BaseProcess:
         life = f"w{place}.{self.num_lives}"
@@ -107,15 +109,20 @@ class Crowd:
         process.start()
         return process
 
+    def _kill(self, process: BaseProcess) -> None:
+        process.kill()
+        self.num_kills += 1
+
     def _until_killed(self) -> float:
-        return time.monotonic() + (self._rng.uniform(*LIFE_SECONDS) if self._rng.random() < 0.5 else 3600)
+        return time.monotonic() + (self._rng.uniform(*LIFE_SECONDS) if self._rng.random() < 0.5 else math.inf)
 
     def _buried(self, process: BaseProcess) -> None:
         process.join()
         if process.exitcode not in (0, -signal.SIGKILL):
             self.wrong.append(f"{process.name} ended with {process.exitcode}; see above")
 
-    def _missing(self) -> list[str]:
+    def missing(self) -> list[str]:
+        """What was acknowledged and is not to be found, or is another text; at most 20 of it."""
         found = ResponseStore(self.store, writer="reader", read=True)
         wrong, num_acknowledged = [], 0
         for note in sorted(self.notes.iterdir()):

@@ -74,20 +74,31 @@ def code_passes(
     Raises:
         UsageError: The program cannot be confined here.
     """
-    from pytest_lmms.scoring.verifiers.confined import run_python
-
     program = code_of(str(predictions[0])) if predictions else ""
     if not program.strip():
         return {"score": 0.0, "detail": "no program"}
     source = "\n".join(part for part in (_filled(before, document), program, _filled(tests, document)) if part)
-    ran = run_python(
-        source, stdin=_filled(stdin, document), seconds=seconds, memory_mb=memory_mb, confined=confined
+    score, detail = _verdict(
+        source, _filled(stdin, document), None if stdout is None else _filled(stdout, document),
+        has_tests=bool(tests), seconds=seconds, memory_mb=memory_mb, confined=confined,
     )  # fmt: skip
-    ended = ran.ended or (not tests and ran.exit_code == 0)
-    if not ended or stdout is None:
-        return {"score": float(ended), "detail": ran.detail if not ended else ""}
-    expected, printed = _lines(_filled(stdout, document)), _lines(ran.output)
-    return {"score": float(expected == printed), "detail": _difference(expected, printed)}
+    return {"score": score, "detail": detail}
+
+
+@functools.lru_cache(maxsize=64)
+def _verdict(
+    source: str, stdin: str, stdout: str | None, *, has_tests: bool, seconds: float, memory_mb: float, confined: bool
+) -> tuple[float, str]:
+    """Score and detail of a program; the same one, which repeats of a document often give, is run once."""
+    from pytest_lmms.scoring.verifiers.confined import run_python
+
+    ran = run_python(source, stdin=stdin, seconds=seconds, memory_mb=memory_mb, confined=confined)
+    if not (ran.ended or (not has_tests and ran.exit_code == 0)):
+        return 0.0, ran.detail
+    if stdout is None:
+        return 1.0, ""
+    expected, printed = _lines(stdout), _lines(ran.output)
+    return float(expected == printed), _difference(expected, printed)
 
 
 def _lines(text: str) -> list[str]:

@@ -1,0 +1,146 @@
+"""The arithmetic of verdicts, on differences written by hand: each limit from both sides, in each unit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytest_lmms.results.compare import Comparison
+from pytest_lmms.results.gate import Verdict, decide
+from pytest_lmms.results.rules import Gate, parse_rule
+from pytest_lmms.results.runs import Metric
+
+METRIC = Metric("t", "acc", "none")
+Z = 1.959964  # of 95%
+
+
+def decided(rule, **numbers):
+    """The verdict of a rule on a comparison; without numbers nothing differs, at 0.8, over 100 documents."""
+    usual = {
+        "metric": METRIC, "higher_is_better": True, "value": 0.8, "baseline": 0.8, "effect": 0.0, "effect_from": 0.8,
+        "num_pairs": 100, "mean_difference": 0.0, "low": -0.01, "high": 0.01, "p_worse": 0.5, "std": 0.1,
+    }  # fmt: skip
+    gate = Gate(rule=parse_rule(rule, "here"), metric="acc")
+    verdict = Verdict(gate=gate, metric=METRIC, outcome="unjudged", reason="", comparison=Comparison(**usual | numbers))
+    return decide([verdict])[0]
+
+
+def change(size, **more):
+    """Numbers of a change of so much in the metric and in its documents, known to 0.01."""
+    return {"effect": size, "mean_difference": size, "low": size - 0.01, "high": size + 0.01, **more}
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "outcome"),
+    [
+        # a tolerance in points: a hundredth of a score from 0 to 1
+        ("2pt", change(-0.02), "pass"),
+        ("2pt", change(-0.0201), "fail"),
+        ("2pt", change(-1.5, points=1.0), "pass"),
+        ("2pt", change(-2.5, points=1.0), "fail"),
+        ("0pt", change(0.0), "pass"),
+        # in percent of the baseline
+        ("10%", change(-0.08), "pass"),
+        ("10%", change(-0.0808), "fail"),
+        ("10%", change(0.5), "pass"),
+        ("10%", change(0.0, effect_from=0.0), "pass"),
+        # a metric that is no mean over documents has an effect alone
+        ("10%", change(-0.1, mean_difference=None), "fail"),
+        ("10%", change(-0.05, mean_difference=None), "pass"),
+        ("5pt", change(-0.1, mean_difference=None), "fail"),
+        # documents that differ although the metric has no effect that could be told
+        ("5pt", change(-0.1, effect=None), "fail"),
+        ("5pt", change(-0.01, effect=None), "pass"),
+        # significance: below the level, not at it
+        ("p<0.05", change(-0.2, p_worse=0.049), "fail"),
+        ("p<0.05", change(-0.2, p_worse=0.05), "inconclusive"),
+        ("p<0.05", change(0.2, p_worse=0.01), "pass"),
+        ("p<0.05", change(0.0, p_worse=0.01), "pass"),
+        # both
+        ("1pt and p<0.05", change(-0.005, p_worse=0.01, low=-0.009), "pass"),
+        ("1pt and p<0.05", change(-0.2, p_worse=0.01), "fail"),
+        # a drop that p does not show is ruled out by the tolerance, else by 5 points
+        ("1pt and p<0.05", change(-0.2, p_worse=0.2), "inconclusive"),
+        ("30pt and p<0.05", change(-0.2, p_worse=0.2), "pass"),
+        ("p<0.05", change(-0.035, p_worse=0.2), "pass"),
+        ("p<0.05", change(-0.045, p_worse=0.2), "inconclusive"),
+        # a margin: all of the interval on this side, none of it, some of it
+        ("within 5pt", change(-0.04), "pass"),
+        ("within 5pt", change(-0.0401), "inconclusive"),
+        ("within 5pt", change(-0.0601), "fail"),
+        ("within 5pt", change(-0.0599), "inconclusive"),
+        ("within 5pt", change(0.0401, higher_is_better=False), "inconclusive"),
+        ("within 5pt", change(0.0399, higher_is_better=False), "pass"),
+        ("within 5pt", change(0.0601, higher_is_better=False), "fail"),
+        # a margin in percent, where documents are scored in another unit than the metric
+        ("within 10%", change(-0.04, mean_difference=-4.0, low=-7.9, high=-0.1), "pass"),
+        ("within 10%", change(-0.04, mean_difference=-4.0, low=-8.1, high=0.1), "inconclusive"),
+        ("within 10%", change(-0.04, mean_difference=-4.0, low=-12.0, high=-8.1), "fail"),
+        ("within 10%", change(0.0, low=-0.079, high=0.079), "pass"),
+        ("within 10%", change(0.0, low=-0.081, high=0.081), "inconclusive"),
+        ("within 10%", change(0.1, mean_difference=0.0, low=-0.079, high=0.079), "pass"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_held_up_to_itself(rule, numbers, outcome):
+    verdict = decided(rule, **numbers)
+    assert verdict.outcome == outcome, verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "said"),
+    [
+        ("1pt", {"mean_difference": None, "effect": None}, "no number in one of the runs"),
+        ("p<0.05", {"mean_difference": None}, "only a rule of size"),
+        ("within 1pt", {"mean_difference": None}, "only a rule of size"),
+        ("p<0.05", {"low": None}, "nothing about chance"),
+        ("within 1pt", {"low": None}, "nothing about chance"),
+        ("1%", {"effect": None}, "no mean over them"),
+        ("1%", {"effect_from": None}, "no mean over them"),
+        ("1%", {"effect": 0.1, "effect_from": 0.0}, "the baseline is 0"),
+        ("1pt", {"higher_is_better": None}, "higher_is_better"),
+    ],
+)
+def test_what_cannot_be_judged_says_why(rule, numbers, said):
+    verdict = decided(rule, **numbers)
+    assert verdict.outcome == "unjudged"
+    assert said in verdict.reason
+
+
+@pytest.mark.parametrize("rule", ["1pt", "1%"])
+def test_a_rule_of_size_needs_no_interval(rule):
+    assert decided(rule, low=None, high=None, p_worse=None, std=None).outcome == "pass"
+
+
+def test_as_many_documents_are_needed_as_make_the_interval_fit_into_the_room():
+    verdict = decided("within 5pt", **change(-0.045), std=0.1)
+    assert verdict.num_needed == max(101, math.ceil((Z * 0.1 / 0.005) ** 2)) == 1537
+
+
+def test_a_drop_beyond_the_margin_needs_as_many_as_make_it_significant():
+    verdict = decided("1pt and p<0.05", **change(-0.02, p_worse=0.2), std=0.2)
+    assert verdict.num_needed == math.ceil((1.644854 * 0.2 / 0.02) ** 2) == 271
+    margin = decided("within 5pt", **change(-0.0502), std=0.5)
+    assert margin.num_needed == math.ceil((Z * 0.5 / 0.0502) ** 2) == 382
+
+
+def test_where_nothing_can_be_reckoned_one_more_than_there_are_is_needed():
+    assert decided("within 5pt", **change(-0.05), std=0.0).num_needed == 101
+    assert decided("within 0pt", **change(0.0), std=0.5).num_needed == 101
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (change(-0.02), "0.8 -> 0.78 (-0.02) -2.00pt [-3.00, -1.00], p=0.5, n=100"),
+        (change(-2.0, points=1.0, effect_from=80), "80 -> 78 (-2) -2.00 [-2.01, -1.99], p=0.5, n=100"),
+        (change(-0.02, effect=None), "-2.00pt [-3.00, -1.00], p=0.5, n=100"),
+        (change(-0.02, effect_from=None), "-2.00pt [-3.00, -1.00], p=0.5, n=100"),
+        (change(-0.02, mean_difference=None), "0.8 -> 0.78 (-0.02)"),
+        (change(-0.02, low=None), "0.8 -> 0.78 (-0.02) -2.00pt, p=0.5, n=100"),
+        (change(-0.02, high=None), "0.8 -> 0.78 (-0.02) -2.00pt, p=0.5, n=100"),
+        (change(-0.02, p_worse=None), "0.8 -> 0.78 (-0.02) -2.00pt [-3.00, -1.00]"),
+    ],
+)
+def test_a_difference_is_told_with_what_is_known_of_it(numbers, said):
+    assert decided("50pt", **numbers).reason == said
