@@ -235,10 +235,13 @@ def read_object(data: bytes) -> Mapping[str, Any]:
         BrokenReplyError: It is none.
         RefusedError: It is an error.
     """
+    why = None
     try:
         value = loads(data)
     except ValueError as error:
-        raise BrokenReplyError(f"the server sent what is no JSON ({error}): {data[:80]!r}") from None
+        why = str(error)
+    if why is not None:  # raised here, it holds no error that holds all of the text
+        raise BrokenReplyError(f"the server sent what is no JSON ({why}): {data[:80]!r}")
     if not isinstance(value, Mapping):
         raise BrokenReplyError(f"the server sent {data[:80]!r} where a completion was expected")
     if isinstance(value.get("error"), Mapping):

@@ -30,7 +30,7 @@ SUBJECTS = {
     "pytest_lmms/stats/paired.py": ["tests/stats"],
     "pytest_lmms/stats/planning.py": ["tests/stats"],
     "pytest_lmms/stats/stability.py": ["tests/stats"],
-    "pytest_lmms/results/gate.py": ["tests/results/test_gate.py"],
+    "pytest_lmms/results/gate.py": ["tests/results/test_gate_decisions.py", "tests/results/test_gate.py"],
     "pytest_lmms/results/rules.py": ["tests/results/test_rules.py", "tests/results/test_gate.py"],
 }
 """Module -> the tests that are to notice."""

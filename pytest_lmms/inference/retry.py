@@ -123,7 +123,10 @@ async def ask_until_answered(
                 state.is_failure = failure.may_pass
                 state.is_overload = failure.is_overload
         if not failure.may_pass or num_attempts > policy.max_retries:
-            raise ModelError(failure.message) from cause
+            try:
+                raise ModelError(failure.message) from cause
+            finally:
+                del cause  # its traceback holds this frame, and in others the reply: megabytes, at times
         del cause
         await asyncio.sleep(policy.wait_seconds(failure, num_attempts))
 

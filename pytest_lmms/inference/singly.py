@@ -102,6 +102,8 @@ class Singly:
             self._desk.keep(answered)
         except Exception as e:  # noqa: BLE001  (a full disk, say: told by each document)
             fail([entry for entry, _ in answered], e)
+            if self._desk.is_stopping:  # now, not in the next turn: what waits inside the adapter would be sent
+                self.give_up()
         for entry, response in answered:
             if not entry.future.done():
                 entry.future.set_result(response)

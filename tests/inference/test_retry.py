@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -122,3 +124,32 @@ def test_a_deadline_lets_others_cancel():
             await task
 
     asyncio.run(outer())
+
+
+def test_what_failed_is_gone_as_soon_as_nobody_asks_for_it():
+    class Heavy(OSError):
+        """Stands for an error whose traceback holds a long reply."""
+
+    error = Heavy("no")
+    gone = weakref.ref(error)
+    errors = [error]
+    del error
+
+    async def attempt():
+        raise errors.pop()
+
+    async def told():
+        try:
+            await ask_until_answered(
+                attempt, lambda error, n: Failure(message="no", may_pass=False),
+                limiter=Limiter(Fixed(1)), policy=RetryPolicy(max_retries=0, backoff_seconds=0.001),
+            )  # fmt: skip
+        except ModelError as e:
+            return str(e)
+
+    gc.disable()
+    try:
+        assert asyncio.run(told()) == "no"
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -41,10 +41,11 @@ class Memory(threading.Thread):
                 print(f"  {asked:6} questions, {size:.0f} MiB", flush=True)
             time.sleep(POLL_SECONDS)
 
-    def most(self, since: float, until: float) -> float:
-        """The largest size between two shares of all questions."""
+    def between(self, since: float, until: float) -> tuple[float, float]:
+        """The smallest and the largest size between two shares of all questions."""
         last = self.seen[-1][0]
-        return max((mib for asked, mib in self.seen if since * last <= asked <= until * last), default=0.0)
+        sizes = [mib for asked, mib in self.seen if since * last <= asked <= until * last] or [0.0]
+        return min(sizes), max(sizes)
 
 
 def resident_mib(status: Path) -> float | None:
@@ -89,10 +90,14 @@ def _look(lab: Lab, folder: Path, number: int, code: int, memory: Memory, about:
         counts = judge(records, number)
     except (AssertionError, OSError, ValueError) as e:
         return [*wrong, f"{type(e).__name__}: {e}"]
-    early, late = memory.most(0.25, 0.5), memory.most(0.75, 1.0)
-    print(f"  {about}; {counts}; at most {early:.0f} MiB in the second quarter and {late:.0f} MiB in the last")
+    # What a collector of garbage gives back now and then is no growth: the smallest sizes tell that.
+    (early, early_most), (late, late_most) = memory.between(0.2, 0.6), memory.between(0.6, 1.0)
+    print(f"  {about}; {counts}")
+    print(
+        f"  memory: {early:.0f} to {early_most:.0f} MiB from 20% to 60%, {late:.0f} to {late_most:.0f} MiB after that"
+    )
     for kind in kinds_of_errors(records)[:20]:
         print(f"  error: {kind}")
     if late > early + MIB_IN_HAND + MIB_FOR_RECORDS * number / 2:
-        wrong.append(f"memory grows: {early:.0f} MiB in the second quarter, {late:.0f} MiB in the last")
+        wrong.append(f"memory grows: at least {early:.0f} MiB from 20% to 60%, at least {late:.0f} MiB after that")
     return wrong
