@@ -39,6 +39,8 @@ ORDER = [
     {"scoring"},
     {"judging"},
     {"llm_judge"},
+    {"documents"},
+    {"conversing"},
     {"evaluate"},
     {"masks", "spellings"},
     {"variables"},

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.evaluate import Document, Line
+from pytest_lmms.documents import Document
+from pytest_lmms.evaluate import Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.records import Record

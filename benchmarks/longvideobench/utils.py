@@ -22,6 +22,11 @@ def longvideobench_doc_to_visual(doc: Doc) -> list[str]:
     return [find_media("longvideobench", f"videos/{doc['video_path']}", beside=__file__)]
 
 
+def longvideobench_doc_to_nothing(doc: Doc) -> list[str]:
+    """Return no video: the question is asked alone."""
+    return []
+
+
 def longvideobench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options in use, and instruction."""
     kwargs = kwargs or {}

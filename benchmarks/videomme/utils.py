@@ -28,6 +28,11 @@ def videomme_doc_to_visual(doc: Doc) -> list[str]:
     return [find_media("videomme", names, beside=__file__)]
 
 
+def videomme_doc_to_nothing(doc: Doc) -> list[str]:
+    """Return no video: the question is asked alone."""
+    return []
+
+
 def videomme_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question and options, between instructions or, as `question_and_options`, with headings."""
     kwargs = kwargs or {}

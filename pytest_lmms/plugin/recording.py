@@ -168,7 +168,7 @@ class DocumentLog(logging.Handler):
         super().__init__()
         self.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
         self.lines: dict[str, list[str]] = {}
-        from pytest_lmms.evaluate import current_document
+        from pytest_lmms.documents import current_document
 
         self._current = current_document
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from pytest_lmms.documents import Document
 from pytest_lmms.errors import LmmsError, UsageError, explain
-from pytest_lmms.evaluate import Document, Line
+from pytest_lmms.evaluate import Line
 from pytest_lmms.inference.batching import Group
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
