@@ -12,6 +12,7 @@ from pytest_lmms.records import Response
 from pytest_lmms.scoring.build import build_scorer
 from pytest_lmms.scoring.score import score
 from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.render import Task
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "gsm8k"
 EXAMPLES = import_file(FOLDER / "examples.py", package=package_for(FOLDER))
@@ -19,7 +20,9 @@ NUMBERS = ("6", "5", "39", "8", "9", "29", "33", "8")
 
 
 def exact_match(task: str, number: str, texts: list[str]) -> dict[str, Any]:
-    scorer = build_scorer(load_task(FOLDER / f"{task}.yaml"), reasoning_tags=())
+    loaded = load_task(FOLDER / f"{task}.yaml")
+    assert isinstance(loaded, Task)
+    scorer = build_scorer(loaded, reasoning_tags=())
     doc = {"question": "How many?", "answer": f"Counted.\n#### {number}"}
     outcome = score(scorer, doc, [Response(text=text) for text in texts])
     return {name: scores["exact_match"] for name, scores in outcome.scores.items()}
