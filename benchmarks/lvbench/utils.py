@@ -18,6 +18,11 @@ def lvbench_doc_to_visual(doc: Doc) -> list[str]:
     return [find_media("lvbench", str(doc["video_path"]), beside=__file__)]
 
 
+def lvbench_doc_to_nothing(doc: Doc) -> list[str]:
+    """Return no video: the question is asked alone."""
+    return []
+
+
 def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return the question, which brings its options, between the prompts."""
     kwargs = kwargs or {}
