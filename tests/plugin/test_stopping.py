@@ -169,10 +169,10 @@ def test_a_session_without_documents_keeps_its_own_sigterm(lab):  # noqa: F811
 @BOTH
 def test_a_run_ends_when_its_time_is_up_and_goes_on_without_asking_twice(lab, workers):  # noqa: F811
     lab.task(400)
-    lab.plan(seconds=0.05)
-    run = lab.run("--lmms-time-limit", "4", *workers)
+    lab.plan(seconds=0.2)
+    run = lab.run("--lmms-time-limit", "9", *workers)
     assert run.code == 2, run
-    assert "--lmms-time-limit of 4 seconds" in lab.results["incomplete_because"]
+    assert "--lmms-time-limit of 9 seconds" in lab.results["incomplete_because"]
     assert 0 < lab.results["counts"]["n_scored"] < 400
     lab.plan(seconds=0)
     run = lab.run("--lmms-resume", *workers)
