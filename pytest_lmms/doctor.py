@@ -48,7 +48,7 @@ PARTS = (
     Part("datasets", _version("datasets"), None),
     Part("videos, PyAV", _version("av"), None),
     Part("videos, TorchCodec", "import torchcodec.decoders\n" + _version("torchcodec"), "torchcodec"),
-    Part("videos, decord", _version("decord"), None),
+    Part("videos, decord", _version("decord"), "decord"),
     Part("local models", "import torch, transformers\nprint('torch', torch.__version__, 'transformers', "
          "transformers.__version__)", "local"),
     Part("an accelerator", "import torch\nassert torch.cuda.is_available(), 'torch sees no GPU'\n"

@@ -86,8 +86,7 @@ def mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     item = {key: doc[key] for key in ("id", "question_type", "answer")}
     item |= {"subdomain": subject[1] if subject else doc["id"], "parsed_pred": answers}
     item = Item(item, score=float(is_choice and doc["answer"] in answers))
-    submission = {doc["id"]: answers[0] if answers else ""}
-    scores = {"mmmu_acc": item, "mmmu_acc_pass_at_k": item, "submission": submission}
+    scores = {"mmmu_acc": item, "mmmu_acc_pass_at_k": item, "submission": {doc["id"]: answers[0] if answers else ""}}
     return scores if any(answers) else Unparsed(scores)
 
 

@@ -13,7 +13,8 @@ from pytest_lmms.server.policy import SETTINGS, Policy, is_loopback, plan
 from pytest_lmms.server.schema import EvaluateRequest
 from pytest_lmms.tasks.index import index_tasks
 
-THROUGH_FIELDS = {"model", "model_args", "tasks", "num_fewshot", "batch_size", "limit", "gen_kwargs", "log_samples"}
+THROUGH_FIELDS = {"model", "model_args", "tasks", "num_fewshot", "batch_size", "limit", "gen_kwargs", "log_samples",
+                  "predict_only"}  # fmt: skip
 NOT_A_JOBS_BUSINESS = {
     "config": "the server writes it",
     "output_path": "the field output_dir, inside a root",
