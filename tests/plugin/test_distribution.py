@@ -469,8 +469,10 @@ def test_in_one_process_what_a_stuck_adapter_leaves_is_an_error(lab):  # noqa: F
     lab.plan(hangs=[5])
     run = lab.run("--lmms-timeout", "20")
     assert run.code == 1, run
-    assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [5, 6, 7]
-    assert "not asked: an earlier batch is stuck" in lab.records()[7]["error"]
+    errors = {r["doc_id"]: r["error"] for r in lab.records() if r["status"] == "error"}
+    assert "no response within 20 s" in errors.pop(5)
+    assert errors.keys() >= {6, 7}  # and whoever was rendered later than document 5 this time
+    assert all("not asked: an earlier batch is stuck" in error for error in errors.values())
 
 
 def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(lab):  # noqa: F811
