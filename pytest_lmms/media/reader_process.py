@@ -2,7 +2,8 @@
 
 decord and DALI decode in threads of their own: a call that does not come back cannot be stopped, and decord ends its
 process over some damaged files. Here they run in a process that is kept for the next video, and replaced when it
-hangs or dies. Orders and answers are pickles over its standard input and output; frames follow their answer as such.
+hangs or dies. Orders are pickles on its standard input; answers are lines of JSON on its standard output, with the
+frames as they are after them.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from pytest_lmms.errors import LmmsError, MediaError, explain
+from pytest_lmms.errors import LmmsError, MediaError, UsageError, explain
 from pytest_lmms.media.frames import VideoFrames, shrinker
 from pytest_lmms.media.sampling import Sampling
 
@@ -29,6 +31,11 @@ LIMIT_VARIABLE = "LMMS_VIDEO_DECODE_SECONDS"
 DEFAULT_LIMIT_SECONDS = 300
 _SETTINGS = "LMMS_VIDEO_"
 """Environment variables that begin so are those of each order."""
+_ARRAYS = {"timestamps_seconds": np.float64, "indices": np.int64}
+_ERRORS: dict[str, type[Exception]] = {
+    "MediaError": MediaError, "UsageError": UsageError, "ImportError": ImportError, "LmmsError": LmmsError,
+}  # fmt: skip
+"""What a reader may raise, the particular before the general."""
 _idle: list[subprocess.Popen[bytes]] = []
 """Processes that wait for a video."""
 
@@ -84,7 +91,7 @@ def read(
             pickle.dump(order, orders)
             orders.flush()
             answer = _answer(process.stdout)
-    except (EOFError, OSError, pickle.UnpicklingError) as e:
+    except (EOFError, OSError, ValueError) as e:
         code = _dropped(process)
         reason = f"it took longer than {limit_seconds:g} s" if watch.has_ended_it else f"its process ended with {code}"
         remedy = (
@@ -150,18 +157,21 @@ def _end_all() -> None:
 
 def _answer(pipe: Any) -> VideoFrames | Exception:
     """Frames, or an error that the reader raised."""
-    answer, shape = pickle.load(pipe)  # noqa: S301 - of a process of ours
-    if isinstance(answer, Exception):
-        return answer
-    frames: Any = np.empty(shape, np.uint8)
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    told = json.loads(line)
+    if "error" in told:
+        return _ERRORS[told["error"]](told["text"])
+    frames: Any = np.empty(told.pop("shape"), np.uint8)
     left = memoryview(frames.reshape(-1))
     while left:
         count = pipe.readinto(left)
         if not count:
             raise EOFError
         left = left[count:]
-    found: VideoFrames = replace(answer, frames=frames)
-    return found
+    arrays: dict[str, Any] = {name: np.array(told.pop(name), kind) for name, kind in _ARRAYS.items()}
+    return VideoFrames(frames=frames, **arrays, **told)
 
 
 # --- the other process
@@ -179,13 +189,23 @@ def serve() -> None:
         except EOFError:
             return
         answer = _obey(order)
+        answers.write(json.dumps(_told(answer)).encode() + b"\n")
         if isinstance(answer, VideoFrames):
-            pickle.dump((replace(answer, frames=None), answer.frames.shape), answers)
-            answers.write(memoryview(answer.frames.reshape(-1)))
-        else:
-            pickle.dump((answer, None), answers)
+            frames: Any = np.ascontiguousarray(answer.frames)
+            answers.write(memoryview(frames.reshape(-1)))
         with contextlib.suppress(BrokenPipeError):
             answers.flush()
+
+
+def _told(answer: VideoFrames | Exception) -> dict[str, Any]:
+    """All but the frames, for JSON: what reads damaged files must not be able to have objects built elsewhere."""
+    if isinstance(answer, Exception):
+        known = next(name for name, kind in _ERRORS.items() if isinstance(answer, kind))
+        return {"error": known, "text": str(answer)}
+    numbers = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in ("frames", *_ARRAYS)}
+    plain = {name: n if n is None else n.item() if isinstance(n, np.generic) else n for name, n in numbers.items()}
+    arrays = {name: np.asarray(getattr(answer, name)).tolist() for name in _ARRAYS}
+    return {"shape": list(answer.frames.shape), **plain, **arrays}
 
 
 def _obey(order: _Order) -> VideoFrames | Exception:

@@ -34,6 +34,7 @@ def spoken_words(text: str, language: str = ENGLISH) -> list[str]:
     if language == ENGLISH:  # its rules for numbers fail on digits of other scripts, and on numbers beyond Python's
         text = text if text.isascii() else "".join(str(unicodedata.decimal(c, c)) for c in text)
         text = re.sub(rf"(\d{{{MAX_DIGITS}}})(?=\d)", r"\1 ", text)
+    text = _without_open(_without_open(text, "<[", ">]"), "(", ")")
     for normalise in _normalisers(language):
         text = normalise(text)
     words = [word for word in text.lower().split() if not all(_is_mark(c) for c in word)]
@@ -44,6 +45,12 @@ def _without_marks(line: str) -> str:
     # What follows the last mark is kept out: there, every opening mark would be looked after to the end.
     marked, end, rest = line.rpartition("|>")
     return re.sub(r"<\|.*?\|>", " ", marked + end) + rest
+
+
+def _without_open(text: str, opening: str, closing: str) -> str:
+    """Replace brackets that nothing closes by a mark that counts as little: each was looked after to the text's end."""
+    end = max(map(text.rfind, closing)) + 1
+    return text[:end] + text[end:].translate(dict.fromkeys(map(ord, opening), "~"))
 
 
 def _is_mark(character: str) -> bool:

@@ -129,19 +129,28 @@ FORBIDDEN = {
 SOURCES = [p for name in ("pytest_lmms", "models", "benchmarks") for p in sorted((ROOT / name).rglob("*.py"))]
 
 
+ALLOWED = {
+    "pytest_lmms/media/reader_process.py": "pickle.load",  # orders, from the process that started it
+    "pytest_lmms/scoring/verifiers/_inside.py": "exec compile",  # a model's program, in a process that is confined
+}
+"""By file: what it may call, and why."""
+
+
 def test_no_source_builds_objects_from_bytes_or_runs_text():
     wrong = []
     for path in SOURCES:
+        allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), "").split()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             where = f"{path.relative_to(ROOT)}:{node.lineno}"
             keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
             if isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile", "__import__"):
-                wrong.append(f"{where} {node.func.id}")
+                if node.func.id not in allowed:
+                    wrong.append(f"{where} {node.func.id}")
             elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
                 called = node.func.value.id, node.func.attr
-                if called in FORBIDDEN:
+                if called in FORBIDDEN and ".".join(called) not in allowed:
                     wrong.append(f"{where} {'.'.join(called)}")
                 if called == ("torch", "load") and keywords.get("weights_only") != "True":
                     wrong.append(f"{where} torch.load without weights_only=True")

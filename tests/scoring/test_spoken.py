@@ -1,5 +1,6 @@
 import pytest
 
+from pytest_lmms.scoring import spoken
 from pytest_lmms.scoring.spoken import spoken_words
 
 
@@ -25,3 +26,14 @@ def test_a_number_of_any_length_is_some_word():
 def test_chinese_is_compared_by_characters():
     pytest.importorskip("whisper_normalizer")
     assert spoken_words("你好, 世界", "zh") == list("你好世界")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    "text", ["one <two [three", "a ('b", "x (y) z (w", "[laughs] well <i", "(a [b) c", "no ( more"]
+)
+def test_brackets_that_nothing_closes_change_no_words(text, language):
+    whole = text
+    for normalise in spoken._normalisers(language):
+        whole = normalise(whole)
+    assert spoken_words(text, language) == whole.split()
