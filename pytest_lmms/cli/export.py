@@ -13,7 +13,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     from pytest_lmms.results.every_eval_ever import RELATIONSHIPS
 
-    parser.add_argument("run_path", type=Path, metavar="RUN", help="a run folder, or results of lmms-eval")
+    text = "a run folder, an address of one, or results of lmms-eval"
+    parser.add_argument("run_path", metavar="RUN", help=text)
     text = "every_eval_ever: one record a task, below data/<task>/<developer>/<model>/"
     parser.add_argument("--format", choices=("every_eval_ever",), default="every_eval_ever", help=text)
     parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
@@ -25,12 +26,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _export(parsed: argparse.Namespace) -> int:
     from pytest_lmms.results.every_eval_ever import export, write_export
+    from pytest_lmms.results.remote import local_runs
     from pytest_lmms.results.runs import read_run
 
-    run = read_run(parsed.run_path)
-    records = export(run, organization=parsed.organization, relationship=parsed.relationship, now=time.time())
-    paths = write_export(records, parsed.output)
+    with local_runs([parsed.run_path], where="export") as (path,):
+        run = read_run(path)
+        records = export(run, organization=parsed.organization, relationship=parsed.relationship, now=time.time())
+        paths = write_export(records, parsed.output)
     print(*paths, sep="\n")
     if not paths:
-        print(f"{run.path}: no metric says whether more is better; nothing was written")
+        print(f"{parsed.run_path}: no metric says whether more is better; nothing was written")
     return OK if paths else DIFFERS

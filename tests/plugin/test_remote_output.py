@@ -109,6 +109,8 @@ def test_runs_of_a_bucket_are_merged_compared_gated_and_repeated(pytester, task,
     assert "no run here" in capsys.readouterr().err
     assert main(["config", "export", whole]) == 0
     assert f"output_path: {bucket}/whole" in capsys.readouterr().out
+    assert main(["export", whole, "--organization", "me", "--output", str(pytester.path / "exported")]) == 0
+    assert len(list((pytester.path / "exported").rglob("*.json"))) == 1
     repeated = pytester.run(sys.executable, "-m", "pytest_lmms", "rerun", whole)
     assert repeated.ret == 0
     assert len(names("runs/whole")) == 2
