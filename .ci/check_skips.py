@@ -7,6 +7,16 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+# How pytest writes a module that is skipped as a whole: the file, the line and the reason, as a Python tuple.
+WHOLE_MODULE = re.compile(r"\(.*, \d+, (['\"])Skipped: (?P<reason>.*)\1\)", re.DOTALL)
+
+
+def _reason(skip: ET.Element) -> str:
+    module = WHOLE_MODULE.fullmatch(skip.text or "")
+    if skip.get("message") == "collection skipped" and module:
+        return module["reason"]
+    return skip.get("message") or ""
+
 
 def main(report: str) -> int:
     """Compare the skips of `report` with allowed_skips.txt beside this file, and return the exit code."""
@@ -17,7 +27,7 @@ def main(report: str) -> int:
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314  (pytest wrote it a moment ago)
         num_tests += 1
         for skip in case.iter("skipped"):
-            reason = skip.get("message") or ""
+            reason = _reason(skip)
             if skip.get("type") != "pytest.xfail" and not any(re.fullmatch(a, reason) for a in allowed):
                 unexpected.append(f"{case.get('classname')}::{case.get('name')}: {reason}")
     for line in unexpected:
