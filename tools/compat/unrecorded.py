@@ -27,7 +27,8 @@ def storable(value: Any) -> Any:
         return {"$image": [*value.size, 0]}
     if isinstance(value, Mapping) and {"array", "sampling_rate"} <= value.keys():
         return {"$audio": [0.1, value["sampling_rate"], 0]}
-    if type(value).__name__ == "AudioDecoder":
+    is_file = isinstance(value, Mapping) and "path" in value and value.keys() <= {"path", "bytes"}
+    if is_file or type(value).__name__ == "AudioDecoder":
         return {"$audio": [0.1, 16000, 0]}
     if isinstance(value, Mapping):
         return {key: storable(item) for key, item in value.items()}
