@@ -15,7 +15,11 @@ from . import run
 from .values import revive
 
 DATA = Path(__file__).parent / "data"
-LIBRARIES = {"ifeval": ("langdetect", "nltk", "punkt"), "librispeech_test_clean": ("whisper_normalizer",)}
+LIBRARIES = {
+    "ifeval": ("langdetect", "nltk", "punkt"),
+    "librispeech_test_clean": ("whisper_normalizer",),
+    "librispeech_test_other_long": ("whisper_normalizer",),
+}
 """What scoring a task needs beyond the core's dependencies."""
 RECORDINGS = sorted(DATA.glob("*.jsonl"))
 
