@@ -1,4 +1,4 @@
-"""Video-MME without options: the answer is compared with the right option's text, or a judge finds the option that it means."""
+"""Video-MME without options: the answer is compared with the right text, or a judge finds the option that it means."""
 
 from __future__ import annotations
 
