@@ -36,9 +36,9 @@ def test_runs_that_cannot_be_compared_are_told_by_the_exit_code(run, runs, tmp_p
 
 
 def test_one_run_or_no_run_is_a_wrong_argument(run, runs, tmp_path):
-    assert run("compare", runs[0])[0] == 2
+    assert run("compare", runs[0])[0] == 4
     code, _, error = run("compare", runs[0], tmp_path)
-    assert code == 2
+    assert code == 4
     assert "no run here" in error
 
 
@@ -70,5 +70,5 @@ def test_a_finished_run_is_kept_as_a_baseline_unless_it_fails(run, runs, tmp_pat
 )
 def test_gates_that_make_no_sense_are_wrong_arguments(run, runs, arguments, message):
     code, _, error = run("gate", runs[0], *arguments)
-    assert code == 2
+    assert code == 4
     assert message in error
