@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import HEADERS, MASK, is_secret, mask
+from pytest_lmms.masks import is_secret, mask
 from pytest_lmms.model_args import parse_model_args
 from pytest_lmms.registry import MODELS
+from pytest_lmms.server.withheld import as_variable, without_secrets
 from pytest_lmms.settings import settings_of
 from pytest_lmms.variables import fill, variables_in
 
@@ -34,6 +34,8 @@ VARIABLES = (
     "OPENROUTER_API_KEY", "DASHSCOPE_API_KEY",
 )  # fmt: skip
 """What a job may set and read where the owner says nothing: keys, and nothing that changes which code runs."""
+CODE = frozenset({"trust_remote_code", "mcp_server_path"})
+"""Model arguments that run what a checkpoint brings along, or a program that they name."""
 WHERE = "the request"
 
 
@@ -99,14 +101,16 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
         _check_text(fill(text, {**environ, **request.env}, where=f"{WHERE}, {where}"), where, policy)
     if (baseline := request.settings.get("baseline")) is not None:
         _check_baseline(baseline, policy)
-    if _asks_for_remote_code(arguments) and not policy.allows_remote_code:
+    if (judge := request.settings.get("judge")) is not None:
+        _check_judge(judge, policy)
+    if (code := _code_asked_for(arguments)) and not policy.allows_remote_code:
         remedy = "the owner allows it with --allow-remote-code"
-        raise UsageError(explain("trust_remote_code is not allowed", where=f"{WHERE}, model_args", remedy=remedy))
+        raise UsageError(explain(f"{code} is not allowed", where=f"{WHERE}, model_args", remedy=remedy))
 
     secrets: dict[str, str] = {}
     values = {
         "model": name,
-        "model_args": _without_secrets(arguments, secrets),
+        "model_args": without_secrets(arguments, secrets),
         "tasks": list(request.tasks),
         "num_fewshot": request.num_fewshot,
         "batch_size": request.batch_size,
@@ -117,7 +121,7 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
         **request.settings,
     }
     values = {k: v for k, v in values.items() if v not in (None, {})}
-    env = {k: _as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
+    env = {k: as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
     entry = Entry(path=Path("request"), values=values, env=env)
     known = {**environ, **secrets}
     for key, value in values.items():  # one by one, for messages that name the key
@@ -229,9 +233,27 @@ def _check_baseline(baseline: Any, policy: Policy) -> None:
         _inside(baseline, (*policy.path_roots, *policy.output_roots), "settings.baseline")
 
 
-def _asks_for_remote_code(arguments: Mapping[str, Any]) -> bool:
-    value = arguments.get("trust_remote_code", False)
-    return value not in (False, None) and str(value).lower() not in ("false", "0", "no", "")
+def _check_judge(judge: Any, policy: Policy) -> None:
+    """`NAME[:MODEL],...`: judges are models, and what they load lies where models may."""
+    where = "settings.judge"
+    for word in judge.split(",") if isinstance(judge, str) else judge if isinstance(judge, list) else ():
+        name, _, model = str(word).strip().partition(":")
+        if name and name != "env":
+            _model(name, policy)
+        _check_text(model, where, policy)
+
+
+def _code_asked_for(arguments: Any) -> str | None:
+    """The argument, at any depth, that lets something run what is no part of the server."""
+    if isinstance(arguments, (list, tuple)):
+        return next(filter(None, map(_code_asked_for, arguments)), None)
+    for name, value in arguments.items() if isinstance(arguments, Mapping) else ():
+        is_on = value not in (False, None) and str(value).lower() not in ("false", "0", "no", "")
+        if str(name).replace("-", "_") in CODE and is_on:
+            return str(name)
+        if found := _code_asked_for(value):
+            return found
+    return None
 
 
 def _inside(text: str, roots: tuple[Path, ...], where: str) -> Path:
@@ -250,31 +272,3 @@ def _inside(text: str, roots: tuple[Path, ...], where: str) -> Path:
         text = "this path is not allowed"
         raise UsageError(explain(text, where=f"{WHERE}, {where}", expected=expected, remedy=remedy))
     return path
-
-
-# --- secrets ------------------------------------------------------------------------------------------------------
-
-
-def _without_secrets(value: Any, secrets: dict[str, str], name: str = "") -> Any:
-    """A copy in which a text that holds a secret is a variable."""
-    is_headers = name.upper().endswith(HEADERS)
-    if isinstance(value, Mapping):
-        return {
-            k: _as_variable(str(k), v, secrets)
-            if isinstance(v, str) and (is_headers or mask({str(k): v}) != {str(k): v} or v == MASK)
-            else _without_secrets(v, secrets, str(k))
-            for k, v in value.items()
-        }
-    return [_without_secrets(v, secrets) for v in value] if isinstance(value, list) else value
-
-
-def _as_variable(name: str, text: str, secrets: dict[str, str]) -> str:
-    if text == MASK:
-        raise UsageError(explain(f"{name} is masked", where=WHERE, expected="the secret, or ${" + name.upper() + "}"))
-    if next(iter(variables_in(text)), None) is not None:
-        return text
-    variable = re.sub(r"\W", "_", name.upper())
-    if secrets.get(variable, text) != text:
-        variable = f"{variable}_{len(secrets)}"
-    secrets[variable] = text
-    return "${" + variable + "}"

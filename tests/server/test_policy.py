@@ -102,6 +102,12 @@ def test_a_request_becomes_a_config_file(planned):
         ({"model_args": {"base_url": "file:///etc/passwd"}}, "--allow-url"),
         ({"model_args": {"trust_remote_code": True}}, "--allow-remote-code"),
         ({"model_args": {"trust_remote_code": "yes"}}, "--allow-remote-code"),
+        ({"model_args": {"model_kwargs": [{"trust_remote_code": True}]}}, "--allow-remote-code"),
+        ({"model_args": {"mcp_server_path": "server.py"}}, "--allow-remote-code"),
+        ({"settings": {"judge": "huggingface:/etc"}}, "--path-root"),
+        ({"settings": {"judge": "dummy, huggingface:../../elsewhere"}}, "--path-root"),
+        ({"settings": {"judge": "openai:http://example.org/v1"}}, "--allow-url"),
+        ({"settings": {"judge": "dumy"}}, "did you mean"),
         ({"output_dir": "/etc"}, "--output-root"),
         ({"output_dir": "\0"}, "no path"),
     ],
@@ -125,6 +131,9 @@ def test_only_offered_models_can_be_named_by_any_of_their_names(planned, policy)
     assert planned(policy=narrow, model="qwen2_5_vl").values["model"] == "qwen2_5_vl"
     with pytest.raises(LmmsError, match="does not offer"):
         planned(policy=narrow, model="dummy")
+    with pytest.raises(LmmsError, match="does not offer"):
+        planned(policy=narrow, model="qwen2_5_vl", settings={"judge": "dummy"})
+    assert planned(policy=narrow, model="qwen2_5_vl", settings={"judge": "qwen2_5_vl"}).values["judge"] == "qwen2_5_vl"
 
 
 def test_a_secret_is_replaced_by_a_variable_and_kept_aside(planned):
