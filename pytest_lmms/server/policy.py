@@ -99,8 +99,9 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
     for where, text in _texts(arguments, "model_args"):
         _check_text(text, where, policy)
         _check_text(fill(text, {**environ, **request.env}, where=f"{WHERE}, {where}"), where, policy)
-    if (baseline := request.settings.get("baseline")) is not None:
-        _check_baseline(baseline, policy)
+    settings = dict(request.settings)
+    if (baseline := settings.get("baseline")) is not None:
+        settings["baseline"] = _baseline(baseline, policy)
     if (judge := request.settings.get("judge")) is not None:
         _check_judge(judge, policy)
     if (code := _code_asked_for(arguments)) and not policy.allows_remote_code:
@@ -110,7 +111,7 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
     secrets: dict[str, str] = {}
     values = {
         "model": name,
-        "model_args": without_secrets(arguments, secrets),
+        "model_args": without_secrets(_found(arguments, policy.path_roots), secrets),
         "tasks": list(request.tasks),
         "num_fewshot": request.num_fewshot,
         "batch_size": request.batch_size,
@@ -118,7 +119,7 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
         "gen_kwargs": generation,
         **({} if request.log_samples else {"log_samples": False}),
         **({"predict_only": True} if request.predict_only else {}),
-        **request.settings,
+        **settings,
     }
     values = {k: v for k, v in values.items() if v not in (None, {})}
     env = {k: as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
@@ -181,6 +182,19 @@ def _check_variables(request: EvaluateRequest, policy: Policy) -> None:
             )  # fmt: skip
 
 
+def _found(value: Any, roots: tuple[Path, ...]) -> Any:
+    """A copy in which what names a file or folder below a root is its whole path: jobs run in folders of their own."""
+    if isinstance(value, Mapping):
+        return {key: _found(each, roots) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_found(each, roots) for each in value]
+    if not isinstance(value, str) or "/" not in value or "://" in value:
+        return value
+    paths = (Path(root, os.path.expanduser(value)).resolve() for root in roots)
+    inside = (path for path, root in zip(paths, roots, strict=True) if root == path or root in path.parents)
+    return next((str(path) for path in inside if path.exists()), value)
+
+
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield where, value
@@ -221,7 +235,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_baseline(baseline: Any, policy: Policy) -> None:
+def _baseline(baseline: Any, policy: Policy) -> str:
     if not isinstance(baseline, str):
         raise UsageError(explain("a baseline is a text", where=f"{WHERE}, settings.baseline"))
     if "://" in baseline:
@@ -229,8 +243,8 @@ def _check_baseline(baseline: Any, policy: Policy) -> None:
     if baseline.startswith("last:"):
         if any(c in baseline for c in "/\\\0") or ".." in baseline:
             raise UsageError(explain("this is no name of a baseline", where=f"{WHERE}, settings.baseline"))
-    else:
-        _inside(baseline, (*policy.path_roots, *policy.output_roots), "settings.baseline")
+        return baseline
+    return str(_inside(baseline, (*policy.path_roots, *policy.output_roots), "settings.baseline"))
 
 
 def _check_judge(judge: Any, policy: Policy) -> None:
