@@ -66,7 +66,8 @@ def mmbench_cc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
 
 
 def _kept(doc: Doc, results: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
-    item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
+    named = {**doc, "L2-category": doc["l2-category"]} if "l2-category" in doc else doc  # Russian and Korean rows
+    item = dict.fromkeys(columns, "nan") | {column: named[column] for column in columns if column in named}
     item["prediction"] = results[0].strip()
     letter = infer_letter(item, item["prediction"])
     scores = {"gpt_eval_score": _scored(item, letter), "submission": item}
