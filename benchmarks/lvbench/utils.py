@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
+from pytest_lmms.scoring.choices import shuffle_options
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.tasks.mediafiles import find_media
 
@@ -21,6 +23,21 @@ def lvbench_doc_to_visual(doc: Doc) -> list[str]:
 def lvbench_doc_to_nothing(doc: Doc) -> list[str]:
     """Return no video: the question is asked alone."""
     return []
+
+
+def _shuffled(row: Doc) -> dict[str, Any]:
+    """Shuffle the lines ``(A) text`` that end a question; a question without them stays as it is."""
+    question, *options = re.split(r"\n\([A-D]\) ?", row["question"])
+    if not options:
+        return dict(row)
+    options, right = shuffle_options(options, LETTERS.index(row["answer"]), f"{row['key']}/{row['uid']}")
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return {"question": "\n".join([question, *lines]), "answer": LETTERS[right]}
+
+
+def lvbench_rows_shuffled(dataset: Any) -> Any:
+    """Put each question's options into another order, drawn by the row's video and number."""
+    return dataset.map(_shuffled)
 
 
 def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
