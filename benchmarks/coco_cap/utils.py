@@ -49,11 +49,11 @@ def coco_karpathy_process_results(doc: Doc, results: Sequence[str]) -> dict[str,
 
 
 def coco_test_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
-    """Keep a caption for the server."""
-    return {"coco_passthrough": {"pred": results[0], "image_id": image_id_of(doc)}}
+    """Keep the caption for the server, in a list as lmms-eval has it."""
+    return {"coco_passthrough": {"pred": list(results), "image_id": image_id_of(doc)}}
 
 
 def coco_test_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write the file that the benchmark's server scores."""
-    captions = [{"image_id": item["image_id"], "caption": item["pred"]} for item in items]
+    captions = [{"image_id": item["image_id"], "caption": item["pred"][0]} for item in items]
     write_submission("coco_captions_test2014_alg_results.json", captions, args)
