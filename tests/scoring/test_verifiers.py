@@ -52,6 +52,18 @@ def test_what_stops_a_program_is_told_with_its_line():
     assert "SyntaxError" in run_python("def f(:").detail
 
 
+@only_linux
+@pytest.mark.parametrize(("source", "detail"), [("pass", ""), ("while True: pass", "no end within 1 s")])
+def test_an_end_is_seen_where_the_kernel_does_not_tell_it(
+    source: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run_python(source, seconds=1).detail == detail
+
+
 # --- programs that do not --------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -100,11 +101,9 @@ def run_python(
             stdin=given, stdout=said, stderr=complaints, cwd=folder, pass_fds=passed, start_new_session=True,
             env={**_ENVIRONMENT, "HOME": folder, "TMPDIR": folder},
         )  # fmt: skip
-        timed_out = False
+        timed_out = True
         try:
-            process.wait(seconds * MAX_WAIT)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+            timed_out = not _ends(process, seconds * MAX_WAIT)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -112,6 +111,25 @@ def run_python(
         outcome = _outcome(_read(report), token)
         ran = _ran(outcome, process.returncode, timed_out=timed_out, seconds=seconds, complaints=_read(complaints))
         return Ran(ran.ended, ran.exit_code, ran.detail, _read(said))
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a process; tell whether it ended in time.
+
+    Linux says when it does. `Popen.wait` looks now and then instead, which doubles the time of a short program.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # another system, an older kernel
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.poll() is not None
+    try:
+        watch = select.poll()
+        watch.register(descriptor, select.POLLIN)
+        return bool(watch.poll(math.ceil(seconds * 1000)))
+    finally:
+        os.close(descriptor)
 
 
 def _read(file: IO[bytes]) -> str:
