@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import may_hold_tasks
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.scheduling import BlockScheduling, doc_id_of, task_of
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable

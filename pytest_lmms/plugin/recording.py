@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import DocumentItem, TaskFile
+from pytest_lmms.plugin.items import DocumentItem, TaskFile
 from pytest_lmms.plugin.session import KEY, LmmsSession, is_verbose, session_of
 from pytest_lmms.records import Record, token_counts_from
 from pytest_lmms.results.efficiency import number_of

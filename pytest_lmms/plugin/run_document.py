@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.collection import DocumentItem, is_document
+from pytest_lmms.plugin.items import DocumentItem, is_document
 from pytest_lmms.plugin.recording import recorder_of
 from pytest_lmms.plugin.session import session_of
 

@@ -26,7 +26,7 @@ from pytest_lmms.judging import Judges
 from pytest_lmms.llm_judge.calls import PANEL
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.budget import budget_of, stop_of
-from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
+from pytest_lmms.plugin.items import DocumentItem, TaskFile, is_document
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.printable import printable
