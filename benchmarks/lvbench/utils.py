@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import shuffle_options
-from pytest_lmms.scoring.letters import first_capital, whole_word_letter
+from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -48,7 +48,7 @@ def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 
 def lvbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score one answer: its last capital from A to D that stands alone, else its first one anywhere."""
-    letter = whole_word_letter(results[0], LETTERS, last=True) or first_capital(results[0], LETTERS)
+    """Score one answer by its first capital from A to D, wherever it stands."""
+    letter = first_capital(results[0], LETTERS)
     scores = {"lvbench_score": float(letter is not None and letter == doc["answer"])}
     return scores if letter else Unparsed(scores)

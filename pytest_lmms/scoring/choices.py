@@ -105,8 +105,8 @@ def read_conclusion(text: str) -> str:
     """
     text = text.strip().strip(".").lower()
     *lines, last_line = text.split("\n")
-    conclusions = [_shortest_after(CONCLUSION_CUES, line) for line in lines]
-    conclusions.append(_shortest_after((*CONCLUSION_CUES, "="), last_line))
+    conclusions = [shortest_after(CONCLUSION_CUES, line) for line in lines]
+    conclusions.append(shortest_after((*CONCLUSION_CUES, "="), last_line))
     conclusion = next((c for c in conclusions if c and c not in set(TRIMMED_MARKS)), text).strip()
     try:
         return str(round(float(conclusion.replace(",", "")), 2))
@@ -114,7 +114,8 @@ def read_conclusion(text: str) -> str:
         return f" {conclusion}" if len(conclusion) == 1 else conclusion
 
 
-def _shortest_after(cues: Iterable[str], line: str) -> str:
+def shortest_after(cues: Iterable[str], line: str) -> str:
+    """Return the shortest text that follows the last place of a cue in a line; ``""`` without any."""
     shortest = ""
     for cue in cues:
         _, found, tail = line.rpartition(cue)
