@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_lmms.errors import LmmsError
+from pytest_lmms.config import BY_NAME
+from pytest_lmms.errors import LmmsError, counted
 from pytest_lmms.plugin import expressions
-from pytest_lmms.plugin.items import PRUNED, GroupFile, TaskFile, is_document
+from pytest_lmms.plugin.items import EMPTY, PRUNED, GroupFile, TaskFile, is_document
 from pytest_lmms.plugin.paths import arguments, expanded, given_index, node_id
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.tasks.candidates import SUFFIXES, is_candidate, is_surely_meant
@@ -89,13 +90,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             item.position = counts[task_file] = counts.get(task_file, -1) + 1  # type: ignore[attr-defined]
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
-    """Say what `-k` and `-m` left out unopened."""
-    pruned = config.stash.get(PRUNED, [])
-    if not pruned:
-        return None
-    shown = ", ".join(sorted(pruned)[:5]) + (", ..." if len(pruned) > 5 else "")
-    text = f"lmms: {len(pruned)} task{'s' * (len(pruned) != 1)} ruled out by name, datasets not opened ({shown})"
-    if not items:
-        text += "; no task matches: `pytest --lmms-list tasks` names them all"
-    return text
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Say what `-k` and `-m` left out unopened, and of which tasks the user's settings left no document."""
+    lines = []
+    if pruned := config.stash.get(PRUNED, []):
+        text = f"lmms: {counted(len(pruned), 'task')} ruled out by name, datasets not opened ({_some(pruned)})"
+        lines.append(text if items else text + "; no task matches: `pytest --lmms-list tasks` names them all")
+    if empty := config.stash.get(EMPTY, []):
+        settings = session_of(config).settings
+        said = [BY_NAME[n].option for n in ("offset", "limit", "subset", "shard") if n in settings.sources]
+        lines.append(f"lmms: nothing is left by {', '.join(said)}: {_some(empty)}" if said else f"lmms: {_some(empty)}")
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")

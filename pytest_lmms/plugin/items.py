@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms import catalog
-from pytest_lmms.errors import LmmsError, TaskError
+from pytest_lmms.errors import LmmsError, TaskError, counted
 from pytest_lmms.plugin import expressions, fastpath
 from pytest_lmms.plugin.paths import given_index, node_id
 from pytest_lmms.plugin.session import is_verbose, session_of
@@ -116,7 +116,9 @@ class TaskFile(pytest.Module):
             self.rows, self.task.spec, offset=settings.offset, limit=settings.limit, subset=settings.subset,
             shard=settings.shard, where=self.task.where("subset"),
         )  # fmt: skip
-        if chosen:
+        if not chosen:
+            self.config.stash.setdefault(EMPTY, []).append(f"{task.name} has {counted(len(self.rows), 'document')}")
+        else:
             with_scoring = not self.config.option.collectonly
             with_judges = with_scoring and settings.judge is None and not settings.predict_only
             check_task(
@@ -183,6 +185,8 @@ class TaskFile(pytest.Module):
 
 _COLLECTED = pytest.StashKey[dict[str, Path]]()
 """Task name to the file it was collected from."""
+EMPTY = pytest.StashKey[list[str]]()
+"""Tasks of which offset, limit, subset and shard left nothing, and how many documents there are."""
 PRUNED = pytest.StashKey[list[str]]()
 """Tasks that `-k` and `-m` ruled out before their dataset was opened."""
 
@@ -251,7 +255,7 @@ class DocumentFunction(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show what the record says, without the frames of the harness."""
-        from pytest_lmms.plugin.runner import DocumentFailed
+        from pytest_lmms.plugin.ownpath import DocumentFailed
 
         if isinstance(excinfo.value, (DocumentFailed, LmmsError)):
             return str(excinfo.value)
@@ -260,7 +264,7 @@ class DocumentFunction(pytest.Function):
 
 def document_function(parent: TaskFile, index: int) -> pytest.Function:
     """Make an ordinary function of one document, where something needs pytest's own three phases."""
-    from pytest_lmms.plugin.runner import run_as_function
+    from pytest_lmms.plugin.ownpath import run_as_function
 
     def document(lmms_model: Any, request: pytest.FixtureRequest) -> None:
         run_as_function(request.node, lmms_model)

@@ -16,7 +16,7 @@ from pytest_lmms.plugin.expected import Selection, selected, why_partial
 from pytest_lmms.plugin.items import bound, is_document
 from pytest_lmms.plugin.paths import given_index, may_hold_tasks, named_groups
 from pytest_lmms.plugin.progress import Progress
-from pytest_lmms.plugin.recording import PROPERTY
+from pytest_lmms.plugin.reports import document_summary
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.plugin.stopping import interrupt_on_sigterm, reason_of, time_limit, uninterrupted
 from pytest_lmms.printable import printable
@@ -32,14 +32,6 @@ SURPLUS = "more documents with errors"
 """How errored documents that are not shown one by one appear in pytest's last line."""
 WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR",
          "unscored": "UNSCORED"}  # fmt: skip
-
-
-def document_summary(report: Any) -> dict[str, Any] | None:
-    """What a report says about a document; None for an ordinary test's."""
-    for name, value in getattr(report, "user_properties", ()):
-        if name == PROPERTY:
-            return value  # type: ignore[no-any-return]
-    return None
 
 
 @pytest.hookimpl(tryfirst=True)
