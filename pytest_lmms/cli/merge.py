@@ -44,7 +44,7 @@ def _merge(parsed: argparse.Namespace) -> int:
 
 
 def _merge_local(parsed: argparse.Namespace, paths: Sequence[Path], output: Path | None) -> int:
-    from pytest_lmms.plugin.collection import bound
+    from pytest_lmms.plugin.items import bound
     from pytest_lmms.results.groups import find_groups
     from pytest_lmms.results.merge import merge_runs
     from pytest_lmms.results.store import RunFolder, new_run_path

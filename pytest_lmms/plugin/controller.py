@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import may_hold_tasks
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.scheduling import BlockScheduling, doc_id_of, task_of
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable
@@ -99,7 +99,7 @@ class XdistController:
         if not self._schedules_blocks:
             return None
         from pytest_lmms.inference.engine import AUTO_BATCH_SIZE
-        from pytest_lmms.plugin.runner import WINDOW
+        from pytest_lmms.plugin.model_line import WINDOW
 
         size = session_of(config).settings.batch_size
         batch_size = AUTO_BATCH_SIZE if size == "auto" else size
@@ -201,7 +201,8 @@ class XdistController:
 
     def _recover(self, node: Any, nodeids: Sequence[str]) -> Collection[str]:
         """Report what a dead worker had recorded and had no time to report."""
-        from pytest_lmms.results.store import RunFolder, index_shards
+        from pytest_lmms.results.shards import index_shards
+        from pytest_lmms.results.store import RunFolder
 
         folder = RunFolder(session_of(self.config).run_path)
         index = index_shards(folder.shards, only=f"{node.gateway.id}.jsonl")
@@ -219,7 +220,8 @@ class XdistController:
 
     def _was_stuck(self, node: Any) -> bool:
         """Whether a worker left because its adapter never came back; what it leaves was never asked."""
-        from pytest_lmms.results.store import RunFolder, index_shards
+        from pytest_lmms.results.shards import index_shards
+        from pytest_lmms.results.store import RunFolder
 
         worker = node.gateway.id
         notes = index_shards(RunFolder(session_of(self.config).run_path).shards, only=f"{worker}.jsonl").notes
@@ -228,7 +230,8 @@ class XdistController:
     def _give_up(self, nodeid: str, crashes: int) -> None:
         """Write and report the error record of a document that kills workers."""
         from pytest_lmms.records import Record
-        from pytest_lmms.results.store import RunFolder, decode_record, encode_record
+        from pytest_lmms.results.shards import decode_record, encode_record
+        from pytest_lmms.results.store import RunFolder
 
         record = Record(
             task=(task_of(nodeid) or "").rpartition("::")[2],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.errors import LmmsError, UsageError, counted, explain
-from pytest_lmms.plugin.collection import TaskFile, is_document
+from pytest_lmms.plugin.items import TaskFile, is_document
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_lmms.errors import LmmsError
 
 if TYPE_CHECKING:
-    from pytest_lmms.plugin.collection import TaskFile
+    from pytest_lmms.plugin.items import TaskFile
 
 PHASE_HOOKS = (
     "pytest_runtest_setup",

@@ -19,7 +19,7 @@ from pytest_lmms.errors import LmmsError, TaskError, UsageError, explain
 from pytest_lmms.inference.model import no_logprobs, no_pictures, no_tools
 from pytest_lmms.model_args import check_model_args
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.collection import is_document
+from pytest_lmms.plugin.items import is_document
 from pytest_lmms.plugin.replicas import check_ray, replicas_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.records import Generation

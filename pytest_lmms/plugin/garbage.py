@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import is_document, may_hold_tasks
+from pytest_lmms.plugin.items import is_document
+from pytest_lmms.plugin.paths import may_hold_tasks
 
 NUM_NEW_OBJECTS = 100_000
 """How many new objects are worth a look while documents run."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.errors import LmmsError, UsageError, counted, did_you_mean, explain
-from pytest_lmms.plugin.collection import given_index, is_document, may_hold_tasks, named_groups
+from pytest_lmms.plugin.items import is_document
+from pytest_lmms.plugin.paths import given_index, may_hold_tasks, named_groups
 from pytest_lmms.plugin.runs import num_judged_runs
 from pytest_lmms.plugin.session import LmmsSession, session_of
-from pytest_lmms.results.baselines import STORE
 
 if TYPE_CHECKING:
     from pytest_lmms.results.gate import Verdict
@@ -48,6 +48,8 @@ class Gates:
     @property
     def store(self) -> Path:
         """Where named baselines lie."""
+        from pytest_lmms.results.baselines import STORE
+
         return Path(self.config.rootpath) / STORE
 
     @pytest.hookimpl(tryfirst=True)

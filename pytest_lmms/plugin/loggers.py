@@ -10,7 +10,7 @@ import pytest
 
 from pytest_lmms.errors import UsageError
 from pytest_lmms.loggers import Target, parse_targets
-from pytest_lmms.plugin.collection import may_hold_tasks
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.session import session_of
 
 

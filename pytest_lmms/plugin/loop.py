@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_lmms.plugin.collection import DocumentItem
+from pytest_lmms.plugin.items import DocumentItem
 from pytest_lmms.plugin.session import session_of
 
 MAX_STRETCH = 256

@@ -133,6 +133,6 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
 
 
 def _wants_documents(config: pytest.Config) -> bool:
-    from pytest_lmms.plugin.collection import may_hold_tasks
+    from pytest_lmms.plugin.paths import may_hold_tasks
 
     return may_hold_tasks(config)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_lmms.masks import Secrets
-from pytest_lmms.plugin.collection import DocumentItem, may_hold_tasks
+from pytest_lmms.plugin.items import DocumentItem
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable
 

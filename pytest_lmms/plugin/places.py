@@ -9,7 +9,7 @@ import pytest
 
 from pytest_lmms.config import BY_NAME
 from pytest_lmms.errors import LmmsError, UsageError, explain
-from pytest_lmms.plugin.collection import may_hold_tasks
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.results.remote import check, is_remote
 

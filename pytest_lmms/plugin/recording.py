@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from pytest_lmms.plugin.collection import DocumentItem, TaskFile
+from pytest_lmms.plugin.items import DocumentItem, TaskFile
 from pytest_lmms.plugin.session import KEY, LmmsSession, is_verbose, session_of
 from pytest_lmms.records import Record, token_counts_from
 from pytest_lmms.results.efficiency import number_of
-from pytest_lmms.results.store import RunFolder, Shard, index_shards
+from pytest_lmms.results.shards import Shard, index_shards
+from pytest_lmms.results.store import RunFolder
 
 PROPERTY = "lmms"
 """Name of the user property that a document's report carries."""

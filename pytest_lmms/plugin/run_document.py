@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.collection import DocumentItem, is_document
+from pytest_lmms.plugin.items import DocumentItem, is_document
 from pytest_lmms.plugin.recording import recorder_of
 from pytest_lmms.plugin.session import session_of
 
@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Write down that a document could not be asked, when its fixtures failed on pytest's own path."""
     report = yield
     if call.when == "setup" and call.excinfo is not None and report.failed and is_document(item):
-        from pytest_lmms.plugin.runner import record_setup_failure
+        from pytest_lmms.plugin.ownpath import record_setup_failure
 
         record_setup_failure(item, call.excinfo.value, report)
     return report

@@ -10,96 +10,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_lmms.documents import Document
-from pytest_lmms.errors import LmmsError, UsageError, explain
-from pytest_lmms.evaluate import Line
+from pytest_lmms.errors import UsageError
 from pytest_lmms.inference.batching import Group
-from pytest_lmms.inference.cache import ResponseStore
-from pytest_lmms.inference.engine import Engine, EngineSettings
-from pytest_lmms.inference.model import admitted_by, ignored_settings
+from pytest_lmms.inference.model import ignored_settings
 from pytest_lmms.judging import Judges
 from pytest_lmms.llm_judge.calls import PANEL
 from pytest_lmms.plugin import fastpath
-from pytest_lmms.plugin.budget import budget_of, stop_of
-from pytest_lmms.plugin.collection import DocumentItem, TaskFile, is_document
+from pytest_lmms.plugin.items import DocumentItem, TaskFile, is_document
+from pytest_lmms.plugin.model_line import ModelLine
+from pytest_lmms.plugin.ownpath import fixture_failure
 from pytest_lmms.plugin.recording import PROPERTY, Recorder, summarise
+from pytest_lmms.plugin.reports import make_report
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.printable import printable
 from pytest_lmms.records import Record
 from pytest_lmms.tasks.rows import digest_row
 
-WINDOW = 256
-"""Documents in flight, at least; a multiple of the batch size when batches are larger."""
-SHUTDOWN_SECONDS = 30.0
 STUCK_EXIT_CODE = 75
 """Of a worker that leaves its documents to another; the system's word for a failure that may pass (EX_TEMPFAIL)."""
-
-
-class DocumentFailed(Exception):
-    """Raised on pytest's own path for a document whose record is an error."""
-
-
-class ModelLine:
-    """The engine and line of one model object, and what has come back from it."""
-
-    def __init__(self, model: Any, session: LmmsSession, recorder: Recorder, judges: Judges | None = None) -> None:
-        settings = session.settings
-        store = ResponseStore(recorder.folder.responses, writer=session.writer, read=session.reads_store)
-        if settings.cache is not None:
-            store = _shared(store, settings.cache, model, session)
-        self.engine = Engine(
-            model,
-            store=store,
-            settings=EngineSettings(
-                batch_size=settings.batch_size,
-                timeout_seconds=settings.timeout,
-                shutdown_seconds=SHUTDOWN_SECONDS,
-                is_replaceable=session.is_replaceable,
-                spend=budget_of(session),
-                give_up_run=stop_of(session),
-            ),
-        )
-        self.engine.start()
-        self.line = Line(
-            self.engine, record=recorder.write, extra_scores=recorder.extra_scores, judges=judges,
-            is_scored=not session.settings.predict_only,
-        )  # fmt: skip
-        self.model = model
-        self.recorder = recorder
-        self.window = max(WINDOW, 4 * self.engine.batch_size * self.engine.num_parallel)
-        if self.engine.is_async:
-            self.window = max(WINDOW, 2 * admitted_by(model, most=True))
-        self.done: dict[Document, Record | None] = {}
-
-    def wait(self, document: Document) -> Record | None:
-        """The record of one submitted document; None when the run was stopped before it was asked."""
-        while document not in self.done:
-            finished, record = self.line.take()
-            self.done[finished] = record
-        return self.done.pop(document)
-
-    def close(self) -> None:
-        """Stop the engine; write down the batch size that fitted."""
-        self.engine.close()
-        if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
-            self.recorder.shard.note(fitting_batch_size=self.engine.fitting_batch_size)
-
-
-def _shared(own: ResponseStore, folder: str, model: Any, session: LmmsSession) -> ResponseStore:
-    """Put the store of `--lmms-cache` behind the run's own."""
-    from pytest_lmms.inference.shared import SharedStore
-
-    if getattr(model, "identity", None) is None:
-        text = f"{type(model).__name__} has no identity, so that nobody can know whose answers a cache holds"
-        remedy = "give it one (see pytest_lmms.inference.model.Identified), or leave the cache out"
-        raise UsageError(explain(text, where=session.settings.sources.get("cache", "--lmms-cache"), remedy=remedy))
-    path = Path(folder).expanduser()
-    return SharedStore(own, ResponseStore(path, writer=f"{own.folder.parent.name}-{session.writer}", read=True))
 
 
 class Runner:
@@ -132,7 +65,7 @@ class Runner:
             self._set_up(task_file, item)
         failure: str | None = None
         if self.failure is not None:
-            failure = _fixture_failure(self.failure)
+            failure = fixture_failure(self.failure)
             if self.session.usage_error is None and not isinstance(self.failure, pytest.skip.Exception):
                 record = self.record_failure(item, failure)
         else:
@@ -164,7 +97,7 @@ class Runner:
         try:
             fastpath.tear_down(session, next_item)
         except Exception as e:  # noqa: BLE001  (a fixture's teardown; reported with the task's last document)
-            report = _report(item, "teardown", "failed", longrepr=f"tear-down after {item.nodeid} failed: {e!r}")
+            report = make_report(item, "teardown", "failed", longrepr=f"tear-down after {item.nodeid} failed: {e!r}")
             item.ihook.pytest_runtest_logreport(report=report)
 
     def record_failure(self, item: Any, failure: str) -> Record:
@@ -341,12 +274,10 @@ class Runner:
         problem = failure or (record.error if record and record.status == "error" else None)
         longrepr: Any = printable(self.session.secrets.hide(problem)) if problem else None
         if isinstance(self.failure, pytest.skip.Exception):
-            outcome, longrepr = (
-                "skipped",
-                (str(item.path), 0, f"Skipped: {self.session.secrets.hide(str(self.failure))}"),
-            )
+            reason = f"Skipped: {self.session.secrets.hide(str(self.failure))}"
+            outcome, longrepr = "skipped", (str(item.path), 0, reason)
         duration = max((t.seconds for t in record.timings), default=0.0) if record else 0.0
-        report = _report(item, "call", outcome, longrepr=longrepr, started=started, duration=duration)
+        report = make_report(item, "call", outcome, longrepr=longrepr, started=started, duration=duration)
         if record is not None:
             report.user_properties = [(PROPERTY, summarise(record, item.parent.task.spec.score_key))]
             if outcome == "failed":
@@ -356,7 +287,7 @@ class Runner:
         logreport = self._hook_of[1]
         logreport(report=report)
         if self._wants_teardown:
-            logreport(report=_report(item, "teardown", "passed", properties=report.user_properties))
+            logreport(report=make_report(item, "teardown", "passed", properties=report.user_properties))
 
     def close(self) -> None:
         """Stop every engine that is still running."""
@@ -367,74 +298,3 @@ class Runner:
         if self.judges is not None:
             self.judges.close()
             self.judges = None
-
-
-def _report(
-    item: Any,
-    when: str,
-    outcome: str,
-    *,
-    longrepr: Any = None,
-    started: float | None = None,
-    duration: float = 0.0,
-    properties: list[tuple[str, Any]] | None = None,
-) -> pytest.TestReport:
-    now = started if started is not None else time.time()
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords={},
-        outcome=outcome,  # type: ignore[arg-type]
-        longrepr=longrepr,
-        when=when,  # type: ignore[arg-type]
-        duration=duration,
-        start=now,
-        stop=now + duration,
-        user_properties=properties or (),
-    )
-
-
-def _fixture_failure(error: BaseException) -> str:
-    if isinstance(error, LmmsError):
-        return f"fixture lmms_model: {error}"
-    if isinstance(error, fastpath.FixtureFailed):
-        return str(error)
-    return f"filling the fixtures of this task failed: {type(error).__name__}: {error}"
-
-
-def record_setup_failure(item: Any, error: BaseException, report: Any) -> None:
-    """Give a document on pytest's own path its error record when its fixtures could not be filled.
-
-    Args:
-        item: The document.
-        error: What a fixture raised.
-        report: Of the setup phase; told what the record says.
-    """
-    from pytest_lmms.plugin.run_document import runner_of
-
-    runner = runner_of(item.config)
-    if isinstance(error, UsageError):
-        runner.session.usage_error = str(error)
-        item.session.shouldfail = "usage error"
-        return
-    record = runner.record_failure(item, _fixture_failure(error))
-    report.user_properties.append((PROPERTY, summarise(record, item.parent.task.spec.score_key)))
-
-
-def run_as_function(item: Any, model: Any) -> None:
-    """Run one document on pytest's own path.
-
-    Raises:
-        DocumentFailed: Its record is an error.
-    """
-    from pytest_lmms.plugin.run_document import runner_of
-
-    runner = runner_of(item.config)
-    line = runner.line_for(model, item._request)
-    record = runner._answer(item, line)
-    if record is None:
-        pytest.skip("the run was stopped before this document was asked")
-    item.user_properties.append((PROPERTY, summarise(record, item.parent.task.spec.score_key)))
-    item.is_submitted = False  # a rerun asks again
-    if record.status == "error":
-        raise DocumentFailed(record.error)

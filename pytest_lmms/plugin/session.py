@@ -185,7 +185,8 @@ class LmmsSession:
 
     def discard_empty_run(self) -> None:
         """Remove the run folder that this session made, unless it holds a record or a response."""
-        from pytest_lmms.results.store import RunFolder, index_shards
+        from pytest_lmms.results.shards import index_shards
+        from pytest_lmms.results.store import RunFolder
 
         if self._run_path is None or self.is_worker or self.is_resumed:
             return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 _reason: list[str] = []
@@ -46,3 +49,29 @@ def time_limit(seconds: float | None, started: float) -> threading.Timer | None:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a loop was left, in a few words."""
+    if isinstance(error, KeyboardInterrupt):  # what xdist raises is one, too, and says why
+        return str(error) or "Ctrl-C (SIGINT)"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back while results are written; obey afterwards."""
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        previous = [signal.signal(n, lambda number, _: caught.append(number)) for n in numbers]
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+        if caught and sys.exc_info()[0] is None:
+            raise KeyboardInterrupt

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.alike import Errors
-from pytest_lmms.plugin.collection import bound, given_index, is_document, may_hold_tasks, named_groups
+from pytest_lmms.plugin.expected import Selection, selected, why_partial
+from pytest_lmms.plugin.items import bound, is_document
+from pytest_lmms.plugin.paths import given_index, may_hold_tasks, named_groups
 from pytest_lmms.plugin.progress import Progress
-from pytest_lmms.plugin.recording import PROPERTY
-from pytest_lmms.plugin.scheduling import doc_id_of, task_of
+from pytest_lmms.plugin.reports import document_summary
 from pytest_lmms.plugin.session import LmmsSession, session_of
-from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
+from pytest_lmms.plugin.stopping import interrupt_on_sigterm, reason_of, time_limit, uninterrupted
 from pytest_lmms.printable import printable
 from pytest_lmms.results.remote import is_remote, upload
 from pytest_lmms.results.store import RunFolder
@@ -33,14 +32,6 @@ SURPLUS = "more documents with errors"
 """How errored documents that are not shown one by one appear in pytest's last line."""
 WORDS = {"scored": "SCORED", "unparsed": "UNPARSED", "filtered": "FILTERED", "error": "ERROR",
          "unscored": "UNSCORED"}  # fmt: skip
-
-
-def document_summary(report: Any) -> dict[str, Any] | None:
-    """What a report says about a document; None for an ordinary test's."""
-    for name, value in getattr(report, "user_properties", ()):
-        if name == PROPERTY:
-            return value  # type: ignore[no-any-return]
-    return None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,17 +48,6 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, s
     overview: Any = config.pluginmanager.get_plugin("lmms-summary")
     is_over = overview is None or overview.is_over  # a word while documents run would be taken for a dot
     return category, "", category.upper() if is_over else ""
-
-
-class Selection(NamedTuple):
-    """What a run set out to record, by task."""
-
-    documents: dict[str, list[int]]
-    """Row numbers."""
-    paths: dict[str, Path]
-    """The YAML that the task is loaded from."""
-    node_ids: dict[str, str]
-    """What stands before `[17]` in the ids of its documents."""
 
 
 class Summary:
@@ -123,44 +103,10 @@ class Summary:
             self.progress.add(summary)
 
     def _count_expected(self) -> int:
-        return sum(map(len, self.expected().documents.values()))
+        return sum(map(len, self._selected().documents.values()))
 
-    def expected(self) -> Selection:
-        """What was selected, from this process's items or the workers' collection."""
-        documents: dict[str, list[int]] = {}
-        paths: dict[str, Path] = {}
-        node_ids: dict[str, str] = {}
-        controller = self.config.pluginmanager.get_plugin("lmms-xdist-controller")
-        if controller is None:
-            for item in getattr(self.pytest_session, "items", ()):
-                if is_document(item) and item.nodeid not in self.skipped:
-                    name = item.parent.task.name
-                    documents.setdefault(name, []).append(item.index)
-                    paths[name] = item.parent.source.resolve()
-                    node_ids.setdefault(name, item.nodeid.rpartition("[")[0])
-            return Selection(documents, paths, node_ids)
-        for nodeid in self._collection(controller):
-            prefix = task_of(nodeid)
-            if prefix is not None and nodeid not in self.skipped:
-                file, _, name = prefix.partition("::")
-                name = name.rpartition("::")[2]  # behind the group that changes it, if any
-                documents.setdefault(name, []).append(doc_id_of(nodeid))
-                if name not in paths:
-                    paths[name], node_ids[name] = self._file(file), prefix
-        return Selection(documents, paths, node_ids)
-
-    def _collection(self, controller: Any) -> list[str]:
-        if controller.scheduler is not None:
-            return controller.scheduler.collection or []
-        dsession = self.config.pluginmanager.get_plugin("dsession")
-        return list(getattr(getattr(dsession, "sched", None), "collection", None) or [])
-
-    def _file(self, file: str) -> Path:
-        """The YAML that a node id's first part stands for."""
-        from pytest_lmms.plugin.collection import _resolve_id
-
-        path = self.config.rootpath / file
-        return path if path.is_file() else Path(_resolve_id(self.config, file))
+    def _selected(self) -> Selection:
+        return selected(getattr(self, "pytest_session", None), self.config, self.skipped)
 
     # --- the end of a run ----------------------------------------------------------------------------------------
 
@@ -173,12 +119,12 @@ class Summary:
         try:
             return (yield)
         except BaseException as e:
-            self.cut_short = _reason(e)
+            self.cut_short = reason_of(e)
             raise
         finally:
             if limit is not None:
                 limit.cancel()
-            with _uninterrupted():
+            with uninterrupted():
                 self.is_over = True
                 self.progress.clear()
                 self._finish(session)
@@ -199,13 +145,13 @@ class Summary:
             return
         from pytest_lmms.results.report import Expected, finish_run
 
-        selection = self.expected()
+        selection = self._selected()
         documents, paths, node_ids = selection
         if not documents:
             return
         self.cut_short = self.cut_short or str(session.shouldstop or session.shouldfail or "") or None
         status = "interrupted" if self.cut_short else "complete"
-        reasons, shard = self._why_partial(), self.session.settings.shard
+        reasons, shard = why_partial(self.config, self.skipped), self.session.settings.shard
         if shard is not None:
             self._note_shard(selection, reasons)
             reasons.append(f"shard {shard[0]} of {shard[1]}")
@@ -254,23 +200,6 @@ class Summary:
         from pytest_lmms.results.groups import find_groups
 
         return find_groups(given_index(self.config), paths, named_groups(self.config))
-
-    def _why_partial(self) -> list[str]:
-        """Why the selection is no whole benchmark."""
-        option, settings = self.config.option, self.session.settings
-        reasons = []
-        if settings.limit is not None or settings.offset:
-            limit = "none" if settings.limit is None else f"{settings.limit:g}"
-            reasons.append(f"limit {limit}, offset {settings.offset}")
-        if settings.subset is not None:
-            reasons.append(f"a subset of {settings.subset} documents of each task")
-        if option.keyword or option.markexpr or getattr(option, "lf", False) or getattr(option, "deselect", None):
-            reasons.append("documents were deselected")
-        if self.skipped:
-            reasons.append("documents were skipped")
-        if any("::" in arg for arg in self.config.args):
-            reasons.append("single documents were named")
-        return reasons
 
     def _note_shard(self, selection: Selection, partial: list[str]) -> None:
         """Write down what `pytest-lmms merge` needs of a shard."""
@@ -341,64 +270,10 @@ class Summary:
         """Print the table, what was lost, and where the run lies."""
         for notice in dict.fromkeys(self.session.notices):
             terminalreporter.write_line(f"lmms: {printable(self.session.secrets.hide(notice))}")
-        if self.finished is None:
-            return
-        from pytest_lmms.results.table import efficiency_line, flag_lines, results_table
+        if self.finished is not None:
+            from pytest_lmms.plugin.telling import tell
 
-        results = self.finished.results
-        settings = self.session.settings
-        terminalreporter.write_sep("=", f"{settings.model or 'the model of your lmms_model fixture'}: results")
-        for line in results_table(results):
-            terminalreporter.write_line(line)
-        if results["incomplete_because"]:
-            terminalreporter.write_line(f"Not a complete benchmark: {results['incomplete_because']}.", yellow=True)
-        for task, lost in self.finished.lost.items():
-            shown = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")
-            terminalreporter.write_line(f"{task}: {len(lost)} documents have no record: {shown}", red=True)
-        for complaint in self.finished.complaints:
-            terminalreporter.write_line(complaint, red=True)
-        if self.errors.groups:
-            terminalreporter.write_line(f"Errored documents: {self.errors.number:,}", red=True)
-            for line in self.errors.lines():
-                terminalreporter.write_line(line)
-        for line in flag_lines(results):
-            terminalreporter.write_line(line, yellow=True)
-        if (costs := efficiency_line(results)) is not None:
-            terminalreporter.write_line(costs)
-        path = self.session.run_path
-        with contextlib.suppress(ValueError):
-            path = path.relative_to(Path.cwd())
-        terminalreporter.write_line(f"Run folder: {path}")
-        if (path / "report.html").is_file():
-            terminalreporter.write_line(f"To look at: {path / 'report.html'}")
-        if self.uploaded is not None:
-            terminalreporter.write_line(f"Copied to: {self.uploaded}")
-
-
-def _reason(error: BaseException) -> str:
-    """Why a loop was left, in a few words."""
-    if isinstance(error, KeyboardInterrupt):  # what xdist raises is one, too, and says why
-        return str(error) or "Ctrl-C (SIGINT)"
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while results are written; obey afterwards."""
-    caught: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        previous = [signal.signal(n, lambda number, _: caught.append(number)) for n in numbers]
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
-        if caught and sys.exc_info()[0] is None:
-            raise KeyboardInterrupt
+            tell(terminalreporter, self)
 
 
 @pytest.hookimpl(trylast=True)

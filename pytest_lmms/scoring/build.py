@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import TaskError, UsageError, did_you_mean, explain
 from pytest_lmms.scoring.choices_loglikelihood import LOGPROB_METRICS
-from pytest_lmms.scoring.filters import StripThinking, build_ensembles
+from pytest_lmms.scoring.filter_steps import StripThinking
+from pytest_lmms.scoring.filters import build_ensembles
 from pytest_lmms.scoring.metrics import (
     DEFAULT_METRICS,
     METRICS,

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from pytest_lmms.errors import DocumentError, LmmsError, explain
 from pytest_lmms.records import Response, Status, Unparsed
 from pytest_lmms.scoring.choices_loglikelihood import score_choices, score_continuation
-from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble, Fallback
+from pytest_lmms.scoring.filter_steps import Fallback
+from pytest_lmms.scoring.filters import DEFAULT_ENSEMBLES, Ensemble
 from pytest_lmms.scoring.metrics import MetricUse
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags, strip_reasoning
 from pytest_lmms.scoring.rubric import Rubric

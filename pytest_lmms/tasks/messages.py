@@ -211,3 +211,37 @@ def _part(part: Mapping[str, Any], where: str) -> Part:
             expected='{"type": "text", "text": ...} or {"type": "image"|"video"|"audio", "url": ...}',
         )
     )
+
+
+def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """All but the system's messages."""
+    return tuple(m for m in messages if m.role != "system")
+
+
+def with_leading(messages: tuple[Message, ...], leading: Sequence[Part]) -> tuple[Message, ...]:
+    """Put text and media before the first user turn's own; neighbouring texts become one.
+
+    Text alone goes behind the turn's media and before its text, where lmms-eval has it; with media among it, it all
+    goes before.
+    """
+    place = next((i for i, m in enumerate(messages) if m.role == "user"), None)
+    if place is None:
+        return (Message(role="user", content=_joined(leading)), *messages)
+    content = messages[place].content
+    if all(isinstance(p, str) for p in leading):
+        first = next((i for i, p in enumerate(content) if isinstance(p, str)), len(content))
+        content = (*content[:first], *leading, *content[first:])
+    else:
+        content = (*leading, *content)
+    return (*messages[:place], Message(role="user", content=_joined(content)), *messages[place + 1 :])
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Neighbouring texts as one."""
+    joined: list[Part] = []
+    for part in parts:
+        if joined and isinstance(part, str) and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return tuple(joined)

@@ -1,40 +1,28 @@
 """A document becomes requests: prompts, media references, generation settings.
 
-A `Task` is a checked spec with its functions bound to one set of prompt variants and to the user's settings. It opens
-no media; rows come from `rows`, few-shot examples from `fewshot`.
+A `Task` opens no media; rows come from `rows`, few-shot examples from `fewshot`, bound functions from `boundtask`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import DocumentError, LmmsError, explain
 from pytest_lmms.media.packs import Pack, using
-from pytest_lmms.records import Generation, Message, Part, Request, Response
-from pytest_lmms.tasks.agents import KEYS, AgentSettings, agent_settings, continued, offered_tools
+from pytest_lmms.records import Message, Part, Request, Response
+from pytest_lmms.tasks.agents import continued, offered_tools
+from pytest_lmms.tasks.boundtask import BoundTask, copied
 from pytest_lmms.tasks.fewshot import Examples, build_examples
-from pytest_lmms.tasks.fields import (
-    Doc,
-    choices_of,
-    for_model,
-    imported,
-    parameters_of,
-    takes,
-    target_of,
-    text_field,
-    text_of,
-)
+from pytest_lmms.tasks.fields import Doc, imported, takes
 from pytest_lmms.tasks.frames import column_hint, task_frame
-from pytest_lmms.tasks.generation import build_generation
-from pytest_lmms.tasks.messages import media_ref, to_messages
+from pytest_lmms.tasks.messages import media_ref, to_messages, with_leading, without_system
 from pytest_lmms.tasks.packed import pack_of
-from pytest_lmms.tasks.rounds import AGENTIC, MAX_ROUNDS, Turn, read_turn
+from pytest_lmms.tasks.rounds import Turn, read_turn
 from pytest_lmms.tasks.rows import DataChoice, Rows, fewshot_split_of, open_rows
-from pytest_lmms.tasks.spec import LOGPROB_TYPES, TaskSpec
+from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
 
 class Rendered(NamedTuple):
@@ -49,69 +37,11 @@ class Rendered(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(BoundTask):
     """One task YAML, ready to render documents."""
 
-    spec: TaskSpec
-    path: Path
-    where: Callable[[str], str] = field(repr=False, default=str)
-    """Gives `file:line` of a field."""
-    model_names: tuple[str, ...] = ()
-    """Canonical name and aliases of the model, for the prompt variants."""
-    generation_overrides: Mapping[str, Any] = field(default_factory=dict)
-    """What the user typed as `--lmms-gen-kwargs`; wins over the YAML."""
-    seed: int | None = None
-    system_instruction: str | None = None
-    """Said as a system message, unless the task's own messages have one."""
-    fewshot_override: int | None = None
-    """The user's number of few-shot examples; a task that says 0 keeps 0."""
-    fewshot_as_turns: bool = False
-    """Give each example as a turn of its own and its answer, instead of text before the question."""
-    repeats_override: int | None = None
-    """How often the user wants each document asked; counts from 2."""
     examples: Examples | None = field(repr=False, default=None)
     """Opened by `with_examples`."""
-
-    @property
-    def name(self) -> str:
-        """The task's unique name."""
-        return self.spec.task
-
-    @property
-    def repeats(self) -> int:
-        """How often each document is asked."""
-        if self.spec.output_type in LOGPROB_TYPES:
-            return 1
-        override = self.repeats_override
-        return override if override is not None and override > 1 else self.spec.repeats
-
-    @property
-    def num_fewshot(self) -> int:
-        """How many examples stand before each document."""
-        if self.spec.num_fewshot == 0 or self.fewshot_override is None:
-            return self.spec.num_fewshot or 0
-        return self.fewshot_override
-
-    @property
-    def max_rounds(self) -> int:
-        """How often a document of several rounds is asked at most."""
-        return self.agent.max_agentic_steps if self.is_agentic else MAX_ROUNDS
-
-    @property
-    def is_agentic(self) -> bool:
-        """Whether its documents are played with tools."""
-        return self.spec.output_type == AGENTIC
-
-    @functools.cached_property
-    def agent(self) -> AgentSettings:
-        """How agents are played: YAML, then what the user typed. Other tasks know only the defaults."""
-        if not self.is_agentic:
-            return AgentSettings()
-        return agent_settings({**(self.spec.generation_kwargs or {}), **self.generation_overrides}, self.where)
-
-    def bind(self, **changes: Any) -> Task:
-        """A copy for a model and user settings: `model_names`, `generation_overrides`, `seed`, ..."""
-        return replace(self, **changes)
 
     def open_rows(self, data: DataChoice = "full") -> Rows:
         """Open the documents; see `rows.open_rows`."""
@@ -131,27 +61,6 @@ class Task:
             where=self.where("fewshot_config"),
         )
         return self.bind(examples=examples)
-
-    # --- variants by model --------------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def prompt_kwargs(self) -> Mapping[str, Any] | None:
-        """`lmms_eval_specific_kwargs` for this model; see `fields.for_model`."""
-        chosen: Mapping[str, Any] | None = for_model(
-            self.spec.lmms_eval_specific_kwargs, self.model_names, overlay=True
-        )
-        return {**(chosen or {}), **self.agent.told} if self.agent.told else chosen
-
-    @functools.cached_property
-    def generation(self) -> Generation:
-        """Generation settings: YAML, then the model's section, then what the user typed."""
-        values = dict(self.spec.generation_kwargs or {})
-        values |= for_model(self.spec.model_specific_generation_kwargs, self.model_names) or {}
-        values |= self.generation_overrides
-        values = {key: value for key, value in values.items() if key not in KEYS}
-        if self.spec.generation_kwargs is None and "do_sample" not in values and "temperature" not in values:
-            values["do_sample"] = False
-        return build_generation(values, seed=self.seed, where=self.where("generation_kwargs"))
 
     # --- the parts of a document --------------------------------------------------------------------------------
 
@@ -208,15 +117,15 @@ class Task:
         if self.examples is not None:
             solved = [(self._own_messages(e), self._shown_target(e)) for e in self.examples.of(index, doc)]
             if self.fewshot_as_turns:
-                turns = [(*_without_system(asked), Message(role="assistant", content=(a,))) for asked, a in solved]
+                turns = [(*without_system(asked), Message(role="assistant", content=(a,))) for asked, a in solved]
                 before = tuple(m for turn in turns for m in turn)
             else:
                 for asked, answer in solved:
-                    leading += [p for m in _without_system(asked) for p in m.content]
+                    leading += [p for m in without_system(asked) for p in m.content]
                     leading += [self.spec.target_delimiter + answer + self.spec.fewshot_delimiter]
         messages = (*before, *own)
         if leading:
-            messages = _with_leading(messages, leading)
+            messages = with_leading(messages, leading)
         if self.system_instruction and all(m.role != "system" for m in messages):
             messages = (Message(role="system", content=(self.system_instruction,)), *messages)
         return messages
@@ -278,11 +187,6 @@ class Task:
             requests += [self._request(index, empty, continuation=str(c)) for c in choices]
         return [replace(request, place=place) for place, request in enumerate(requests)]
 
-    @functools.cached_property
-    def wants_unconditional(self) -> bool:
-        """Whether a metric needs the log-probabilities of the choices without the prompt."""
-        return any(entry.get("metric") == "acc_mutual_info" for entry in self.spec.metric_list or ())
-
     def _chooses_prompt(self, doc: Doc) -> bool:
         """Whether the choices are prompts to one target (`doc_to_text` gives a number), not targets to one prompt."""
         return (
@@ -328,7 +232,7 @@ class Task:
                 raise DocumentError(explain(f"{name} is no function, and output_type is {self.spec.output_type}"))
             given = {k: v for k, v in keywords.items() if takes(function, k)}
             if takes(function, "lmms_eval_specific_kwargs"):
-                given["lmms_eval_specific_kwargs"] = _copied(self.prompt_kwargs)
+                given["lmms_eval_specific_kwargs"] = copied(self.prompt_kwargs)
             payload = function(doc, **given)
             # In a conversation the document's media have been shown.
             visuals = list if self.agent.is_conversation else functools.partial(self.visuals, doc)
@@ -368,99 +272,3 @@ class Task:
                     remedy=column_hint(e, doc),
                 )
             ) from e
-
-    # --- bound functions, built once ----------------------------------------------------------------------------
-
-    @functools.cached_property
-    def _description(self) -> Callable[[Doc], str]:
-        return text_field(self.spec.description, self.where("description"))
-
-    @functools.cached_property
-    def _text(self) -> Callable[[Doc], Any]:
-        function = self.spec.doc_to_text
-        if function is None:
-            return lambda doc: ""
-        if not callable(function):
-            return text_of(function, self.where("doc_to_text"), has_choices=self.spec.doc_to_choice is not None)
-        function = imported(function)
-        if self.spec.lmms_eval_specific_kwargs is None:
-            if self.agent.told and takes(function, "lmms_eval_specific_kwargs"):
-                return lambda doc: function(doc, lmms_eval_specific_kwargs=_copied(self.prompt_kwargs))
-            return function  # type: ignore[no-any-return]
-        return lambda doc: function(doc, _copied(self.prompt_kwargs))
-
-    @functools.cached_property
-    def _visual(self) -> Callable[[Doc], Any]:
-        return self._media_function(self.spec.doc_to_visual)
-
-    @functools.cached_property
-    def _messages(self) -> Callable[[Doc], Any] | None:
-        if self.spec.doc_to_messages is None:
-            return None
-        return self._media_function(self.spec.doc_to_messages)
-
-    def _media_function(self, function: Any) -> Callable[[Doc], Any]:
-        """Bind the prompt variants only to a function that has a place for them."""
-        if function is None:
-            return lambda doc: []
-        if isinstance(function, str):
-            return lambda doc: doc[function]
-        function = imported(function)
-        if self.spec.lmms_eval_specific_kwargs is None:
-            return function  # type: ignore[no-any-return]
-        if len(parameters_of(function)) == 2:
-            return lambda doc: function(doc, _copied(self.prompt_kwargs))
-        if takes(function, "lmms_eval_specific_kwargs"):
-            return lambda doc: function(doc, lmms_eval_specific_kwargs=_copied(self.prompt_kwargs))
-        return function  # type: ignore[no-any-return]
-
-    @functools.cached_property
-    def _target(self) -> Callable[[Doc], Any]:
-        function = self.spec.doc_to_target
-        if not callable(function):
-            return target_of(function, self.where("doc_to_target"), has_choices=self.spec.doc_to_choice is not None)
-        function = imported(function)
-        extra = for_model(self.spec.model_specific_target_kwargs, self.model_names)
-        return function if extra is None else lambda doc: function(doc, extra)
-
-    @functools.cached_property
-    def _choice(self) -> Callable[[Doc], Sequence[str]]:
-        return choices_of(self.spec.doc_to_choice, self.where("doc_to_choice"))
-
-
-def _copied(kwargs: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A copy for one call: task code writes into its kwargs, and many documents are rendered at once."""
-    return None if kwargs is None else dict(kwargs)
-
-
-def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    return tuple(m for m in messages if m.role != "system")
-
-
-def _with_leading(messages: tuple[Message, ...], leading: Sequence[Part]) -> tuple[Message, ...]:
-    """Put text and media before the first user turn's own; neighbouring texts become one.
-
-    Text alone goes behind the turn's media and before its text, where lmms-eval has it; with media among it, it all
-    goes before.
-    """
-    place = next((i for i, m in enumerate(messages) if m.role == "user"), None)
-    if place is None:
-        return (Message(role="user", content=_joined(leading)), *messages)
-    content = messages[place].content
-    if all(isinstance(p, str) for p in leading):
-        first = next((i for i, p in enumerate(content) if isinstance(p, str)), len(content))
-        content = (*content[:first], *leading, *content[first:])
-    else:
-        content = (*leading, *content)
-    return (*messages[:place], Message(role="user", content=_joined(content)), *messages[place + 1 :])
-
-
-def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Neighbouring texts as one."""
-    joined: list[Part] = []
-    for part in parts:
-        if joined and isinstance(part, str) and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return tuple(joined)

@@ -45,6 +45,12 @@ def test_a_subset_is_stratified_and_makes_the_run_incomplete(task, run, records_
     assert results_of()["results"]["t"]["exact_match,none"] == pytest.approx(2 / 3)
 
 
+def test_settings_that_leave_no_document_are_named(task, run):
+    result = run(task, "--lmms-offset", 100, "--lmms-limit", 3)
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["lmms: nothing is left by --lmms-offset, --lmms-limit: t has 30 documents"])
+
+
 def test_merged_shards_are_the_run_that_was_divided(pytester, task, run, run_folder, shards, capsys):
     run(task)
     whole = run_folder()

@@ -11,7 +11,8 @@ from pytest_lmms.config import RunConfig
 from pytest_lmms.records import Record, TokenCounts
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.report import Expected, finish_run
-from pytest_lmms.results.store import RunFolder, decode_record, encode_record
+from pytest_lmms.results.shards import decode_record, encode_record
+from pytest_lmms.results.store import RunFolder
 from pytest_lmms.results.table import efficiency_line, results_table
 from pytest_lmms.tasks.load import load_task
 

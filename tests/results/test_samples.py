@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_lmms.records import Record, Timing, TokenCounts
-from pytest_lmms.results.store import sample_rows
+from pytest_lmms.results.shards import sample_rows
 
 
 def lines(**fields):

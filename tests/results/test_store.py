@@ -11,7 +11,8 @@ import pytest
 
 from pytest_lmms.errors import StoreError
 from pytest_lmms.records import Record
-from pytest_lmms.results.store import RunFolder, file_name, find_runs, index_shards, new_run_path
+from pytest_lmms.results.shards import index_shards
+from pytest_lmms.results.store import RunFolder, file_name, find_runs, new_run_path
 
 
 def record(doc_id, task="toy", **more):

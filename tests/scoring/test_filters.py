@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pytest_lmms.errors import DocumentError, TaskError, UsageError
 from pytest_lmms.scoring import filters
+from pytest_lmms.scoring.filter_steps import Fallback
 from pytest_lmms.scoring.filters import (
     FILTERS,
     Ensemble,
-    Fallback,
     build_ensembles,
     build_filter,
     register_filter,
