@@ -13,6 +13,7 @@ from pytest_lmms.scoring.subscores import grouped, with_sub_scores
 
 Doc = Mapping[str, Any]
 LETTERS = "ABCDE"
+COLUMNS = ("index", "question", "answer", "source", "category", *LETTERS)
 HEADER = "There are several options:"
 FIRST_COPY = 1_000_000
 """Rows with this index and above are rotated copies; modulo this they name the question they copy."""
@@ -56,7 +57,15 @@ def infer_letter(doc: Doc, response: str) -> str | None:
 
 def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep the response with its question; whether it is right depends on the question's copies."""
-    columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
+    return _kept(doc, results, (*COLUMNS, "hint", "split", "L2-category"))
+
+
+def mmbench_cc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Do the same for rows about Chinese culture, which have fewer columns."""
+    return _kept(doc, results, COLUMNS)
+
+
+def _kept(doc: Doc, results: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
     item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
     item["prediction"] = results[0].strip()
     letter = infer_letter(item, item["prediction"])
@@ -72,13 +81,22 @@ def _scored(item: Doc, letter: str | None) -> Item:
 
 def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep the response with the letter that a judge found in it, "none" without one."""
-    scores = mmbench_process_results(doc, results)
+    return _with_reply(mmbench_process_results(doc, results), reply)
+
+
+def mmbench_cc_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Do the same for rows about Chinese culture."""
+    return _with_reply(mmbench_cc_process_results(doc, results), reply)
+
+
+def _with_reply(scores: Doc, reply: str) -> dict[str, Any]:
     item = {**scores["gpt_eval_score"], "extracted": reply}
     return {"gpt_eval_score": _scored(item, reply), "submission": item}
 
 
-mmbench_judged.only_unread = True  # type: ignore[attr-defined]
-mmbench_process_results.judged = mmbench_judged  # type: ignore[attr-defined]
+for _rule, _judged in ((mmbench_process_results, mmbench_judged), (mmbench_cc_process_results, mmbench_cc_judged)):
+    _judged.only_unread = True  # type: ignore[attr-defined]
+    _rule.judged = _judged  # type: ignore[attr-defined]
 
 
 def _letter(item: Doc) -> str | None:
@@ -98,7 +116,8 @@ def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
 def mmbench_category_scores(items: Sequence[Doc]) -> dict[str, float]:
     """Return the share of questions answered right, 0 to 100, by finer and by broader category."""
     hits = _hits(items)
-    groups = {**grouped(hits, "category"), **{f"L2-{n}": own for n, own in grouped(hits, "L2-category").items()}}
+    broader = grouped([q for q in hits if "L2-category" in q], "L2-category")
+    groups = {**grouped(hits, "category"), **{f"L2-{name}": own for name, own in broader.items()}}
     return {name: 100 * fmean(q["hit"] for q in own) for name, own in groups.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,22 +114,12 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
     except ImportError as e:
         remedy = 'pip install "pytest-lmms[serve]"'
         raise UsageError(explain(f"the server needs {e.name}", where="pytest-lmms serve", remedy=remedy)) from e
-    import socket
-
     settings = server_settings(parsed)
     app = make_app(settings)
-    family = socket.AF_INET6 if ":" in parsed.host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((parsed.host, parsed.port))
-    except OSError as e:
-        where = f"--host {parsed.host} --port {parsed.port}"
-        raise UsageError(explain(f"cannot listen there: {e.strerror}", where=where)) from e
+    listening = listen(parsed.host, parsed.port)
     port = listening.getsockname()[1]
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     print(f"pytest-lmms serves at http://{host}:{port} on {', '.join(settings.devices)}; Ctrl-C stops", flush=True)
-    listening.listen()
     if open_browser:
         import webbrowser
 
@@ -137,3 +128,24 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
     with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has been put away
         server.run(sockets=[listening])
     return OK
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket whose connections send what they have at once.
+
+    asyncio turns Nagle's algorithm off for sockets that name their protocol only; with it a kept connection waits for
+    the other side's delayed acknowledgement, 40 ms an answer.
+
+    Raises:
+        UsageError: It cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as e:
+        listening.close()
+        raise UsageError(explain(f"cannot listen there: {e.strerror}", where=f"--host {host} --port {port}")) from e
+    listening.listen()
+    return listening

@@ -205,6 +205,7 @@ def make_server(runs: Runs, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
 
         def do_GET(self) -> None:
             name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""

@@ -27,6 +27,7 @@ class Provider:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self):
                 data = self.rfile.read(int(self.headers["Content-Length"]))

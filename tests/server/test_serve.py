@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import httpx
 import pytest
 from served import until
 
+from pytest_lmms.cli.serve import listen
 from pytest_lmms.client import JobError, RefusedError
 from tests.chat_server import Server
 
@@ -32,6 +35,23 @@ def pids_of(text):
 
 def texts_asked(server):
     return [json.dumps(body["messages"]) for _, _, body in server.requests]
+
+
+def test_a_kept_connection_waits_for_no_acknowledgement():
+    async def is_nagle_off():
+        found = asyncio.get_running_loop().create_future()
+
+        def connected(_, writer):
+            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen("127.0.0.1", 0)
+        async with await asyncio.start_server(connected, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return await found
+
+    assert asyncio.run(is_nagle_off())
 
 
 def test_a_job_runs_and_its_scores_come_back(serve):
@@ -163,7 +183,7 @@ def test_two_servers_cannot_use_one_folder(serve, tmp_path):
     serve()
     command = [sys.executable, "-m", "pytest_lmms", "serve", "--port", "0", "--devices", "cpu"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "another server uses this folder" in done.stderr
     assert "--data-dir" in done.stderr
 
@@ -172,7 +192,7 @@ def test_other_machines_need_a_token(tmp_path, monkeypatch):
     monkeypatch.delenv("LMMS_SERVER_TOKEN", raising=False)
     command = [sys.executable, "-m", "pytest_lmms", "serve", "--host", "0.0.0.0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "export LMMS_SERVER_TOKEN" in done.stderr
 
 
