@@ -187,7 +187,7 @@ def read_run(path: Path) -> StoredRun:
     file = _results_file(path)
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise StoreError(explain(f"cannot be read: {e}", where=str(file), expected="results of a finished run")) from e
     if not isinstance(results, dict) or not isinstance(results.get("results"), dict):
         raise StoreError(explain("no results of a run", where=str(file), expected="a mapping with `results`"))

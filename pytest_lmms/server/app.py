@@ -37,6 +37,7 @@ from pytest_lmms.server.schema import (
     QueueStatus,
     Status,
     Submitted,
+    check_plain,
 )
 from pytest_lmms.server.ui import add_pages
 from pytest_lmms.tasks.index import TaskIndex, index_tasks
@@ -228,7 +229,8 @@ def _info(job: Job, queue: JobQueue) -> JobInfo:
         try:
             stored = read_run(folder).results
             result = {key: stored[key] for key in RESULT_KEYS if key in stored}
-        except StoreError as e:
+            check_plain(result)
+        except (StoreError, ValueError) as e:
             result = {"unreadable": str(e)}
     return JobInfo(
         job_id=job.id, status=_status(job), created_at=job.created_at, started_at=job.started_at,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 FINISHED = ("completed", "failed", "cancelled")
 MAX_DEPTH = 32
-"""Of values inside values, in a request."""
+"""Of values inside values, in a request or in results."""
 
 
 def check_plain(value: Any, depth: int = 0) -> None:

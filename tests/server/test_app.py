@@ -173,6 +173,36 @@ def test_a_queued_job_is_cancelled_and_queued_again(ask):
     assert ask("POST", f"/jobs/{job_id}/resume").json()["status"] == "queued"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"results": {', "cannot be read"), ("[" * 100_000, "cannot be read"), ("[1]", "no results of a run"),
+        ('{"results": {}, "schema_version": 99}', "version 99"), ('{"results": {"mme": "\\ud800"}}', "surrogate"),
+        ('{"results": {"mme": ' + '{"a":' * 99 + "1" + "}" * 101, "deep"),
+    ],
+    ids=["half", "deep array", "list", "later", "no Unicode", "deep"],
+)  # fmt: skip
+def test_a_job_whose_results_cannot_be_told_is_told_with_the_reason(tmp_path, text, said):
+    roots = (catalog.folder("benchmarks"),)
+    app = make_app(ServerSettings(tmp_path / "data", Policy(output_roots=(tmp_path,)), ("cpu",), task_roots=roots))
+    queue = app.state.queue
+    queue.free.clear()
+
+    async def look():
+        async with client_of(app) as client:
+            job_id = (await client.post("/evaluate", json=BODY)).json()["job_id"]
+            run = queue.files.folder(job_id) / "runs" / "run"
+            run.mkdir(parents=True)
+            (run / "run.json").write_text("{}")
+            (run / "results.json").write_text(text)
+            queue.store.change(job_id, status="completed", started_at="2026-01-01T00:00:00+00:00")
+            return await client.get(f"/jobs/{job_id}")
+
+    answer = asyncio.run(look())
+    assert answer.status_code == 200, answer.text
+    assert said in answer.json()["result"]["unreadable"]
+
+
 def test_merging_is_refused_with_the_reason(ask):
     answer = ask("POST", "/merge", json={"checkpoint_path": "x"})
     assert answer.status_code == 501

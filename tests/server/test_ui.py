@@ -129,6 +129,31 @@ def test_what_is_wrong_is_said_while_one_types_and_cannot_be_started(serve, page
     page.wait_for_selector("#start:enabled")
 
 
+def test_nothing_can_be_exported_before_there_is_something(serve, page):
+    server = serve()
+    page.goto(server.url)
+    page.wait_for_selector("html[data-ready=form]")
+    assert page.locator("#export").is_disabled()
+    start(page, server)
+    assert page.locator("#export").is_enabled()
+    assert page.locator("#of-data option").count() == 2  # what the field takes
+
+
+def test_a_job_that_failed_says_why_on_its_page_and_the_list_fits_a_phone(serve, page):
+    server = serve()
+    page.set_viewport_size({"width": 390, "height": 800})
+    job = server.client.evaluate("dummy", ["mme"], {"no_such_argument": 1}, settings={"data": "mini"})["job_id"]
+    page.goto(f"{server.url}/#/job/{job}")
+    page.wait_for_selector("#why", timeout=90_000)
+    assert "no_such_argument" in page.inner_text("#why")
+    page.goto(f"{server.url}/#/")
+    page.goto(f"{server.url}/#/jobs")
+    page.wait_for_selector("html[data-ready=jobs]")
+    cells = page.locator(".cards td:visible")
+    assert cells.count() >= 4
+    assert all(box["x"] + box["width"] <= 390 for box in (cells.nth(i).bounding_box() for i in range(cells.count())))
+
+
 def test_a_run_that_goes_on_can_be_cancelled(serve, page, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)

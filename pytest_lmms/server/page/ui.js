@@ -64,14 +64,15 @@ const requestOf = () => {
 const field = (name, element, hint) => h('label', { class: 'field' }, h('span', {}, name), element, hint ? h('span', { class: 'hint' }, hint) : null);
 const textInput = (value, change, more) => h('input', { type: 'text', value: textOf(value), autocomplete: 'off', spellcheck: 'false', oninput: (e) => { change(e.target.value); changed(); }, ...more });
 
-const preview = { command: h('pre', { id: 'command' }), yaml: h('pre', { id: 'yaml' }), problem: h('p', { class: 'problem', id: 'problem', role: 'alert' }), start: null };
+const preview = { command: h('pre', { id: 'command' }), yaml: h('pre', { id: 'yaml' }), problem: h('p', { class: 'problem', id: 'problem', role: 'alert' }), start: null, takers: [] };
+const canStart = (isReady) => { for (const button of [preview.start, ...preview.takers]) button.disabled = !isReady; };
 const changed = () => {
   clearTimeout(timer);
   timer = setTimeout(async () => {
     if (!draft.model || !draft.tasks.length) {
       preview.command.textContent = preview.yaml.textContent = '';
       preview.problem.textContent = draft.model ? 'Choose a task.' : 'Choose a model.';
-      preview.start.disabled = true;
+      canStart(false);
       return;
     }
     try {
@@ -79,10 +80,10 @@ const changed = () => {
       preview.command.textContent = said.command;
       preview.yaml.textContent = said.yaml;
       preview.problem.textContent = '';
-      preview.start.disabled = false;
+      canStart(true);
     } catch (e) {
       preview.problem.textContent = e.message;
-      preview.start.disabled = true;
+      canStart(false);
     }
   }, 120);
 };
@@ -133,9 +134,11 @@ const settingField = (s) => {
   if (s.kind === 'flag') {
     const now = draft.settings[s.name];
     return field(s.name, h('select', { name: `set-${s.name}`, onchange: (e) => { draft.settings[s.name] = valueOf(e.target.value); changed(); } },
-      ['', 'true', 'false'].map((v) => h('option', { value: v, selected: textOf(now) === v }, { '': 'as it is', true: 'yes', false: 'no' }[v]))), clip(s.help, 140));
+      ['', 'true', 'false'].map((v) => h('option', { value: v, selected: textOf(now) === v }, { '': 'as it is', true: 'yes', false: 'no' }[v]))), s.help);
   }
-  return field(s.name, textInput(draft.settings[s.name], (t) => { draft.settings[s.name] = valueOf(t); }, { name: `set-${s.name}`, placeholder: s.metavar }), clip(s.help, 160));
+  const isChoice = /^[a-z0-9_]+(\|[a-z0-9_]+)+$/.test(s.metavar);
+  return field(s.name, textInput(draft.settings[s.name], (t) => { draft.settings[s.name] = valueOf(t); }, { name: `set-${s.name}`, placeholder: s.metavar, list: isChoice ? `of-${s.name}` : null }),
+    [s.help, isChoice ? h('datalist', { id: `of-${s.name}` }, s.metavar.split('|').map((v) => h('option', { value: v }))) : null]);
 };
 
 const clip = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
@@ -189,6 +192,9 @@ const formView = async () => {
   preview.start = h('button', { class: 'primary', type: 'button', id: 'start', disabled: true, onclick: async () => {
     try { location.hash = `#/job/${(await ask('evaluate', { method: 'POST', body: requestOf() })).job_id}`; } catch (e) { preview.problem.textContent = e.message; }
   } }, 'Start');
+  const exporter = h('button', { type: 'button', id: 'export', disabled: true, onclick: () => download('run.yaml', preview.yaml.textContent) }, 'Export YAML');
+  const copier = h('button', { type: 'button', disabled: true, onclick: (e) => copyText(e.target, preview.command.textContent) }, 'copy');
+  preview.takers = [exporter, copier];
   const chooser = h('input', { type: 'file', id: 'import', accept: '.yaml,.yml', hidden: true, onchange: (e) => { if (e.target.files[0]) importFile(e.target.files[0]); } });
   document.title = 'Evaluate · pytest-lmms';
   main.replaceChildren(h('h1', {}, 'New run'), h('div', { class: 'form' },
@@ -205,10 +211,10 @@ const formView = async () => {
       h('details', {}, h('summary', {}, 'Everything else'), some(catalogue.settings.map((s) => s.name).filter((n) => ![...gates, ...basic].includes(n))))),
     h('aside', {},
       h('div', { class: 'actions' }, preview.start, h('button', { type: 'button', onclick: () => chooser.click() }, 'Import YAML'),
-        h('button', { type: 'button', id: 'export', onclick: () => download('run.yaml', preview.yaml.textContent) }, 'Export YAML'),
+        exporter,
         h('button', { type: 'button', onclick: () => { draft = blank(); formView(); } }, 'Clear'), chooser),
       preview.problem,
-      h('h3', {}, 'As a command'), h('div', { class: 'card' }, preview.command), h('div', { class: 'actions' }, h('button', { type: 'button', onclick: (e) => copyText(e.target, preview.command.textContent) }, 'copy')),
+      h('h3', {}, 'As a command'), h('div', { class: 'card' }, preview.command), h('div', { class: 'actions' }, copier),
       h('h3', {}, 'As a config file'), h('div', { class: 'card' }, preview.yaml))));
   root.dataset.ready = 'form';
   changed();
@@ -221,10 +227,10 @@ const jobsView = async () => {
   document.title = 'Jobs · pytest-lmms';
   main.replaceChildren(h('h1', {}, 'Jobs'),
     h('p', { class: 'quiet' }, `${queue.running_jobs.length} running, ${queue.queue_size} waiting, ${queue.completed_jobs} completed, ${queue.failed_jobs} failed; free: ${queue.free_devices.join(', ') || 'no device'}`),
-    listed.jobs.length ? h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ['Status', 'Model', 'Tasks', 'Sent', 'Ended', ''].map((t) => h('th', {}, t)))),
-      h('tbody', {}, listed.jobs.map((j) => h('tr', { class: 'link', onclick: () => { location.hash = `#/job/${j.job_id}`; } },
+    listed.jobs.length ? grid(['Status', 'Model', 'Tasks', 'Sent', 'Ended', 'Job'],
+      listed.jobs.map((j) => h('tr', { class: 'link', onclick: () => { location.hash = `#/job/${j.job_id}`; } },
         h('td', {}, h('span', { class: `badge ${j.status}` }, j.status)), h('td', {}, h('a', { href: `#/job/${j.job_id}` }, j.model)), h('td', {}, clip(j.tasks.join(', '), 80)),
-        h('td', { class: 'date' }, day(j.created_at)), h('td', { class: 'date' }, day(j.completed_at)), h('td', { class: 'quiet small' }, j.job_id.slice(0, 8))))))) : h('p', {}, 'No job yet. ', h('a', { href: '#/' }, 'Start one.')));
+        h('td', { class: 'date' }, day(j.created_at)), h('td', { class: 'date' }, day(j.completed_at)), h('td', { class: 'quiet small' }, j.job_id.slice(0, 8))))) : h('p', {}, 'No job yet. ', h('a', { href: '#/' }, 'Start one.')));
   root.dataset.ready = 'jobs';
 };
 
@@ -247,7 +253,7 @@ const jobView = async (id) => {
       isOver ? h('button', { type: 'button', onclick: async () => { draft = { ...blank(), ...again(job.request) }; location.hash = '#/'; } }, 'Change and run again') : null].filter(Boolean));
     const scores = Object.entries((job.result || {}).results || {}).flatMap(([task, values]) => Object.entries(values)
       .filter(([k, v]) => k.includes(',') && !k.includes('_stderr') && typeof v === 'number').map(([k, v]) => [task, k.split(',').filter((p) => p !== 'none').join(' '), v]));
-    results.replaceChildren(job.error ? h('p', { class: 'problem' }, job.error.split('\n')[0]) : '',
+    results.replaceChildren(job.error ? h('div', { class: 'card' }, h('pre', { class: 'problem', id: 'why' }, job.error)) : '',
       job.status === 'completed' && job.exit_code ? h('p', { class: 'problem' }, 'Documents or a gate failed: the log says which.') : '',
       scores.length ? h('table', {}, h('tbody', {}, scores.map(([t, m, v]) => h('tr', {}, h('td', {}, t), h('td', {}, m), h('td', { class: 'num' }, number(v)))))) : '');
   };
