@@ -101,6 +101,21 @@ $(PYTEST8_VENV)/.installed: $(SETUP_INPUTS)
 test-pytest8: $(PYTEST8_VENV)/.installed  ## Run the plugin's tests with the oldest pytest that is supported
 	$(PYTEST8_VENV)/bin/pytest $(PYTEST8_ARGS) -n $(NUM_WORKERS) -p no:cacheprovider
 
+# Another interpreter, with what runs need beside torch. Left out are servers, and sounds that only torchcodec writes.
+PYTHON_TESTS := tests/plugin/test_collection.py tests/tasks tests/scoring tests/results tests/stats tests/test_architecture.py \
+	--ignore tests/tasks/test_hub.py --ignore tests/tasks/test_packed.py --ignore tests/scoring/test_regular_expressions.py
+
+.venv-python%/.installed: $(SETUP_INPUTS)
+	@echo "Installing pytest-lmms into $(@D) ..."
+	@$(PYTHON) -m venv $(@D)
+	@$(subst $(BIN),$(@D)/bin,$(PIP_INSTALL)) --editable ".[metrics,lance,pdf,remote,serve,dev]"
+	@touch $@
+
+test-python:  ## Run a quick part of the tests on another Python, in an environment of its own (PYTHON=python3.13)
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+		$(MAKE) --no-print-directory .venv-python$$version/.installed && \
+		.venv-python$$version/bin/pytest $(PYTHON_TESTS) -n $(NUM_WORKERS) -p no:cacheprovider $(PYTEST_ARGS)
+
 # A CPU build of torch has no torchvision of its own; the tests of models use the Python parts of another's.
 TORCHVISION := .torchvision
 
@@ -260,5 +275,5 @@ build: setup-dev  ## Build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:  ## Remove the environment, caches and builds; keeps results/
-	rm -rf $(VENV) $(PYTEST8_VENV) $(PLUGINS_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-python* $(PYTEST8_VENV) $(PLUGINS_VENV) $(VLLM_VENV) $(AUDIT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,7 @@ from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags
 from pytest_lmms.values import (
     amount,
     arguments,
+    baseline_name,
     batch_size,
     choice,
     count,
@@ -162,8 +163,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("task_paths", "folders with tasks of your own, separated by commas", names, "DIRS"),
     Option("baseline", "a finished run to compare with: a run folder, a results.json, or last:NAME", words,
            "RUN|last:NAME", in_plan=False),
-    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", words, "NAME",
-           in_plan=False),
+    Option("save_baseline", "keep this run, if it passes, as a baseline of that name in .lmms/baselines", baseline_name,
+           "NAME", in_plan=False),
     Option("fail_on_regression", "fail when worse than the baseline: [METRIC:]RULE, RULE of 2%%, 0.5pt, p<0.05, within"
            " 5pt joined by `and`; several separated by commas; without a rule, 1pt and p<0.01 and within 5pt",
            names, "RULES", kind="optional", const=DEFAULT, in_plan=False),

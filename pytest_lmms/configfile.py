@@ -87,7 +87,8 @@ def find_file(text: str, base: Path) -> tuple[Path, int | None]:
     shipped = catalog.root() / text
     if text.startswith("configs/") and shipped.is_file():
         return shipped, position
-    raise UsageError(explain("no such file", where=str(path), expected="a YAML file, see configs/ for examples"))
+    what = "this is a folder" if path.is_dir() else "no such file"
+    raise UsageError(explain(what, where=str(path), expected="a YAML file, see configs/ for examples"))
 
 
 def read_entries(path: Path) -> tuple[Entry, ...]:
@@ -101,7 +102,8 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     except OSError as e:
         raise UsageError(explain(f"cannot read: {e.strerror}", where=str(path))) from e
     except UnicodeDecodeError as e:
-        raise UsageError(explain("not UTF-8 text", where=str(path))) from e
+        line = e.object[: e.start].count(b"\n") + 1
+        raise UsageError(explain("not UTF-8 text", where=f"{path}:{line}", remedy="save the file as UTF-8")) from e
     if path.suffix == ".json":
         return (_from_results(path, text),)
     import yaml
@@ -115,6 +117,10 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
         mark = e.problem_mark or e.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UsageError(explain(f"does not parse: {e.problem or e.context}", where=where)) from e
+    except yaml.reader.ReaderError as e:
+        line = text.encode()[: e.position].count(b"\n") + 1
+        what, remedy = f"U+{e.character:04X} is no character of YAML", 'remove it, or write it as "\\x1b"'
+        raise UsageError(explain(what, where=f"{path}:{line}", remedy=remedy)) from e
     except (yaml.YAMLError, RecursionError) as e:
         raise UsageError(explain(f"does not parse: {e}", where=str(path))) from e
     expected = "a mapping such as `model: tiny_vlm`, or a list of them, one a run"
@@ -181,6 +187,8 @@ def _entry(node: Any, path: Path) -> Entry:
         env: dict[str, str] = {}
         loader.flatten_mapping(node)  # `<<: *shared`
         lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+        for key, _ in node.value:
+            key.tag = "tag:yaml.org,2002:str"  # `yes: 3` is about something called yes
         for key, value in node.value:
             if key.value == ENV:
                 env, env_lines = _variables(value, loader, path)

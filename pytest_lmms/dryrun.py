@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pytest_lmms.errors import LmmsError
+from pytest_lmms.errors import LmmsError, counted
 from pytest_lmms.inference.model import Measured
 from pytest_lmms.records import Request
 from pytest_lmms.tasks.inputs import inputs_of, to_text
@@ -108,9 +108,10 @@ def plan_lines(plan: TaskPlan) -> Iterator[str]:
     sampled = plan.num_measured < plan.num_documents
     about = "about " if sampled else ""
     requests = round(plan.num_requests * plan.scale)
-    media = ", ".join(f"{about}{round(n * plan.scale):,} {kind}s" for kind, n in sorted(plan.media.items()))
+    media = ", ".join(about + counted(round(n * plan.scale), kind) for kind, n in sorted(plan.media.items()))
     name = plan.task.name
-    yield f"{name}: {plan.num_documents:,} documents, {about}{requests:,} requests" + (f", {media}" if media else "")
+    said = f"{counted(plan.num_documents, 'document')}, {about}{counted(requests, 'request')}"
+    yield f"{name}: {said}" + (f", {media}" if media else "")
     if plan.task.spec.output_type in ROUND_TYPES:
         yield "  documents of several rounds: only the first round of each is known"
     if plan.num_frames:

@@ -67,6 +67,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def explain(
     what: str,
     *,

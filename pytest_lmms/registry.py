@@ -91,8 +91,12 @@ class Registry:
         """Return the other names of `name`, sorted."""
         return sorted(alias for alias, target in self._aliases.items() if target == name)
 
-    def canonical(self, name: str) -> str:
+    def canonical(self, name: str, *, where: str | None = None) -> str:
         """Return the name that an alias stands for; a name stands for itself.
+
+        Args:
+            name: A name or an alias.
+            where: Who says so, for errors.
 
         Raises:
             UsageError: Unknown name, with the one that was probably meant.
@@ -100,7 +104,9 @@ class Registry:
         if name not in self and name in REMOVED_MODELS:
             raise UsageError(
                 explain(
-                    f"the {self._kind} {name!r} was removed in lmms-eval 0.7", remedy=f"use: {REMOVED_MODELS[name]}"
+                    f"the {self._kind} {name!r} was removed in lmms-eval 0.7",
+                    where=where,
+                    remedy=f"use: {REMOVED_MODELS[name]}",
                 )
             )
         self._look_around(name)
@@ -111,6 +117,7 @@ class Registry:
             raise UsageError(
                 explain(
                     f"unknown {self._kind} {name!r}",
+                    where=where,
                     expected=f"one of: {', '.join(self.names())}",
                     suggestion=did_you_mean(name, known),
                     remedy=f"list all with: {self._listing}",
@@ -118,19 +125,23 @@ class Registry:
             )
         return self._resolve(name)
 
-    def target(self, name: str) -> str:
+    def target(self, name: str, *, where: str | None = None) -> str:
         """Return where a name leads, as registered; imports nothing."""
-        return self._targets[self.canonical(name)]
+        return self._targets[self.canonical(name, where=where)]
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str, *, where: str | None = None) -> Any:
         """Import what a name stands for.
+
+        Args:
+            name: A name or an alias.
+            where: Who says so, for errors.
 
         Raises:
             UsageError: Unknown name.
             ModelError: The module cannot be imported, or lacks the attribute; the message holds
                 the first cause.
         """
-        target = self.target(name)
+        target = self.target(name, where=where)
         module_name, _, attribute = target.rpartition(":")
         try:
             module = _import(module_name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def _without_gates(entry: Entry) -> Entry:
     given = entry.values[GATES]
     said: dict[str, list[str]] = {"fail_under": [], "fail_on_regression": []}
     for gate in given if isinstance(given, list) else [given]:
-        is_mapping = isinstance(gate, dict) and gate.keys() <= _PARTS_OF_GATE
+        is_mapping = isinstance(gate, dict) and gate.keys() <= _PARTS_OF_GATE and None not in gate.values()
         if not is_mapping or not gate.keys() & said.keys() or ("fail_under" in gate and "metric" not in gate):
             expected = "{metric: acc, fail_under: 0.8}, or {metric: acc, fail_on_regression: 1pt and p<0.05}"
             raise UsageError(explain(f"{gate!r} is no gate", where=where, expected=expected))
@@ -137,13 +138,15 @@ def _without_gates(entry: Entry) -> Entry:
 
 def _refuse_unknown(entry: Entry) -> None:
     known = sorted({o.name for o in OPTIONS} - {"list", "config"} | {ENV, GATES})
-    usable = {*known, *(s.name for s in BY_SPELLING.values() if s.ours is None or s.ours in BY_NAME)} - {"config"}
-    unknown = [str(key) for key in entry.values if key not in usable]
+    spelt = [s for s in BY_SPELLING.values() if s.ours is None or s.ours in BY_NAME]
+    usable = {*known, *(s.name for s in spelt)} - {"config"}
+    meant = {*known, *(s.name for s in spelt if s.ours or s.model_argument)} - {"config"}
+    unknown = [key for key in entry.values if key not in usable]
     if not unknown:
         return
     lines = [f"unknown {'keys' if len(unknown) > 1 else 'key'} in this config file:"]
     for key in unknown:
-        close = did_you_mean(key, usable)
+        close = did_you_mean(re.sub(r"^-*(lmms[-_])?", "", key.lower()).replace("-", "_"), meant)
         lines.append(f"  {entry.where(key)}: {key!r}" + (f", did you mean: {close}?" if close else ""))
     raise UsageError(explain("\n".join(lines), where=str(entry.path), expected="keys among " + ", ".join(known)))
 
@@ -166,8 +169,10 @@ def _from_file(option: Option, value: Any, where: str, environ: Mapping[str, str
         return option.const, value
     if option.form == "json" and (value is False or isinstance(value, list)):
         return option.parse(json.dumps(value, default=str) if value else "none", where), value
-    if isinstance(value, list) and option.form == "list" and value:
-        texts = [_scalar(option, v, where) for v in value]
+    if isinstance(value, list) and option.form == "list":
+        if not value:
+            raise UsageError(explain(f"{option.name} is an empty list", where=where, expected=_expected(option)))
+        texts = [_scalar(option, v, where, f"entry {i} of {option.name}") for i, v in enumerate(value, 1)]
     else:
         texts = [_scalar(option, value, where)]
     return option.parse(",".join(fill(t, environ, where=where) for t in texts), where), value
@@ -186,14 +191,27 @@ def _filled(name: str, value: Any, where: str, environ: Mapping[str, str]) -> An
     return convert_value(filled) if isinstance(value, str) and filled != value and not is_secret(name) else filled
 
 
-def _scalar(option: Option, value: Any, where: str) -> str:
+def _expected(option: Option) -> str:
+    return "true or false" if option.kind == "flag" else f"{option.metavar}: {option.help.replace('%%', '%')}"
+
+
+def _scalar(option: Option, value: Any, where: str, what: str | None = None) -> str:
     allowed = (str, bool) if option.kind == "flag" else (str, int, float)
     if not isinstance(value, allowed) or (isinstance(value, bool) and option.kind != "flag"):
-        kinds = {bool: "yes or no", dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number"}
-        kind = kinds.get(type(value), f"a {type(value).__name__}")
-        expected = "true or false" if option.kind == "flag" else f"{option.metavar}: {option.help.replace('%%', '%')}"
-        raise UsageError(explain(f"{option.name} is {kind}", where=where, expected=expected))
+        kind = _KINDS.get(type(value), f"a {type(value).__name__}")
+        raise UsageError(explain(f"{what or option.name} is {kind}", where=where, expected=_expected(option)))
     return str(value)
+
+
+_KINDS: Mapping[type, str] = {
+    type(None): "empty",
+    bool: "yes or no",
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    int: "a number",
+    float: "a number",
+}
 
 
 def read_config(pytest_config: Any, entry: Entry | None = None) -> RunConfig:

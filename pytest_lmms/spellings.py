@@ -151,8 +151,8 @@ def _flags(words: Sequence[str]) -> Iterator[tuple[str, str | None, str | None]]
             yield flag, name, value
         else:
             following = next(pending, None)
-            if following is None:
-                raise UsageError(explain("a value is missing", where=flag))
+            if following is None or following.startswith("--"):
+                raise UsageError(explain("a value is missing", where=flag, expected=f"{flag}=VALUE"))
             yield flag, name, following
 
 

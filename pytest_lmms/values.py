@@ -84,9 +84,21 @@ def seconds(text: str, where: str) -> float:
         value = float(text)
     except ValueError:
         raise UsageError(explain(f"{text!r} is no number of seconds", where=where)) from None
-    if value <= 0:
-        raise UsageError(explain(f"{text} s", where=where, expected="more than 0 seconds"))
+    if not 0 < value <= _LONGEST:  # nan and inf are refused as well
+        raise UsageError(explain(f"{text} s", where=where, expected="more than 0 seconds, a year at most"))
     return value
+
+
+_LONGEST = 366 * 24 * 3600
+"""Seconds; waiting for much longer than that overflows the clocks of some systems."""
+
+
+def baseline_name(text: str, where: str) -> str:
+    """A name that is a folder's as well."""
+    if not re.fullmatch(r"\w[\w.+-]*", text):
+        expected = "letters, digits, - _ . and +, such as main or release-1.2"
+        raise UsageError(explain(f"{text!r} is no name of a baseline", where=where, expected=expected))
+    return text
 
 
 def limit(text: str, where: str) -> float | None:
@@ -141,10 +153,7 @@ def arguments(text: str, where: str) -> dict[str, Any]:
     """`key=value,key=value`."""
     from pytest_lmms.model_args import parse_model_args
 
-    try:
-        return dict(parse_model_args(text))
-    except (UsageError, ValueError) as e:
-        raise UsageError(explain(str(e), where=where)) from e
+    return parse_model_args(text, where=where)
 
 
 def max_errors(text: str, where: str) -> tuple[float, bool]:

@@ -89,7 +89,9 @@ def test_an_anchor_is_shared_by_runs(read):
         ("env:\n  A:\n", "env: A is no text", 2),
         ("env:\n  2A: x\n", "'2A' is no name of a variable", 2),
         ("? [a]\n: 1\n", "a key that is no name", 1),
-        (b"model: \xff\n", "not UTF-8", None),
+        (b"model: x\ntasks: \xff\n", "not UTF-8", 2),
+        ("model: x\nsystem_instruction: \x1b[31m\n", "U+001B is no character of YAML", 2),
+        ("model: \u00e9\u00e9\u00e9\ntasks: \x00\n", "U+0000 is no character of YAML", 2),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(read, text, said, line):
@@ -107,6 +109,8 @@ def test_aliases_that_multiply_are_refused(read):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere\.yaml"):
         find_file("nowhere.yaml", tmp_path)
+    with pytest.raises(UsageError, match=f"{tmp_path.name}: this is a folder"):
+        find_file(tmp_path.name, tmp_path.parent)
     with pytest.raises(UsageError, match="cannot read"):
         read_entries(tmp_path)
 

@@ -130,11 +130,17 @@ def test_a_value_may_have_every_form_that_people_write(settings, text, name, exp
         ("log_samples: 3", "log_samples is a number"),
         ("log_samples: maybe", "expected: true or false"),
         ("tasks: {a: b}", "tasks is a mapping"),
-        ("tasks: []", "tasks is a list"),
-        ("tasks: [a, [b]]", "tasks is a list"),
+        ("tasks: []", "tasks is an empty list"),
+        ("tasks: [a, [b]]", "entry 2 of tasks is a list"),
+        ("tasks: [a, ~]", "entry 2 of tasks is empty"),
         ("model_args: [a]", "model_args is a list"),
         ("model_args: pretrained", "cannot read 'pretrained'"),
         ("model_args: {1: 2}", "1 is no name"),
+        ("gen_kwargs: temperature", "exp.yaml:2: cannot read 'temperature'"),
+        ("time_limit: .nan", "more than 0 seconds"),
+        ("timeout: .inf", "a year at most"),
+        ("save_baseline: ../main", "'../main' is no name of a baseline"),
+        ("save_baseline: ''", "'' is no name of a baseline"),
         ("seed: '0,1,2,3'", "no seed"),
         ("data: most", "expected: one of full, mini"),
         ("repeats: 2\nnum_samples: 3", "keep one"),
@@ -154,6 +160,29 @@ def test_unknown_keys_are_listed_with_their_lines_and_what_was_meant(complaint):
     expected = message.partition("expected: keys among ")[2].split(", ")
     assert {"batch_size", "env", "model", "tasks"} <= set(expected)
     assert not {"config", "list"} & set(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("--lmms-limit", "limit"),
+        ("lmms_batch_size", "batch_size"),
+        ("Batch-Size", "batch_size"),
+        ("genkwargs", "gen_kwargs"),
+    ],
+)
+def test_a_key_spelled_as_an_option_is_understood_in_the_error(complaint, written, meant):
+    assert f"exp.yaml:1: {written!r}, did you mean: {meant}?" in complaint(f"{written}: 3\n")
+
+
+def test_keys_that_yaml_takes_for_something_else_are_told_as_written_with_their_line(complaint):
+    message = complaint("model: dummy\nyes: 1\n~: 2\n3: 3\n")
+    for line, key in enumerate(["yes", "~", "3"], 2):
+        assert f"exp.yaml:{line}: {key!r}" in message
+
+
+def test_no_key_is_suggested_that_does_nothing(complaint):
+    assert "did you mean" not in complaint("config: other.yaml\n")
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda s: s.name)
@@ -202,6 +231,7 @@ def test_gates_are_spelled_as_in_a_task(settings):
     [
         ("gates: [acc]", "'acc' is no gate"),
         ("gates: {metric: acc}", "is no gate"),
+        ("gates: {metric: , fail_under: 1}", "is no gate"),
         ("gates: {fail_under: 1}", "is no gate"),
         ("gates: {metric: acc, fail_over: 1}", "is no gate"),
         ("gates: {metric: acc, fail_under: 1}\nfail_under: x=1", "gates and fail_under are both given"),

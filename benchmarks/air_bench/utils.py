@@ -46,9 +46,9 @@ def read_option(text: str, letters: Sequence[str]) -> str | None:
 
 def air_bench_process_results_foundation(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
-    letter = read_option(results[0], [letter for letter, column in COLUMNS.items() if doc[column]])
+    letter = read_option(results[0].strip(), [letter for letter, column in COLUMNS.items() if doc[column]])
     right = letter is not None and letter == air_bench_doc_to_target_foundation(doc)
-    item = {"uniq_id": doc["uniq_id"], "task_name": doc["task_name"], "score": float(right)}
+    item = {"score": float(right), "task": doc["task_name"]}
     scores = {"accuracy": item, "submission": {doc["uniq_id"]: letter or ""}}
     return scores if letter else Unparsed(scores)
 
@@ -60,8 +60,8 @@ def air_bench_aggregate_results_foundation(items: Sequence[Doc]) -> float | None
 
 def air_bench_task_scores(items: Sequence[Doc]) -> dict[str, float | None]:
     """Return the accuracy by kind of question."""
-    kinds = dict.fromkeys(item["task_name"] for item in items)
-    own = {kind: [item for item in items if item["task_name"] == kind] for kind in kinds}
+    kinds = dict.fromkeys(item["task"] for item in items)
+    own = {kind: [item for item in items if item["task"] == kind] for kind in kinds}
     return {str(kind): air_bench_aggregate_results_foundation(some) for kind, some in own.items()}
 
 

@@ -31,11 +31,11 @@ def blink_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 def blink_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Read the letter that the response begins with."""
-    letter, gold = initial_letter(results[0], _letters(doc)), doc["answer"].strip("()")
-    item = {"id": doc["idx"], "gt_content": gold, "pred_parsed": letter or "", "pred": results[0]}
+    letter, gold = initial_letter(results[0]), doc["answer"].strip("()")
+    item = {"id": doc["idx"], "gt_content": gold, "pred_parsed": letter, "pred": results[0]}
     item |= {"sub_task": doc["sub_task"], "is_correct": letter == gold}
     item = Item(item, score=float(letter == gold))
-    return {"blink_acc": item} if letter else Unparsed(blink_acc=item)
+    return {"blink_acc": item} if letter and letter in _letters(doc) else Unparsed(blink_acc=item)
 
 
 def _share(items: Sequence[Doc]) -> float:

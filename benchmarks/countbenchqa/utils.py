@@ -29,7 +29,8 @@ def countbenchqa_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 def countbenchqa_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score one answer: the digits of the number and nothing else."""
-    return {"acc": float(results[0].strip() == str(doc["number"]))}
+    score = float(results[0].strip() == str(doc["number"]))
+    return {"acc": score, "exact_match": score}
 
 
 def countbenchqa_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:

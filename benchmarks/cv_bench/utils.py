@@ -31,11 +31,11 @@ def cv_bench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 def cv_bench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer by the letter that it begins with."""
     columns = ("type", "task", "source")
-    letter, gold = initial_letter(results[0], _letters(doc)), doc["answer"].strip("()")
-    item = {"id": doc["idx"], "gt_content": gold, "pred_parsed": letter or "", "pred": results[0]}
+    letter, gold = initial_letter(results[0]), doc["answer"].strip("()")
+    item = {"id": doc["idx"], "gt_content": gold, "pred_parsed": letter, "pred": results[0]}
     item |= {**{column: doc[column] for column in columns}, "is_correct": letter == gold}
     item = Item(item, score=float(letter == gold))
-    return {"cv_bench_acc": item} if letter else Unparsed(cv_bench_acc=item)
+    return {"cv_bench_acc": item} if letter and letter in _letters(doc) else Unparsed(cv_bench_acc=item)
 
 
 def _accuracy(items: Sequence[Doc]) -> float:

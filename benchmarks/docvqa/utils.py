@@ -25,8 +25,9 @@ def docvqa_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 
 def docvqa_test_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
-    """Keep an answer for the server."""
-    return {"submission": {"questionId": int(doc["questionId"]), "answer": results[0]}}
+    """Keep an answer for the server, twice as lmms-eval does."""
+    answer = {"questionId": int(doc["questionId"]), "answer": results[0]}
+    return {"anls": answer, "submission": answer}
 
 
 def docvqa_test_results_file(items: Sequence[Doc], args: Any = None) -> None:
@@ -42,12 +43,13 @@ def docvqa_reasoning_messages(doc: Doc, kwargs: Doc) -> list[dict[str, Any]]:
 def docvqa_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score the answer at the end of the reasoning, and the form of the response."""
     scores = [anls(references=doc["answers"], predictions=[extract_answer(text)]) for text in results]
-    return {"anls": fmean(scores), "anls_format_score": fmean(map(format_score, results))}
+    mean = fmean(scores)
+    return {"anls": mean, "anls_acc_score": mean, "anls_format_score": fmean(map(format_score, results))}
 
 
 def docvqa_test_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep the answer at the end of the reasoning for the server."""
-    return docvqa_test_results(doc, [extract_answer(results[0])])
+    return {"submission": {"questionId": int(doc["questionId"]), "answer": extract_answer(results[0])}}
 
 
 def docvqa_test_reasoning_results_file(items: Sequence[Doc], args: Any = None) -> None:

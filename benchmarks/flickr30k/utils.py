@@ -23,5 +23,5 @@ def flickr_doc_to_visual(doc: Doc) -> list[Any]:
 
 def flickr_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep a caption with its references."""
-    item = {"answer": doc["caption"], "pred": results[0], "image_id": int(doc["img_id"]), "id": int(doc["img_id"])}
+    item = {"answer": doc["caption"], "pred": results[0], "image_id": int(doc["img_id"])}
     return caption_items("flickr", item)

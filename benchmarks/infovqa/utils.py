@@ -42,7 +42,8 @@ def infovqa_reasoning_messages(doc: Doc, kwargs: Doc) -> list[dict[str, Any]]:
 def infovqa_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score the answer at the end of the reasoning, and the form of the response."""
     scores = [anls(references=doc["answers"], predictions=[extract_answer(text)]) for text in results]
-    return {"anls": fmean(scores), "anls_format_score": fmean(map(format_score, results))}
+    mean = fmean(scores)
+    return {"anls": mean, "anls_acc_score": mean, "anls_format_score": fmean(map(format_score, results))}
 
 
 def infovqa_test_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:

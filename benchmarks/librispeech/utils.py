@@ -38,7 +38,7 @@ def librispeech_process_results(doc: Doc, results: Sequence[str]) -> dict[str, A
 
 def librispeech_long_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep what was said and heard, in English."""
-    return _scores({"gt": doc["transcript"], "pred": results[0], "source": "", "task": "asr_en"})
+    return _scores({"gt": doc["transcript"], "pred": results[0], "task": "asr_en"})
 
 
 def librispeech_wer(items: Sequence[Doc]) -> float | None:

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
-from pytest_lmms.scoring.choices import label_options
+from pytest_lmms.scoring.choices import label_options, shuffle_options
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media
@@ -25,6 +25,17 @@ def longvideobench_doc_to_visual(doc: Doc) -> list[str]:
 def longvideobench_doc_to_nothing(doc: Doc) -> list[str]:
     """Return no video: the question is asked alone."""
     return []
+
+
+def _shuffled(row: Doc) -> dict[str, Any]:
+    options = [option for i in range(NUM_OPTIONS) if (option := row.get(f"option{i}", UNUSED)) != UNUSED]
+    options, right = shuffle_options(options, int(row["correct_choice"]), row["id"])
+    return {f"option{i}": option for i, option in enumerate(options)} | {"correct_choice": right}
+
+
+def longvideobench_rows_shuffled(dataset: Any) -> Any:
+    """Put each question's options in use into another order, drawn by the row's id."""
+    return dataset.map(_shuffled)
 
 
 def longvideobench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:

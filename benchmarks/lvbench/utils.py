@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
-from pytest_lmms.scoring.letters import first_capital, whole_word_letter
+from pytest_lmms.scoring.choices import shuffle_options
+from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -23,6 +25,21 @@ def lvbench_doc_to_nothing(doc: Doc) -> list[str]:
     return []
 
 
+def _shuffled(row: Doc) -> dict[str, Any]:
+    """Shuffle the lines ``(A) text`` that end a question; a question without them stays as it is."""
+    question, *options = re.split(r"\n\([A-D]\) ?", row["question"])
+    if not options:
+        return dict(row)
+    options, right = shuffle_options(options, LETTERS.index(row["answer"]), f"{row['key']}/{row['uid']}")
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return {"question": "\n".join([question, *lines]), "answer": LETTERS[right]}
+
+
+def lvbench_rows_shuffled(dataset: Any) -> Any:
+    """Put each question's options into another order, drawn by the row's video and number."""
+    return dataset.map(_shuffled)
+
+
 def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return the question, which brings its options, between the prompts."""
     kwargs = kwargs or {}
@@ -31,7 +48,7 @@ def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 
 
 def lvbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
-    """Score one answer: its last capital from A to D that stands alone, else its first one anywhere."""
-    letter = whole_word_letter(results[0], LETTERS, last=True) or first_capital(results[0], LETTERS)
+    """Score one answer by its first capital from A to D, wherever it stands."""
+    letter = first_capital(results[0], LETTERS)
     scores = {"lvbench_score": float(letter is not None and letter == doc["answer"])}
     return scores if letter else Unparsed(scores)

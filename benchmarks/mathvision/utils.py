@@ -21,11 +21,12 @@ def mathvision_doc_to_visual(doc: Doc) -> list[Any]:
     return [doc["decoded_image"].convert("RGB")]
 
 
-def mathvision_doc_to_text(doc: Doc, kwargs: Doc) -> str:
-    """Return request and question; for a multiple-choice question also choices and instruction."""
+def mathvision_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
+    """Return request and question; for a multiple-choice question also choices and, if there is one, instruction."""
     if not doc["options"]:
         return f"{REQUEST}{doc['question']}"
-    return f"{REQUEST}{doc['question']}\nChoices: {option_lines(doc['options'])}\n{kwargs['mc_prompt']}"
+    instruction = f"\n{kwargs['mc_prompt']}" if kwargs else ""
+    return f"{REQUEST}{doc['question']}\nChoices: {option_lines(doc['options'])}{instruction}"
 
 
 def read_final(text: str) -> str:
@@ -47,13 +48,18 @@ def _is_equal(answer: str, gold: str) -> bool:
 
 def mathvision_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Score each response: its final answer is the gold letter or value, or the right choice's text."""
+    right = rule_verdicts(doc, results)
+    item = {"response": list(results), "scores": right, "subject": doc["subject"], "level": doc["level"]}
+    return {"mathvision_standard_eval": Item(item, score=float(right[0]))}
+
+
+def rule_verdicts(doc: Doc, results: Sequence[str]) -> list[bool]:
+    """Tell of each response whether its final answer is the gold letter or value, or the right choice's text."""
     gold, options = str(doc["answer"]), list(doc["options"] or [])
     position = ord(gold) - ord("A") if options and len(gold) == 1 else -1
     golds = [gold, *options[position : position + 1]] if position >= 0 else [gold]
     finals = [read_final(text) for text in results]
-    right = [bool(final) and any(_is_equal(final, str(g)) for g in golds) for final in finals]
-    item = {"response": list(results), "scores": right, "subject": doc["subject"], "level": doc["level"]}
-    return {"mathvision_standard_eval": Item(item, score=float(right[0]))}
+    return [bool(final) and any(_is_equal(final, str(g)) for g in golds) for final in finals]
 
 
 def mathvision_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Doc]:

@@ -7,16 +7,14 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
-from pytest_lmms.scoring.letters import lone_letter
 from pytest_lmms.scoring.submission import write_submission
-from pytest_lmms.scoring.subscores import grouped, with_sub_scores
+from pytest_lmms.scoring.subscores import with_sub_scores
+
+from .copies import FIRST_COPY, LETTERS, category_scores, hits, infer_letter
 
 Doc = Mapping[str, Any]
-LETTERS = "ABCDE"
+COLUMNS = ("index", "question", "answer", "source", "category", *LETTERS)
 HEADER = "There are several options:"
-FIRST_COPY = 1_000_000
-"""Rows with this index and above are rotated copies; modulo this they name the question they copy."""
-NO_API_ANSWER = "Failed to obtain answer via API"
 
 
 def mmbench_doc_to_visual(doc: Doc) -> list[Any]:
@@ -45,19 +43,19 @@ def mmbench_cn_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     return f"{question_text(doc, HEADER, hint={**doc}.get('hint'))}\n{kwargs['post_prompt']}"
 
 
-def infer_letter(doc: Doc, response: str) -> str | None:
-    """Read a letter: the only one among the words, or that of the only option whose text the response holds."""
-    if NO_API_ANSWER not in response and (letter := lone_letter(response, LETTERS)):
-        return letter
-    texts = {letter: str(doc[letter]).lower() for letter in LETTERS[:4] if doc.get(letter) is not None}
-    found = [letter for letter, text in texts.items() if text in response.lower()]
-    return found[0] if len(found) == 1 else None
-
-
 def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Keep the response with its question; whether it is right depends on the question's copies."""
-    columns = ("index", "question", "answer", "hint", "source", "split", "category", "L2-category", *LETTERS)
-    item = dict.fromkeys(columns, "nan") | {column: doc[column] for column in columns if column in doc}
+    return _kept(doc, results, (*COLUMNS, "hint", "split", "L2-category"))
+
+
+def mmbench_cc_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Do the same for rows about Chinese culture, which have fewer columns."""
+    return _kept(doc, results, COLUMNS)
+
+
+def _kept(doc: Doc, results: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
+    named = {**doc, "L2-category": doc["l2-category"]} if "l2-category" in doc else doc  # Russian and Korean rows
+    item = dict.fromkeys(columns, "nan") | {column: named[column] for column in columns if column in named}
     item["prediction"] = results[0].strip()
     letter = infer_letter(item, item["prediction"])
     scores = {"gpt_eval_score": _scored(item, letter), "submission": item}
@@ -72,41 +70,29 @@ def _scored(item: Doc, letter: str | None) -> Item:
 
 def mmbench_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Keep the response with the letter that a judge found in it, "none" without one."""
-    scores = mmbench_process_results(doc, results)
+    return _with_reply(mmbench_process_results(doc, results), reply)
+
+
+def mmbench_cc_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
+    """Do the same for rows about Chinese culture."""
+    return _with_reply(mmbench_cc_process_results(doc, results), reply)
+
+
+def _with_reply(scores: Doc, reply: str) -> dict[str, Any]:
     item = {**scores["gpt_eval_score"], "extracted": reply}
     return {"gpt_eval_score": _scored(item, reply), "submission": item}
 
 
-mmbench_judged.only_unread = True  # type: ignore[attr-defined]
-mmbench_process_results.judged = mmbench_judged  # type: ignore[attr-defined]
+for _rule, _judged in ((mmbench_process_results, mmbench_judged), (mmbench_cc_process_results, mmbench_cc_judged)):
+    _judged.only_unread = True  # type: ignore[attr-defined]
+    _rule.judged = _judged  # type: ignore[attr-defined]
 
 
-def _letter(item: Doc) -> str | None:
-    return item.get("extracted") or infer_letter(item, item["prediction"])
-
-
-def _hits(items: Sequence[Doc]) -> list[dict[str, Any]]:
-    """Score each question: 1 when it and all its copies are answered right."""
-    rows = sorted(items, key=lambda item: int(item["index"]))
-    copies: dict[int, list[Doc]] = {}
-    for row in rows:
-        copies.setdefault(int(row["index"]) % FIRST_COPY, []).append(row)
-    questions = [row for row in rows if int(row["index"]) < FIRST_COPY]
-    return [{**q, "hit": all(_letter(c) == c["answer"] for c in copies[int(q["index"])])} for q in questions]
-
-
-def mmbench_category_scores(items: Sequence[Doc]) -> dict[str, float]:
-    """Return the share of questions answered right, 0 to 100, by finer and by broader category."""
-    hits = _hits(items)
-    groups = {**grouped(hits, "category"), **{f"L2-{n}": own for n, own in grouped(hits, "L2-category").items()}}
-    return {name: 100 * fmean(q["hit"] for q in own) for name, own in groups.items()}
-
-
-@with_sub_scores(mmbench_category_scores)
+@with_sub_scores(category_scores)
 def mmbench_aggregate(items: Sequence[Doc]) -> float | None:
     """Return the share of questions answered right with all their copies, 0 to 100; None without a question."""
-    hits = _hits(items)
-    return 100 * fmean(q["hit"] for q in hits) if hits else None
+    questions = hits(items)
+    return 100 * fmean(q["hit"] for q in questions) if questions else None
 
 
 def mmbench_submission(items: Sequence[Doc], args: Any = None) -> None:

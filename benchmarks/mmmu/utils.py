@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import DocumentError
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter
+from pytest_lmms.scoring.submission import write_submission
 
 Doc = Mapping[str, Any]
 SUBJECTS_BY_DOMAIN = {
@@ -77,14 +76,19 @@ def mmmu_doc_to_messages(doc: Doc, kwargs: Doc | None = None) -> list[dict[str, 
     return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
 
 
+def subject_of(doc: Doc) -> str:
+    """Return the subject in a row's id, such as ``Art_Theory``."""
+    found = re.fullmatch(r"[^_]*_(.+?)_\d+", doc["id"])
+    return found[1] if found else str(doc["id"])
+
+
 def mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Read what was answered; the aggregation decides whether it is right."""
     is_choice = doc["question_type"] == MULTIPLE_CHOICE
     read = [read_letter(r, _options(doc)) if is_choice else read_conclusion(r) for r in results]
     answers = [answer for answer in read if answer is not None]
-    subject = re.fullmatch(r"[^_]*_(.+?)_\d+", doc["id"])
     item = {key: doc[key] for key in ("id", "question_type", "answer")}
-    item |= {"subdomain": subject[1] if subject else doc["id"], "parsed_pred": answers}
+    item |= {"subdomain": subject_of(doc), "parsed_pred": answers}
     item = Item(item, score=float(is_choice and doc["answer"] in answers))
     scores = {"mmmu_acc": item, "mmmu_acc_pass_at_k": item, "submission": {doc["id"]: answers[0] if answers else ""}}
     return scores if any(answers) else Unparsed(scores)
@@ -112,9 +116,5 @@ mmmu_aggregate_results.sub_scores = mmmu_subject_scores  # type: ignore[attr-def
 
 def mmmu_test_aggregate_results_for_submission(items: Sequence[Doc], args: Any = None) -> None:
     """Write id -> answer as ``<output_path>/submissions/mmmu_test_for_submission.json``."""
-    if output_path := getattr(args, "output_path", None):
-        folder = Path(output_path, "submissions")
-        folder.mkdir(parents=True, exist_ok=True)
-        answers = {doc_id: answer for item in items for doc_id, answer in item.items()}
-        text = json.dumps(answers)
-        (folder / "mmmu_test_for_submission.json").write_text(text, encoding="utf-8")
+    answers = {doc_id: answer for item in items for doc_id, answer in item.items()}
+    write_submission("mmmu_test_for_submission.json", answers, args)

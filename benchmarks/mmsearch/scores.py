@@ -50,14 +50,18 @@ def query_score(query: str, gold: str) -> float:
     return (brevity * (common or UNSEEN) / len(said) + 2 * row[-1] / (len(said) + len(wanted))) / 2
 
 
+def place_of(doc: Doc) -> dict[str, Any]:
+    """Return the area and subfield that a question belongs to."""
+    return {"area": doc["area"], "subfield": doc["subfield"]}
+
+
 def mmsearch_end2end_process_results(doc: Doc, results: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Score the query and the answer."""
     outputs = [*results[0], "", "", ""]
-    place = {"area": doc["area"], "subfield": doc["subfield"]}
     f1 = f1_score(outputs[ANSWER], [doc["gt_answer"], *(doc["alternative_gt_answers"] or [])])
     scores = {
-        "end2end_f1_score": place | {"score": f1},
-        "requery_score": place | {"score": query_score(outputs[QUERY], doc["gt_requery"])},
+        "end2end_f1_score": place_of(doc) | {"score": f1},
+        "requery_score": place_of(doc) | {"score": query_score(outputs[QUERY], doc["gt_requery"])},
     }
     return scores if outputs[ANSWER].strip() else Unparsed(scores)
 

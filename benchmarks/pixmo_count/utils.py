@@ -34,7 +34,8 @@ def _first_digits(text: str) -> str:
 
 def pixmo_count_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score one answer by its first run of digits; "03" is not "3"."""
-    return {"acc": float(_first_digits(results[0]) == _first_digits(str(doc["answer"])))}
+    score = float(_first_digits(results[0]) == _first_digits(str(doc["answer"])))
+    return {"acc": score, "exact_match": score}
 
 
 def pixmo_count_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:

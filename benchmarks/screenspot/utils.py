@@ -63,7 +63,9 @@ def screenspot_reg_doc_to_text(doc: Doc) -> str:
 
 def screenspot_reg_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Keep the command that was said, and the gold one."""
-    return {"screenspot_CIDEr": {"instruction": doc["instruction"], "pred": results[0], "ann_id": doc["file_name"]}}
+    columns = ("instruction", "data_type", "data_source")
+    item = {"pred": results[0], "ann_id": doc["file_name"], **{column: doc[column] for column in columns}}
+    return {"screenspot_CIDEr": item}
 
 
 def screenspot_cider(items: Sequence[Doc]) -> float:

@@ -25,10 +25,14 @@ def tempcompass_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     return f"{before}{doc['question']}{after}"
 
 
+def item_of(doc: Doc, *, is_right: bool) -> Item:
+    """Return what a document adds: its dimension and whether it is right."""
+    return Item({"dim": doc["dim"], "rating": int(is_right)}, score=float(is_right))
+
+
 def _scores(doc: Doc, *, is_right: bool | None) -> dict[str, Any]:
     """None: no rule decides, a judge would have to."""
-    rating = int(bool(is_right))
-    scores = {"rule_accuracy": Item({"dim": doc["dim"], "rating": rating}, score=float(rating))}
+    scores = {"rule_accuracy": item_of(doc, is_right=bool(is_right))}
     return Unparsed(scores) if is_right is None else scores
 
 
@@ -77,8 +81,7 @@ def read_verdict(reply: str) -> int:
 
 def tempcompass_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Score an answer that no rule decides by what a judge replied."""
-    rating = read_verdict(reply)
-    return {"avg_accuracy": Item({"dim": doc["dim"], "rating": rating}, score=float(rating))}
+    return {"avg_accuracy": item_of(doc, is_right=bool(read_verdict(reply)))}
 
 
 for _process in (

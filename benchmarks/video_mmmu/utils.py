@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import MIN_WORDS_FOR_OPTION_TEXT, TRIMMED_MARKS, label_options
 from pytest_lmms.scoring.conclusions import is_concluded, read_conclusions
+from pytest_lmms.scoring.subscores import grouped
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
 CHOICE = "multiple-choice"
+NOT_READ, NOT_ANSWERED = "No Answer Found.", "API Error"
+"""lmms-eval's words for an answer without an option, and for an empty one."""
 FOLDERS = ("Art", "Science", "Humanities", "Engineering", "Medicine", "Business")
 
 
@@ -62,26 +65,32 @@ def read_option(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def video_mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
-    """Score one answer."""
-    if doc.get("question_type", CHOICE) in (CHOICE, "perception") and doc["options"]:
-        letter = read_option(results[0], label_options(doc["options"]))
-        is_read, is_right = letter is not None, letter == doc["answer"]
-    else:
-        is_read = bool(results[0].strip())
-        is_right = is_read and is_concluded(str(doc["answer"]), read_conclusions(results[0]))
-    scores = {"mmmu_acc": {"subdomain": doc["id"].partition("_")[2].rpartition("_")[0], "score": float(is_right)}}
-    return scores if is_read else Unparsed(scores)
+    """Read what was answered; the aggregation decides whether it is right."""
+    kind = doc.get("question_type", CHOICE)
+    read: Any = read_conclusions(results[0]) if results[0].strip() else None
+    if kind in (CHOICE, "perception") and doc["options"]:
+        read = read_option(results[0], label_options(doc["options"]))
+    subject = doc["id"].partition("_")[2].rpartition("_")[0]
+    item = {"id": doc["id"], "subdomain": subject, "question_type": kind, "answer": doc["answer"]}
+    item["parsed_pred"] = (NOT_READ if results[0] else NOT_ANSWERED) if read is None else read
+    item = Item(item, score=float(_is_right(item)))
+    return {"mmmu_acc": item} if read is not None else Unparsed(mmmu_acc=item)
 
 
-def video_mmmu_subject_scores(items: Sequence[Doc]) -> dict[str, float]:
+def _is_right(item: Doc) -> bool:
+    read = item["parsed_pred"]
+    return bool(read == item["answer"]) if isinstance(read, str) else is_concluded(str(item["answer"]), read)
+
+
+def video_mmmu_subject_scores(items: Sequence[Doc]) -> dict[str, float | None]:
     """Return the share of right answers by subject, to five decimals."""
-    subjects = sorted({item["subdomain"] for item in items})
-    return {s: round(fmean(i["score"] for i in items if i["subdomain"] == s), 5) for s in subjects}
+    subjects = sorted(grouped(items, "subdomain").items())
+    return {subject: video_mmmu_aggregate_results(own) for subject, own in subjects}
 
 
 def video_mmmu_aggregate_results(items: Sequence[Doc]) -> float | None:
     """Return the share of right answers, 0 to 1, to five decimals."""
-    return round(fmean(item["score"] for item in items), 5) if items else None
+    return round(fmean(map(_is_right, items)), 5) if items else None
 
 
 video_mmmu_aggregate_results.sub_scores = video_mmmu_subject_scores  # type: ignore[attr-defined]

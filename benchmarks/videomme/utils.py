@@ -50,7 +50,11 @@ def videomme_process_docs_long(dataset: Any) -> Any:
 
 def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer: the first capital from A to D decides."""
-    letter = first_capital(results[0], "ABCD", announcements=ANNOUNCEMENTS)
+    return question_scores(doc, first_capital(results[0], "ABCD", announcements=ANNOUNCEMENTS))
+
+
+def question_scores(doc: Doc, read: str | None) -> dict[str, Any]:
+    """Score what was read from one answer, None when nothing was, and say where the question belongs."""
     gold = doc["answer"]
     item = {
         "question_id": doc["question_id"],
@@ -58,13 +62,13 @@ def videomme_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]
         "category": doc["domain"],
         "sub_category": doc["sub_category"],
         "task_category": doc["task_type"],
-        "pred_answer": letter or "",
+        "pred_answer": read or "",
         "answer": gold,
-        "score": float((letter or "").lower() == gold.lower()),
+        "score": float((read or "").lower() == gold.lower()),
         "videoID": doc["videoID"],
     }
     scores = {"videomme_perception_score": item}
-    return scores if letter else Unparsed(scores)
+    return scores if read else Unparsed(scores)
 
 
 def _percentage(items: Sequence[Item]) -> float:

@@ -7,7 +7,7 @@ A new command is one line in `COMMANDS` and a module `pytest_lmms/cli/<name>.py`
         parser.set_defaults(run=_show)      # _show(parsed) -> exit code
 
 `shared.py` has the exit codes, printing and the index of tasks. An `LmmsError` becomes one message on standard error
-and exit code 2. A module that a command does not need (torch, datasets, pytest) is imported inside its functions.
+and exit code 4. A module that a command does not need (torch, datasets, pytest) is imported inside its functions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from pytest_lmms.cli.shared import OK, WRONG
-from pytest_lmms.errors import LmmsError
+from pytest_lmms.cli.shared import INTERRUPTED, OK, WRONG, sentence
+from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.printable import PrintableStream, printable
 
 COMMANDS = {
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line, without the program's name; None takes the process's own.
 
     Returns:
-        The exit code: 0; 1 something differs, or a file could not be read and was left out; 2 a wrong argument, or a
-        task that cannot be loaded or rendered.
+        The exit code, as pytest means them: 0; 1 something differs, a gate failed, or a file could not be read and was
+        left out; 2 interrupted, or nobody there to be asked; 4 a wrong argument, or a file, run or task that cannot be
+        used.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
@@ -66,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LmmsError as e:
         print(f"pytest-lmms: {printable(str(e))}", file=sys.stderr)
         return WRONG
+    except KeyboardInterrupt:
+        print("pytest-lmms: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -77,12 +81,33 @@ def _run(words: Sequence[str]) -> int:
         from pytest_lmms.cli.eval import run_words
 
         return run_words(words[1:])
+    if words and words[0] not in COMMANDS and words[0] not in ("-h", "--help"):
+        close = did_you_mean(words[0], COMMANDS)
+        raise UsageError(
+            explain(f"no command {words[0]!r}", expected=f"one of {', '.join(COMMANDS)}", suggestion=close)
+        )
     try:
-        parsed = make_parser(words).parse_args(words)
+        parsed, unknown = make_parser(words).parse_known_args(words)
     except SystemExit as e:  # argparse has said why
-        return int(e.code or 0)
+        return WRONG if e.code else OK
+    if unknown:
+        raise _unknown_argument(words, unknown[0])
     code: int = parsed.run(parsed)
     return code
+
+
+def _unknown_argument(words: Sequence[str], unknown: str) -> UsageError:
+    from pytest_lmms.cli.completion import words_of_parser
+
+    known = words_of_parser(words)
+    return UsageError(
+        explain(
+            f"no argument {unknown!r}",
+            where=words[0],
+            suggestion=did_you_mean(unknown.partition("=")[0], known),
+            remedy=f"pytest-lmms {words[0]} --help tells what there is",
+        )
+    )
 
 
 def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -92,7 +117,7 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(name, help=text, description=sentence(text))
         if words and words[0] == name:
             import_module(f"pytest_lmms.cli.{name}").add(command)
     return parser

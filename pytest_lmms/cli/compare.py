@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_lmms.cli.shared import DIFFERS, OK, print_json
-from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.errors import UsageError, counted, explain
 from pytest_lmms.results.remote import local_runs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command."""
     text = (
-        "run folders, results.json files, addresses of such, or results of lmms-eval; the first is what the others are"
-        " compared with"
+        "run folders, results.json files, addresses of such, last:NAME, or results of lmms-eval; the first is what the"
+        " others are compared with"
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help=text)
     output = parser.add_mutually_exclusive_group()
@@ -34,10 +34,14 @@ def _compare(parsed: argparse.Namespace) -> int:
 
 
 def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
+    from pytest_lmms.results.baselines import PREFIX, STORE, find_baseline
     from pytest_lmms.results.compare_table import compare_all, markdown_table, rows, text_table, to_json
     from pytest_lmms.results.runs import read_run
 
-    runs = [read_run(path) for path in paths]
+    runs = [
+        find_baseline(str(path), Path(STORE), where="compare") if str(path).startswith(PREFIX) else read_run(path)
+        for path in paths
+    ]
     lines = compare_all(runs)
     code = DIFFERS if any(line.comparison.obstacle for line in lines) else OK
     if parsed.json:
@@ -51,6 +55,7 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     for line in lines:
         worse = line.comparison.worse[: max(0, parsed.documents)]
         if worse:
-            print(f"\n{line.run.name}, {line.comparison.metric}: {len(line.comparison.worse)} documents got worse")
+            number = counted(len(line.comparison.worse), "document")
+            print(f"\n{line.run.name}, {line.comparison.metric}: {number} got worse")
             print(*(f"  {line.run.node_id(line.comparison.metric.task, i)}" for i in worse), sep="\n")
     return code

@@ -58,7 +58,7 @@ def candidates(before: Sequence[str]) -> list[str]:
         return _task_names()
     if before[:1] == ["eval"]:
         return _flags_of_eval()
-    found = _words_of_parser(before)
+    found = words_of_parser(before)
     return [*found, *_task_names()] if list(before[:2]) in TASK_COMMANDS else found
 
 
@@ -78,7 +78,7 @@ def _flags_of_eval() -> list[str]:
     return [f"--{s.name}" for s in usable] + [o.option for o in OPTIONS]
 
 
-def _words_of_parser(before: Sequence[str]) -> list[str]:
+def words_of_parser(before: Sequence[str]) -> list[str]:
     """Subcommands and options of the parser that the words lead to."""
     from pytest_lmms.cli import make_parser
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_lmms.cli.shared import OK, read_results
+from pytest_lmms.cli.shared import OK, read_results, sentence
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.results.remote import local_runs
 
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command and its own."""
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     text = "the YAML that repeats a run; variables as written, secrets as variables"
-    export = kinds.add_parser("export", help=text, description=text.capitalize() + ".")
+    export = kinds.add_parser("export", help=text, description=sentence(text))
     export.add_argument("results", metavar="RESULTS", help="a results.json, a run folder, or an address of one")
     export.add_argument("--write", type=Path, metavar="FILE", help="write a file instead of printing")
     export.set_defaults(run=_export)

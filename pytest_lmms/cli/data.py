@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_lmms.cli.shared import OK, add_include_path, index_of, yamls_of
+from pytest_lmms.cli.shared import OK, add_include_path, index_of, sentence, yamls_of
 from pytest_lmms.errors import UsageError, explain
 
 
@@ -12,7 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command and its own."""
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     text = "documents and media of a task as one Lance dataset, read back by dataset_kwargs: {lance: OUTPUT}"
-    pack = kinds.add_parser("pack", help=text, description=text.capitalize() + ".")
+    pack = kinds.add_parser("pack", help=text, description=sentence(text))
     pack.set_defaults(run=_pack)
     pack.add_argument("name", metavar="NAME_OR_PATH", help="a task by name, or its YAML")
     pack.add_argument("--output", required=True, metavar="URI", help="a folder, such as mme.lance, or an address")

@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from pytest_lmms.cli.shared import OK, WRONG, start_pytest
+from pytest_lmms.cli.shared import INTERRUPTED, OK, start_pytest
 from pytest_lmms.errors import LmmsError, UsageError, explain
 
 HELP = """\
@@ -55,7 +55,7 @@ def run_words(words: Sequence[str]) -> int:
     if not words:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             print(HELP, file=sys.stderr)
-            return WRONG
+            return INTERRUPTED  # there is nobody to ask
         words = ask()
         print(f"\n  {shlex.join(['pytest', *words])}\n")
     found, notices = translate(words, options=frozenset(BY_NAME))

@@ -40,7 +40,10 @@ def _gate_local(parsed: argparse.Namespace, path: Path) -> int:
     from pytest_lmms.results.gate_report import markdown, verdict_line, verdict_lines
     from pytest_lmms.results.rules import Gate, parse_regression, parse_under
     from pytest_lmms.results.runs import read_run
+    from pytest_lmms.values import baseline_name
 
+    if parsed.save_baseline is not None:
+        baseline_name(parsed.save_baseline, "--save-baseline")
     gates: list[Gate] = []
     if parsed.fail_on_regression is not None:
         gates += parse_regression(parsed.fail_on_regression, "--fail-on-regression")

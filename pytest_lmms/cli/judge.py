@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_lmms.cli.shared import DIFFERS, OK, add_json, print_json
+from pytest_lmms.cli.shared import DIFFERS, OK, add_json, print_json, sentence
 from pytest_lmms.errors import LmmsError, UsageError, explain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command and its own."""
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     text = "ask a judge about labelled examples, and say how far they agree"
-    check = kinds.add_parser("check", help=text, description=text.capitalize() + ".")
+    check = kinds.add_parser("check", help=text, description=sentence(text))
     check.add_argument("examples", type=Path, metavar="FILE", help=FILE_HELP)
     check.add_argument("--rubric", required=True, metavar="NAME|FILE", help="a benchmark, or a rubric.yaml")
     check.add_argument("--judge", required=True, metavar="NAME[:MODEL]", help="as for --lmms-judge")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_lmms.cli.shared import DIFFERS, OK, add_json, print_json, print_table
+from pytest_lmms.cli.shared import DIFFERS, OK, add_json, print_json, print_table, sentence
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_models)
     kinds = parser.add_subparsers(metavar="WHAT")
     text = "ask an adapter a dozen small requests, and say what is wrong with it"
-    check = kinds.add_parser("check", help=text, description=text.capitalize() + ".")
+    check = kinds.add_parser("check", help=text, description=sentence(text))
     check.add_argument("name", help="a model's name, or path/to/file.py:Class or package.module:Class")
     check.add_argument("--model-args", default="", metavar="ARGS", help="arguments of the model: key=value,key=value")
     check.set_defaults(run=_check)

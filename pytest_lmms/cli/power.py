@@ -14,12 +14,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.set_defaults(run=_power)
     for flag, default, text in (
-        ("--effect", 0.03, "difference of the two means that must not be missed"),
+        ("--effect-size", 0.03, "difference of the two means that must not be missed"),
         ("--alpha", 0.05, "probability of seeing a difference where there is none, two-sided"),
         ("--power", 0.8, "probability of seeing the difference when it is there"),
         ("--correlation", 0.5, "of the two models' scores over documents, -1 to 1"),
     ):
-        parser.add_argument(flag, type=float, default=default, metavar="X", help=f"{text} (default {default})")
+        others = ("--effect",) if flag == "--effect-size" else ()
+        parser.add_argument(flag, *others, type=float, default=default, metavar="X", help=f"{text} (default {default})")
     text = "documents that both models answer: tells the power they give, and the smallest difference they show"
     parser.add_argument("--num-documents", type=int, metavar="N", help=text)
     for model, letter in (("first", "a"), ("second", "b")):
@@ -33,11 +34,11 @@ def _power(parsed: argparse.Namespace) -> int:
     shared = {"alpha": parsed.alpha, "correlation": parsed.correlation, "std_a": parsed.std_a, "std_b": parsed.std_b}
     count = parsed.num_documents
     try:
-        found: dict[str, Any] = {"effect": parsed.effect, "power": parsed.power, **shared}
-        found["documents_needed"] = stats.sample_size(parsed.effect, power=parsed.power, **shared)
+        found: dict[str, Any] = {"effect": parsed.effect_size, "power": parsed.power, **shared}
+        found["documents_needed"] = stats.sample_size(parsed.effect_size, power=parsed.power, **shared)
         if count is not None:
             found["num_documents"] = count
-            found["power_now"] = stats.power(count, parsed.effect, **shared)
+            found["power_now"] = stats.power(count, parsed.effect_size, **shared)
             found["minimum_detectable_effect"] = stats.minimum_detectable_effect(count, power=parsed.power, **shared)
     except ValueError as e:
         raise UsageError(explain(str(e), where="power")) from e
@@ -45,11 +46,11 @@ def _power(parsed: argparse.Namespace) -> int:
         print_json(found)
         return OK
     print(
-        f"{found['documents_needed']} documents show a difference of {parsed.effect:g} between two models"
+        f"{found['documents_needed']} documents show a difference of {parsed.effect_size:g} between two models"
         f" with power {parsed.power:g} at level {parsed.alpha:g}"
     )
     if count is not None:
-        print(f"{count} documents show a difference of {parsed.effect:g} with power {found['power_now']:.3f}")
+        print(f"{count} documents show a difference of {parsed.effect_size:g} with power {found['power_now']:.3f}")
         print(
             f"{count} documents show differences from {found['minimum_detectable_effect']:.4f} with power"
             f" {parsed.power:g}"

@@ -48,7 +48,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         help_text = f"{text}; may be given several times"
         parser.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=help_text)
-    text = "let a job ask for trust_remote_code: it runs what a checkpoint brings along"
+    text = "let a job ask for trust_remote_code, what a checkpoint brings along, or mcp_server_path, a program"
     parser.add_argument("--allow-remote-code", action="store_true", help=text)
 
 

@@ -16,8 +16,13 @@ from pytest_lmms.errors import UsageError, explain
 if TYPE_CHECKING:
     from pytest_lmms.tasks.index import TaskIndex
 
-OK, DIFFERS, WRONG = 0, 1, 2
-"""Exit codes."""
+OK, DIFFERS, INTERRUPTED, WRONG = 0, 1, 2, 4
+"""Exit codes: pytest's, so that a script may call either."""
+
+
+def sentence(text: str) -> str:
+    """A line of help as a sentence; names keep their capitals."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def start_pytest(words: Sequence[str]) -> int:

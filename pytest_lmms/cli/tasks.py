@@ -7,7 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pytest_lmms.cli.shared import DIFFERS, OK, add_include_path, add_json, index_of, print_json, print_table, yamls_of
+from pytest_lmms.cli.shared import (
+    DIFFERS,
+    OK,
+    add_include_path,
+    add_json,
+    index_of,
+    print_json,
+    print_table,
+    sentence,
+    yamls_of,
+)
 from pytest_lmms.cli.task_inputs import add_inputs, show_inputs
 from pytest_lmms.cli.task_new import add_new, make_new
 from pytest_lmms.errors import TaskError
@@ -36,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(kinds: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = kinds.add_parser(name, help=text, description=text.capitalize() + ".")
+    command: argparse.ArgumentParser = kinds.add_parser(name, help=text, description=sentence(text))
     command.set_defaults(run=run)
     return command
 

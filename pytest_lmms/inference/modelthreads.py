@@ -15,6 +15,8 @@ from pytest_lmms.inference.desk import Desk, Entry, Outcome, fail
 from pytest_lmms.inference.model import asked_in_parallel
 
 POLL_SECONDS = 0.5
+LATE_SECONDS = 2.0
+"""How long a run's end waits for a late batch: native code that comes back while Python ends aborts the process."""
 
 
 class ModelThreads:
@@ -64,9 +66,9 @@ class ModelThreads:
         self._jobs.put((batch, prepared))
 
     def finish(self, seconds: float) -> None:
-        """Ask nothing behind what was put, and wait for that and for the adapter's stop; not for a stuck one."""
+        """Ask nothing behind what was put, and wait for that and the adapter's stop; not long for a stuck one."""
         if self._desk.is_stuck:
-            return
+            seconds = 0.0 if self._desk.settings.is_replaceable else min(seconds, LATE_SECONDS)
         for _ in self._threads:
             self._jobs.put(None)
         self._threads[0].join(seconds)

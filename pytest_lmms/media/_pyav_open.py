@@ -36,7 +36,12 @@ def opened(source: Source) -> Any:
     """Open a path, an encoded file or an open binary file; raises what `reporting` turns into ours."""
     file = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    return av.open(file, metadata_errors="ignore", options=options)
+    try:
+        return av.open(file, metadata_errors="ignore", options=options)
+    except av.error.ArgumentError as e:  # what FFmpeg says of a format that is not in the list
+        raise ValueError(
+            "its format is none of the video containers that are opened (sound, picture, playlist?)"
+        ) from e
 
 
 def reason(error: Exception) -> str:

@@ -81,7 +81,7 @@ def _from_object(content: Any, where: str) -> PIL.Image.Image:
         explain(
             f"an object of type {type(content).__name__} is no image",
             where=where,
-            expected="a PIL image or a uint8 array",
+            expected="a PIL image or a uint8 array; encoded bytes are `data=`, not `content=`",
         )
     )
 
@@ -95,12 +95,16 @@ def _where(ref: MediaRef) -> str:
 
 
 def _of_eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Scale greys of 16 bits down; every other image as it is."""
-    if not image.mode.startswith("I"):
+    """Scale greys of 16 bits down and fractions up; every other image as it is."""
+    if not image.mode.startswith(("I", "F")):
         return image
     import numpy as np
 
     values = np.asarray(image)
+    if image.mode == "F":
+        values = np.nan_to_num(values)
+        is_fraction = values.min() >= 0 and values.max() <= 1
+        return PIL.Image.fromarray(np.rint(np.clip(values * (255 if is_fraction else 1), 0, 255)).astype(np.uint8))
     if image.mode == "I" and not 255 < values.max() <= 65535:
         return image  # 8 bits in a wide mode, or no brightness at all
     return PIL.Image.fromarray((values >> 8).astype(np.uint8))

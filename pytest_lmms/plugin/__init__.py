@@ -10,6 +10,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.options",
     "pytest_lmms.plugin.runs",
     "pytest_lmms.plugin.collection",
+    "pytest_lmms.plugin.places",
     "pytest_lmms.plugin.garbage",
     "pytest_lmms.plugin.fixtures",
     "pytest_lmms.plugin.loop",

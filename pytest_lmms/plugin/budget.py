@@ -71,5 +71,5 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Take the file away."""
     state = session_of(session.config)
-    if not state.is_worker and state._run_path is not None:
+    if not state.is_worker and state._run_path is not None and state._run_path.is_dir():
         (state.run_path / FILE).unlink(missing_ok=True)

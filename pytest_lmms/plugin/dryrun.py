@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.errors import LmmsError, UsageError, counted, explain
 from pytest_lmms.plugin.collection import TaskFile, is_document
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable
@@ -65,8 +65,8 @@ class DryRun:
                 terminalreporter.write_line(printable(line), red=line.startswith("  ") and "cannot be asked" in line)
         requests = sum(round(p.num_requests * p.scale) for p in self.plans)
         tokens = sum(round(sum(p.input_tokens) * p.scale) for p in self.plans)
-        counted = f" with {tokens:,} input tokens" if tokens else ""
-        terminalreporter.write_line(f"{len(self.plans)} tasks, {requests:,} requests{counted}")
+        with_tokens = f" with {tokens:,} input tokens" if tokens else ""
+        terminalreporter.write_line(f"{counted(len(self.plans), 'task')}, {counted(requests, 'request')}{with_tokens}")
 
 
 @pytest.hookimpl(trylast=True)

@@ -64,7 +64,7 @@ def check_model(session: LmmsSession) -> Any:
     """
     settings = session.settings
     assert settings.model is not None  # noqa: S101
-    adapter = MODELS.load(settings.model)
+    adapter = MODELS.load(settings.model, where=settings.sources.get("model", "--lmms-model"))
     where = settings.sources.get("model_args", "--lmms-model-args")
     check_model_args(adapter, settings.model_args, model_name=settings.model, where=where)
     check_ray(session, adapter)

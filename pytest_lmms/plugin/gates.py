@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
+from pytest_lmms.errors import LmmsError, UsageError, counted, did_you_mean, explain
 from pytest_lmms.plugin.collection import given_index, is_document, may_hold_tasks, named_groups
 from pytest_lmms.plugin.runs import num_judged_runs
 from pytest_lmms.plugin.session import LmmsSession, session_of
+from pytest_lmms.results.baselines import STORE
 
 if TYPE_CHECKING:
     from pytest_lmms.results.gate import Verdict
     from pytest_lmms.results.rules import Gate
     from pytest_lmms.results.runs import StoredRun
 
-STORE = ".lmms/baselines"
 _REMEMBER = ("lfplugin", "nfplugin", "stepwiseplugin")
 """Plugins of pytest that choose what to run next time."""
 _OUTCOMES = {"pass": "passed", "fail": "failed", "unjudged": "failed", "inconclusive": "skipped"}
@@ -141,14 +141,14 @@ class Gates:
             return None
         self.run = read_run(run_folder)
         if self.run.results["status"] == "interrupted":
-            self.session.notices.append(f"{len(gates)} gates were not judged: the run was cut short")
+            self.session.notices.append(f"{counted(len(gates), 'gate')} not judged: the run was cut short")
             return None
         is_whole = bool(self.run.results.get("complete"))
         left_out = [g for g in gates if g.whole_only and not is_whole]
         if left_out:
             why = self.run.results.get("incomplete_because")
             self.session.notices.append(
-                f"{len(left_out)} gates of task YAMLs are about complete runs: not judged ({why})"
+                f"{counted(len(left_out), 'gate')} of task YAMLs not judged: only complete runs are ({why})"
             )
         gates = [g for g in gates if g not in left_out]
         num_runs = num_judged_runs(self.config)

@@ -70,12 +70,13 @@ def pytest_configure(config: pytest.Config) -> None:
         session = LmmsSession(config)
         config.stash[KEY] = session
         _register(config)
-        if session.settings.model is not None:
-            MODELS.canonical(session.settings.model)
-        if session.settings.gen_kwargs:
+        settings = session.settings
+        if settings.model is not None:
+            MODELS.canonical(settings.model, where=settings.sources.get("model", "--lmms-model"))
+        if settings.gen_kwargs:
             from pytest_lmms.tasks.generation import build_generation
 
-            build_generation(session.settings.gen_kwargs, where=session.settings.sources["gen_kwargs"])
+            build_generation(settings.gen_kwargs, where=settings.sources["gen_kwargs"])
     except LmmsError as e:
         raise pytest.UsageError(str(e)) from e
 

@@ -21,7 +21,7 @@ from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import LmmsSession, session_of
 from pytest_lmms.plugin.stopping import interrupt_on_sigterm, time_limit
 from pytest_lmms.printable import printable
-from pytest_lmms.results.remote import check, is_remote, upload
+from pytest_lmms.results.remote import is_remote, upload
 from pytest_lmms.results.store import RunFolder
 
 if TYPE_CHECKING:
@@ -93,11 +93,6 @@ class Summary:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the run to go on with before anything is collected, so that a wrong one is told at once."""
         settings = self.session.settings
-        if is_remote(settings.output_path) and may_hold_tasks(self.config):
-            try:
-                check(settings.output_path, settings.sources.get("output_path", "--lmms-output-path"))
-            except LmmsError as e:
-                raise pytest.UsageError(str(e)) from e
         if (settings.resume or settings.retry_errors) and not self.config.option.collectonly:
             try:
                 self.session.run_path  # noqa: B018  (decided at first use)

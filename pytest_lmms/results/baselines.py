@@ -17,6 +17,8 @@ from pytest_lmms.results.runs import StoredRun, read_run
 from pytest_lmms.results.store import file_name
 
 PREFIX = "last:"
+STORE = ".lmms/baselines"
+"""Where named ones lie, below the folder that a command is given in, or pytest's rootdir."""
 _FETCHED = ".fetched"
 """Below the store: copies of baselines that lie elsewhere."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms import stats
+from pytest_lmms.errors import counted
 from pytest_lmms.results.runs import DocumentScore, Metric, StoredRun
 
 CONFIDENCE = 0.95
@@ -148,10 +149,12 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
     prompts = sum(here[i].prompt != there[i].prompt for i in common)
     notes: list[str] = []
     if num_unpaired:
-        notes.append(f"{num_unpaired} documents were scored by one of the two only")
+        notes.append(f"{counted(num_unpaired, 'document')} scored by one of the two only")
     if prompts:
-        notes.append(f"the prompts of {prompts} documents differ")
+        notes.append(f"the prompts of {counted(prompts, 'document')} differ")
     error = difference.standard_error
+    is_fraction = all(0 <= x <= 1 for x in (*a, *b))
+    most = 1.0 if is_fraction else math.inf  # no two means of such scores lie further apart
     effect, effect_from = _effect(here, there, common, aggregates)
     return Comparison(
         **aggregates,
@@ -160,13 +163,13 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
         num_pairs=len(common),
         num_unpaired=num_unpaired,
         mean_difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
+        low=None if difference.low is None else max(-most, difference.low),
+        high=None if difference.high is None else min(most, difference.high),
         p_value=tested.p_value,
         p_worse=p_worse,
         test=test,
         std=None if error is None else error * math.sqrt(len(common)),
-        points=0.01 if all(0 <= x <= 1 for x in (*a, *b)) else 1.0,
+        points=0.01 if is_fraction else 1.0,
         worse=tuple(i for loss, i in losses if loss < 0),
         better=tuple(i for loss, i in reversed(losses) if loss > 0),
         notes=tuple(notes),

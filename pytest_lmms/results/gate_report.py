@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_lmms.errors import counted
 from pytest_lmms.results.gate import Verdict
 from pytest_lmms.results.runs import StoredRun
 
@@ -39,7 +40,7 @@ def verdict_lines(verdict: Verdict, run: StoredRun, *, shown: int = DOCUMENTS_SH
     for note in c.notes:
         yield f"  {note}"
     if c.worse:
-        yield f"  {len(c.worse):,} documents got worse, {len(c.better):,} better. Worse:"
+        yield f"  {counted(len(c.worse), 'document')} got worse, {len(c.better):,} better. Worse:"
         for doc_id in c.worse[:shown]:
             yield f"    {run.node_id(c.metric.task, doc_id)}"
         if len(c.worse) > shown:
@@ -61,7 +62,8 @@ def markdown(verdicts: Sequence[Verdict], run: StoredRun, baseline: StoredRun | 
         c = verdict.comparison
         if c is None or not c.worse or verdict.outcome == "pass":
             continue
-        lines += ["", f"<details><summary>{_cell(str(c.metric))}: {len(c.worse):,} documents got worse</summary>", ""]
+        title = f"{_cell(str(c.metric))}: {counted(len(c.worse), 'document')} got worse"
+        lines += ["", f"<details><summary>{title}</summary>", ""]
         lines += ["```", *(run.node_id(c.metric.task, i) for i in c.worse[:100]), "```", "", "</details>"]
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|pt)")
 _LEVEL = re.compile(r"p\s*<\s*(\d*\.?\d+(?:e-?\d+)?)")
 _NAME = r"(?:(?P<task>[^/\s:=<]+)/)?(?P<metric>[^/@\s:=<%]+)(?:@(?P<filter>[^\s:=<]+))?"
 EXPECTED = "[METRIC:]RULE, RULE of 2%, 0.5pt, p<0.05, within 5pt joined by `and`; several separated by commas"
+EXPECTED_UNDER = "METRIC=VALUE, such as exact_match=0.8; several separated by commas"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def parse_regression(text: str, where: str) -> tuple[Gate, ...]:
         UsageError: One is none.
     """
     gates = []
-    for entry in _entries(text, where):
+    for entry in _entries(text, where, EXPECTED):
         name, colon, rule = entry.rpartition(":")
         gates.append(Gate(rule=parse_rule(rule, where), where=where, **(_names(name, where) if colon else {})))
     return tuple(gates)
@@ -125,14 +126,14 @@ def parse_under(text: str, where: str) -> tuple[Gate, ...]:
         UsageError: One is none.
     """
     gates = []
-    for entry in _entries(text, where):
+    for entry in _entries(text, where, EXPECTED_UNDER):
         name, equals, value = entry.partition("=")
         try:
             number = float(value)
         except ValueError:
             number = float("nan")
         if not equals or number != number:  # noqa: PLR0124  (not a number)
-            raise UsageError(explain(f"{entry!r}", where=where, expected="METRIC=VALUE, such as exact_match=0.8"))
+            raise UsageError(explain(f"{entry!r}", where=where, expected=EXPECTED_UNDER))
         gates.append(Gate(rule=number, where=where, **_names(name, where)))
     return tuple(gates)
 
@@ -171,10 +172,11 @@ def gates_of_task(task: str, entries: Any, where: str) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def _entries(text: str, where: str) -> Iterator[str]:
+def _entries(text: str, where: str, expected: str) -> Iterator[str]:
     entries = [e.strip() for e in text.split(",")]
     if not all(entries):
-        raise UsageError(explain(f"{text!r} has an empty entry", where=where, expected=EXPECTED))
+        what = f"{text!r} has an empty entry" if text.strip() else "nothing is demanded"
+        raise UsageError(explain(what, where=where, expected=expected))
     yield from entries
 
 

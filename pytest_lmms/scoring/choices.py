@@ -7,7 +7,8 @@ guesses: where no letter can be read the answer is None, and the task returns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CONCLUSION_CUES = (
     "could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ",
@@ -29,6 +30,22 @@ def label_options(options: Iterable[str]) -> dict[str, str]:
         Letter -> option text, in that order.
     """
     return {chr(ord("A") + position): option for position, option in enumerate(options)}
+
+
+def shuffle_options(options: Sequence[str], gold: int, seed: str) -> tuple[list[str], int]:
+    """Put options into another order, the same in every process and run.
+
+    Args:
+        options: Option texts in the order of the dataset.
+        gold: Position of the right one, 0 the first.
+        seed: What the order depends on, such as the question's id.
+
+    Returns:
+        The options, and the position of the right one among them.
+    """
+    order = list(range(len(options)))
+    random.Random(seed).shuffle(order)  # noqa: S311 (an order, no secret)
+    return [options[position] for position in order], order.index(gold)
 
 
 def read_letter(text: str, options: Mapping[str, str]) -> str | None:
@@ -88,8 +105,8 @@ def read_conclusion(text: str) -> str:
     """
     text = text.strip().strip(".").lower()
     *lines, last_line = text.split("\n")
-    conclusions = [_shortest_after(CONCLUSION_CUES, line) for line in lines]
-    conclusions.append(_shortest_after((*CONCLUSION_CUES, "="), last_line))
+    conclusions = [shortest_after(CONCLUSION_CUES, line) for line in lines]
+    conclusions.append(shortest_after((*CONCLUSION_CUES, "="), last_line))
     conclusion = next((c for c in conclusions if c and c not in set(TRIMMED_MARKS)), text).strip()
     try:
         return str(round(float(conclusion.replace(",", "")), 2))
@@ -97,7 +114,8 @@ def read_conclusion(text: str) -> str:
         return f" {conclusion}" if len(conclusion) == 1 else conclusion
 
 
-def _shortest_after(cues: Iterable[str], line: str) -> str:
+def shortest_after(cues: Iterable[str], line: str) -> str:
+    """Return the shortest text that follows the last place of a cue in a line; ``""`` without any."""
     shortest = ""
     for cue in cues:
         _, found, tail = line.rpartition(cue)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_lmms.scoring.choices import CONCLUSION_CUES, TRIMMED_MARKS
+from pytest_lmms.scoring.choices import CONCLUSION_CUES, TRIMMED_MARKS, shortest_after
 
 CUES = (
     *CONCLUSION_CUES, "are ", "in total ", "total ", "identify ", "recognize ", "calculated as ", "counted as ",
@@ -17,6 +17,14 @@ CUES = (
     "value is ", "adds up to ", "have ", "has ",
 )  # fmt: skip
 NUMBER = r"-?\b\d{1,3}(?:,\d{3})+\b|-?\d+(?:\.\d+)?[eE][+-]?\d+|-?(?:\d+\.\d+|\.\d+|\d+\b)"
+
+
+APART = (
+    r"-?\b\d{1,3}(?:,\d{3})+\b",
+    r"-?\d+(?:\.\d+)?[eE][+-]?\d+",
+    r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d)(?![,\d])",
+)
+"""How MMMU itself looks for numbers: with thousands' commas, with an exponent, plain; none before a comma."""
 
 
 def _normal(text: str) -> list[Any]:
@@ -28,19 +36,20 @@ def _normal(text: str) -> list[Any]:
         return [f" {text}", f"{text} "] if len(text) == 1 else [text]
 
 
-def read_conclusions(text: str) -> list[Any]:
-    """Return the shortest text after a cue in each line (``=`` too in the last), and the numbers in these."""
+def read_conclusions(text: str, cues: Sequence[str] = CUES, numbers: Sequence[str] = (NUMBER,)) -> list[Any]:
+    """Return the shortest text after a cue in each line (``=`` too in the last), and the numbers in these.
+
+    Args:
+        text: The answer.
+        cues: What stands before a conclusion.
+        numbers: Patterns of numbers, each looked for in every conclusion.
+    """
     text = text.strip().strip(".").lower()
     *lines, last = text.split("\n")
-    tails = [_tail(line, CUES) for line in lines] + [_tail(last, (*CUES, "="))]
+    tails = [shortest_after(cues, line) for line in lines] + [shortest_after((*cues, "="), last)]
     said = [tail for tail in tails if tail and tail not in set(TRIMMED_MARKS)] or [text]
-    pieces = said + [number for piece in said for number in re.findall(NUMBER, piece)]
+    pieces = said + [number for piece in said for form in numbers for number in re.findall(form, piece)]
     return list(dict.fromkeys(value for piece in pieces for value in _normal(piece)))
-
-
-def _tail(line: str, cues: Sequence[str]) -> str:
-    tails = [line.rpartition(cue)[2].strip() for cue in cues if cue in line]
-    return min((tail for tail in tails if tail), key=len, default="")
 
 
 def is_concluded(gold: str, conclusions: Sequence[Any]) -> bool:

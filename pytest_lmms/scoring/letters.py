@@ -122,11 +122,10 @@ def letter_by_text(response: str, lines: str) -> str:
     return letters[found.group()] if found else cleaned
 
 
-def initial_letter(text: str, letters: str) -> str | None:
-    """Return the letter that a text begins with, in any case, after brackets and spaces; None for one not in `letters`.
+def initial_letter(text: str) -> str:
+    """Return the letter that a text begins with as a capital, after brackets and spaces; "" without one.
 
     The letter may begin a word, so that "because" is a B.
     """
     found = re.match(r"[(\s]*([A-Za-z])", text)
-    letter = found.group(1).upper() if found else ""
-    return letter if letter and letter in letters else None
+    return found.group(1).upper() if found else ""

@@ -160,7 +160,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue, settings: ServerSettings, tasks: Ta
     @app.get("/jobs/{job_id}/log", responses=REFUSALS, response_class=PlainTextResponse)
     async def log(job_id: JobId, offset: Annotated[int, Query(ge=0, le=2**50)] = 0) -> PlainTextResponse:
         """What pytest printed, from a byte on; `X-Next-Offset` says where to go on."""
-        chunk = read_log(queue.log_path(find(job_id).id), offset)
+        chunk = read_log(queue.files.log_path(find(job_id).id), offset)
         headers = {"X-Next-Offset": str(offset + len(chunk)), "X-Content-Type-Options": "nosniff"}
         return PlainTextResponse(chunk.decode(errors="replace"), headers=headers)
 
@@ -222,7 +222,7 @@ def _summary(job: Job) -> JobSummary:
 
 
 def _info(job: Job, queue: JobQueue) -> JobInfo:
-    folder = queue.run_folder(job) if job.started_at else None
+    folder = queue.files.run(job) if job.started_at else None
     result = None
     if job.status == COMPLETED and folder is not None:
         try:
@@ -234,8 +234,8 @@ def _info(job: Job, queue: JobQueue) -> JobInfo:
         job_id=job.id, status=_status(job), created_at=job.created_at, started_at=job.started_at,
         completed_at=job.completed_at, request=dict(job.request), result=result, error=job.error,
         position_in_queue=queue.store.position(job) if job.status == QUEUED else None, devices=list(job.devices),
-        progress=queue.progress(job.id) if job.started_at else None, exit_code=job.exit_code,
-        run_folder=str(folder) if folder else None, view=queue.view_key(job) if folder else None,
+        progress=queue.files.progress(job.id) if job.started_at else None, exit_code=job.exit_code,
+        run_folder=str(folder) if folder else None, view=queue.files.view_key(job) if folder else None,
         is_resumable=queue.is_resumable(job),
     )  # fmt: skip
 
@@ -245,7 +245,10 @@ def _files_behind(path: str, queue: JobQueue) -> tuple[Path, ...] | None:
     if path == "/queue":
         return ()
     found = _JOB_PATH.fullmatch(path)
-    return queue.files_behind(found[1]) if found else None
+    if found is None:
+        return None
+    job = queue.store.get(found[1])
+    return () if job is None else queue.files.behind(job)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

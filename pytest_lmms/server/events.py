@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_lmms.server.reporting import PROGRESS_FILE
-
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -31,7 +29,7 @@ async def events_of(job_id: str, queue: JobQueue, request: Request) -> AsyncIter
     Yields:
         Server-sent events: `status`, `progress`, `log`, each with JSON.
     """
-    log, progress_file = queue.log_path(job_id), queue.job_folder(job_id) / PROGRESS_FILE
+    log, progress_file = queue.files.log_path(job_id), queue.files.progress_path(job_id)
     offset, told, seen = 0, {"status": "", "progress": ""}, None
     for tick in itertools.count():
         if tick % DISCONNECT_TICKS == 0 and await request.is_disconnected():
@@ -46,7 +44,7 @@ async def events_of(job_id: str, queue: JobQueue, request: Request) -> AsyncIter
             return
         news = {
             "status": {"status": job.status, "error": job.error, "exit_code": job.exit_code},
-            "progress": queue.progress(job_id) if job.started_at else None,
+            "progress": queue.files.progress(job_id) if job.started_at else None,
         }
         while chunk := read_log(log, offset):
             offset += len(chunk)

@@ -16,6 +16,7 @@ from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.model_args import convert_value, parse_model_args
 from pytest_lmms.registry import MODELS
 from pytest_lmms.server.policy import SETTINGS, Plan, Policy, allowed_models
+from pytest_lmms.server.schema import check_plain
 from pytest_lmms.spellings import BY_SPELLING
 from pytest_lmms.tasks.index import TaskIndex
 
@@ -169,6 +170,10 @@ def request_of(text: str) -> dict[str, Any]:
         else:
             expected = "one of " + ", ".join(sorted({*FIELDS, *SETTINGS, "env"}))
             raise UsageError(explain(f"a job may not set {key}", where=where, expected=expected))
+    try:
+        check_plain(request)
+    except ValueError as e:
+        raise UsageError(explain(str(e), where="imported.yaml")) from None
     return {name: value for name, value in request.items() if value or name not in ("env", "settings")}
 
 

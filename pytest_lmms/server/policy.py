@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import HEADERS, MASK, is_secret, mask
+from pytest_lmms.masks import is_secret, mask
 from pytest_lmms.model_args import parse_model_args
 from pytest_lmms.registry import MODELS
+from pytest_lmms.server.withheld import as_variable, without_secrets
 from pytest_lmms.settings import settings_of
 from pytest_lmms.variables import fill, variables_in
 
@@ -34,6 +34,8 @@ VARIABLES = (
     "OPENROUTER_API_KEY", "DASHSCOPE_API_KEY",
 )  # fmt: skip
 """What a job may set and read where the owner says nothing: keys, and nothing that changes which code runs."""
+CODE = frozenset({"trust_remote_code", "mcp_server_path"})
+"""Model arguments that run what a checkpoint brings along, or a program that they name."""
 WHERE = "the request"
 
 
@@ -97,16 +99,19 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
     for where, text in _texts(arguments, "model_args"):
         _check_text(text, where, policy)
         _check_text(fill(text, {**environ, **request.env}, where=f"{WHERE}, {where}"), where, policy)
-    if (baseline := request.settings.get("baseline")) is not None:
-        _check_baseline(baseline, policy)
-    if _asks_for_remote_code(arguments) and not policy.allows_remote_code:
+    settings = dict(request.settings)
+    if (baseline := settings.get("baseline")) is not None:
+        settings["baseline"] = _baseline(baseline, policy)
+    if (judge := request.settings.get("judge")) is not None:
+        _check_judge(judge, policy)
+    if (code := _code_asked_for(arguments)) and not policy.allows_remote_code:
         remedy = "the owner allows it with --allow-remote-code"
-        raise UsageError(explain("trust_remote_code is not allowed", where=f"{WHERE}, model_args", remedy=remedy))
+        raise UsageError(explain(f"{code} is not allowed", where=f"{WHERE}, model_args", remedy=remedy))
 
     secrets: dict[str, str] = {}
     values = {
         "model": name,
-        "model_args": _without_secrets(arguments, secrets),
+        "model_args": without_secrets(_found(arguments, policy.path_roots), secrets),
         "tasks": list(request.tasks),
         "num_fewshot": request.num_fewshot,
         "batch_size": request.batch_size,
@@ -114,10 +119,10 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
         "gen_kwargs": generation,
         **({} if request.log_samples else {"log_samples": False}),
         **({"predict_only": True} if request.predict_only else {}),
-        **request.settings,
+        **settings,
     }
     values = {k: v for k, v in values.items() if v not in (None, {})}
-    env = {k: _as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
+    env = {k: as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
     entry = Entry(path=Path("request"), values=values, env=env)
     known = {**environ, **secrets}
     for key, value in values.items():  # one by one, for messages that name the key
@@ -177,6 +182,19 @@ def _check_variables(request: EvaluateRequest, policy: Policy) -> None:
             )  # fmt: skip
 
 
+def _found(value: Any, roots: tuple[Path, ...]) -> Any:
+    """A copy in which what names a file or folder below a root is its whole path: jobs run in folders of their own."""
+    if isinstance(value, Mapping):
+        return {key: _found(each, roots) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_found(each, roots) for each in value]
+    if not isinstance(value, str) or "/" not in value or "://" in value:
+        return value
+    paths = (Path(root, os.path.expanduser(value)).resolve() for root in roots)
+    inside = (path for path, root in zip(paths, roots, strict=True) if root == path or root in path.parents)
+    return next((str(path) for path in inside if path.exists()), value)
+
+
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield where, value
@@ -217,7 +235,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_baseline(baseline: Any, policy: Policy) -> None:
+def _baseline(baseline: Any, policy: Policy) -> str:
     if not isinstance(baseline, str):
         raise UsageError(explain("a baseline is a text", where=f"{WHERE}, settings.baseline"))
     if "://" in baseline:
@@ -225,13 +243,31 @@ def _check_baseline(baseline: Any, policy: Policy) -> None:
     if baseline.startswith("last:"):
         if any(c in baseline for c in "/\\\0") or ".." in baseline:
             raise UsageError(explain("this is no name of a baseline", where=f"{WHERE}, settings.baseline"))
-    else:
-        _inside(baseline, (*policy.path_roots, *policy.output_roots), "settings.baseline")
+        return baseline
+    return str(_inside(baseline, (*policy.path_roots, *policy.output_roots), "settings.baseline"))
 
 
-def _asks_for_remote_code(arguments: Mapping[str, Any]) -> bool:
-    value = arguments.get("trust_remote_code", False)
-    return value not in (False, None) and str(value).lower() not in ("false", "0", "no", "")
+def _check_judge(judge: Any, policy: Policy) -> None:
+    """`NAME[:MODEL],...`: judges are models, and what they load lies where models may."""
+    where = "settings.judge"
+    for word in judge.split(",") if isinstance(judge, str) else judge if isinstance(judge, list) else ():
+        name, _, model = str(word).strip().partition(":")
+        if name and name != "env":
+            _model(name, policy)
+        _check_text(model, where, policy)
+
+
+def _code_asked_for(arguments: Any) -> str | None:
+    """The argument, at any depth, that lets something run what is no part of the server."""
+    if isinstance(arguments, (list, tuple)):
+        return next(filter(None, map(_code_asked_for, arguments)), None)
+    for name, value in arguments.items() if isinstance(arguments, Mapping) else ():
+        is_on = value not in (False, None) and str(value).lower() not in ("false", "0", "no", "")
+        if str(name).replace("-", "_") in CODE and is_on:
+            return str(name)
+        if found := _code_asked_for(value):
+            return found
+    return None
 
 
 def _inside(text: str, roots: tuple[Path, ...], where: str) -> Path:
@@ -250,31 +286,3 @@ def _inside(text: str, roots: tuple[Path, ...], where: str) -> Path:
         text = "this path is not allowed"
         raise UsageError(explain(text, where=f"{WHERE}, {where}", expected=expected, remedy=remedy))
     return path
-
-
-# --- secrets ------------------------------------------------------------------------------------------------------
-
-
-def _without_secrets(value: Any, secrets: dict[str, str], name: str = "") -> Any:
-    """A copy in which a text that holds a secret is a variable."""
-    is_headers = name.upper().endswith(HEADERS)
-    if isinstance(value, Mapping):
-        return {
-            k: _as_variable(str(k), v, secrets)
-            if isinstance(v, str) and (is_headers or mask({str(k): v}) != {str(k): v} or v == MASK)
-            else _without_secrets(v, secrets, str(k))
-            for k, v in value.items()
-        }
-    return [_without_secrets(v, secrets) for v in value] if isinstance(value, list) else value
-
-
-def _as_variable(name: str, text: str, secrets: dict[str, str]) -> str:
-    if text == MASK:
-        raise UsageError(explain(f"{name} is masked", where=WHERE, expected="the secret, or ${" + name.upper() + "}"))
-    if next(iter(variables_in(text)), None) is not None:
-        return text
-    variable = re.sub(r"\W", "_", name.upper())
-    if secrets.get(variable, text) != text:
-        variable = f"{variable}_{len(secrets)}"
-    secrets[variable] = text
-    return "${" + variable + "}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmms.configfile import to_yaml
-from pytest_lmms.errors import StoreError, UsageError, explain
-from pytest_lmms.results.runs import read_run
+from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.server import reporting
 from pytest_lmms.server.devices import CPU
+from pytest_lmms.server.jobfiles import JobFiles, has_scores
 from pytest_lmms.server.jobs import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore
 from pytest_lmms.server.policy import Plan
 
 STOP_SECONDS = 45.0
 """What an interrupted run gets to finish what it has in hand, before it is killed; more than a run gives itself."""
 LOCK_SECONDS = 60.0
-LOG_TAIL = 2_000
 STOPPED = "the server stopped while this job ran; what was answered is kept: POST /jobs/{id}/resume goes on"
 _GONE = (
     "its secrets were kept in memory only, and the server started again since: start it with {names} in its "
@@ -59,7 +57,7 @@ class JobQueue:
             task_paths: Folders with tasks beside the catalogue.
         """
         self.store = store
-        self.folder = folder
+        self.files = JobFiles(folder)
         self.devices = tuple(devices)
         self.task_paths = tuple(task_paths)
         self.free = list(self.devices)
@@ -73,7 +71,7 @@ class JobQueue:
     async def start(self) -> None:
         """Mark what an earlier server left running, wait until its processes are gone, and go on with the queue."""
         for job in self.store.with_status(RUNNING):
-            await _until_gone(self.job_folder(job.id))
+            await _until_gone(self.files.folder(job.id))
             self._finish(job.id, FAILED, error=STOPPED.format(id=job.id))
         self._start_next()
 
@@ -124,52 +122,11 @@ class JobQueue:
         self.store.to_the_end(job.id)
         self._start_next()
 
-    def job_folder(self, job_id: str) -> Path:
-        """Where a job's own files lie."""
-        return self.folder / job_id
-
-    def run_folder(self, job: Job) -> Path | None:
-        """Where its run lies, once pytest has begun it."""
-        return max((p.parent for p in self._runs(job).glob("*/run.json")), default=None)
-
-    def view_key(self, job: Job) -> str | None:
-        """How the viewer calls its run, once there is one."""
-        run = self.run_folder(job)
-        if run is None:
-            return None
-        return f"{job.id}/{run.name}" if job.output_dir else run.relative_to(self.folder).as_posix()
-
-    def _runs(self, job: Job) -> Path:
-        return Path(job.output_dir) / job.id if job.output_dir else self.job_folder(job.id) / "runs"
-
-    def files_behind(self, job_id: str) -> tuple[Path, ...]:
-        """What else than the database says how a job is: files and folders that may not be there yet."""
-        job = self.store.get(job_id)
-        if job is None or job.started_at is None:
-            return ()
-        runs = self._runs(job)
-        if job.is_finished:
-            return tuple(runs.glob("*/results.json"))
-        return (self.job_folder(job_id) / reporting.PROGRESS_FILE, runs, *runs.glob("*"))
-
     def is_resumable(self, job: Job) -> bool:
         """Whether a finished job has a run to go on with."""
         if job.status not in (FAILED, CANCELLED) or self._lost(job):
             return False
-        return job.started_at is None or self.run_folder(job) is not None
-
-    def progress(self, job_id: str) -> dict[str, Any] | None:
-        """How far a job is."""
-        try:
-            text = (self.job_folder(job_id) / reporting.PROGRESS_FILE).read_text(encoding="utf-8")
-            found: dict[str, Any] = json.loads(text)
-        except (OSError, ValueError):
-            return None
-        return found
-
-    def log_path(self, job_id: str) -> Path:
-        """What pytest printed."""
-        return self.job_folder(job_id) / "log.txt"
+        return job.started_at is None or self.files.run(job) is not None
 
     # --- running --------------------------------------------------------------------------------------------------
 
@@ -202,13 +159,13 @@ class JobQueue:
 
     async def _run_pytest(self, running: _Running, devices: list[str]) -> int:
         job = running.job
-        folder = self.job_folder(job.id)
+        folder = self.files.folder(job.id)
         folder.mkdir(parents=True, exist_ok=True)
-        run = self.run_folder(job)
-        (folder / reporting.PROGRESS_FILE).unlink(missing_ok=True)
+        run = self.files.run(job)
+        self.files.progress_path(job.id).unlink(missing_ok=True)
         values = {
             **job.settings,
-            "output_path": str(self._runs(job)),
+            "output_path": str(self.files.runs(job)),
             **({"resume": str(run)} if run is not None else {}),
             **({"task_paths": [str(p) for p in self.task_paths]} if self.task_paths else {}),
         }
@@ -226,7 +183,7 @@ class JobQueue:
         environ["PYTHONUNBUFFERED"] = "1"
         if devices != [CPU]:
             environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
-        with self.log_path(job.id).open("ab") as log:
+        with self.files.log_path(job.id).open("ab") as log:
             running.process = await asyncio.create_subprocess_exec(
                 *command, cwd=folder, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, pass_fds=(self._lifeline,),
@@ -248,7 +205,7 @@ class JobQueue:
 
     def _conclude(self, running: _Running, code: int) -> None:
         job = running.job
-        run = self.run_folder(job)
+        run = self.files.run(job)
         values: dict[str, Any] = {"exit_code": code}
         if running.is_cancelled:
             self._finish(job.id, CANCELLED, **values)
@@ -257,7 +214,9 @@ class JobQueue:
         elif code in (0, 1) and run is not None and has_scores(run):
             self._finish(job.id, COMPLETED, **values)
         else:
-            self._finish(job.id, FAILED, error=f"pytest ended with exit code {code}:\n{self._tail(job.id)}", **values)
+            self._finish(
+                job.id, FAILED, error=f"pytest ended with exit code {code}:\n{self.files.log_tail(job.id)}", **values
+            )
 
     def _finish(self, job_id: str, status: str, **values: Any) -> None:
         self.store.change(job_id, status=status, completed_at=_now(), **values)
@@ -268,24 +227,6 @@ class JobQueue:
         """Secrets that nobody knows any more."""
         known = self._secrets.get(job.id, {})
         return [name for name in job.secrets if name not in known and name not in os.environ]
-
-    def _tail(self, job_id: str) -> str:
-        try:
-            with self.log_path(job_id).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
-                return file.read().decode(errors="replace").strip()
-        except OSError:
-            return "no log was written"
-
-
-def has_scores(run: Path) -> bool:
-    """Whether a run has ended with a document that counts, or that was answered where nobody wanted scores."""
-    try:
-        stored = read_run(run)
-    except StoreError:
-        return False
-    counts = stored.results.get("counts") or {}
-    return any(counts.get(name) for name in ("n_scored", "n_unparsed", "n_filtered", "n_unscored"))
 
 
 async def _until_gone(folder: Path) -> None:

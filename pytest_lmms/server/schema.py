@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 FINISHED = ("completed", "failed", "cancelled")
+MAX_DEPTH = 32
+"""Of values inside values, in a request."""
+
+
+def check_plain(value: Any, depth: int = 0) -> None:
+    """Refuse what JSON can say and a file, a process's environment or an answer cannot.
+
+    Raises:
+        ValueError: Values nested too deeply, or a text that is no Unicode; what was sent is not repeated.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"values lie in each other {MAX_DEPTH} deep at most")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half of a surrogate pair") from None
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            check_plain(key, depth)
+            check_plain(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            check_plain(each, depth + 1)
 
 
 class EvaluateRequest(BaseModel):
@@ -29,6 +53,15 @@ class EvaluateRequest(BaseModel):
     output_dir: str | None = Field(default=None, max_length=4096, description="inside a folder that the owner allows")
     env: dict[str, str] = Field(default_factory=dict, description="variables that the owner allows")
     settings: dict[str, Any] = Field(default_factory=dict, description="more keys of a config file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_plain(cls, values: Any) -> Any:
+        check_plain(values)
+        env = values.get("env") if isinstance(values, dict) else None
+        if isinstance(env, dict) and any("\0" in v for v in env.values() if isinstance(v, str)):
+            raise ValueError("a variable cannot hold a NUL")
+        return values
 
 
 class Submitted(BaseModel):

@@ -70,13 +70,13 @@ def add_pages(app: FastAPI, *, policy: Policy, tasks: TaskIndex, queue: JobQueue
     """
     import os
 
-    queue.folder.mkdir(parents=True, exist_ok=True)
+    queue.files.root.mkdir(parents=True, exist_ok=True)
 
     def elsewhere() -> dict[str, Path]:
         """Runs in folders that jobs chose, as long as the owner allows these."""
         return {job: folder for job, folder in queue.store.output_folders().items() if policy.is_output(folder)}
 
-    runs = Runs(queue.folder, elsewhere)
+    runs = Runs(queue.files.root, elsewhere)
 
     @app.get("/", include_in_schema=False)
     async def form_page() -> Response:

@@ -23,7 +23,7 @@ def build_generation(
         where: For errors.
 
     Raises:
-        TaskError: A value of the wrong type.
+        TaskError: A value of the wrong type, or one that no model can follow.
     """
     known: dict[str, Any] = {"seed": seed}
     extra: dict[str, Any] = {}
@@ -40,9 +40,20 @@ def build_generation(
         for name in ("temperature", "top_p"):
             if name in known:
                 known[name] = float(known[name])
+                if not 0 <= known[name] < float("inf"):
+                    raise ValueError(f"{name} is {known[name]:g}, not a number from 0")
         for name in ("max_new_tokens", "top_k", "num_beams"):
             if name in known:
-                known[name] = int(known[name])
-    except (TypeError, ValueError) as e:
+                known[name] = _whole(name, known[name])
+        if known.get("max_new_tokens", 1) < 1:
+            raise ValueError(f"max_new_tokens is {known['max_new_tokens']}, not 1 or more")
+    except (TypeError, ValueError, OverflowError) as e:
         raise TaskError(explain(f"generation settings {dict(values)!r}: {e}", where=where)) from e
     return Generation(**known, extra=extra)
+
+
+def _whole(name: str, value: Any) -> int:
+    found = int(value)
+    if isinstance(value, float) and found != value:
+        raise ValueError(f"{name} is {value}, not a whole number")
+    return found

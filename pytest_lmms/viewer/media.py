@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +113,8 @@ class Documents:
         with self._lock:
             if name not in self._tasks:
                 settings = (self._run.results.get("config") or {}).get("resolved_cli_args") or {}
-                task = load_from(self._task_file(name), name)
-                task = task.bind(model_names=_model_names(settings.get("model")))
                 data: DataChoice = "mini" if settings.get("data") == "mini" else "full"
+                task = load_from(self._task_file(name), name).bind(**_bound_by(settings)).with_examples(data)
                 self._tasks[name] = task, task.open_rows(data)
             return self._tasks[name]
 
@@ -144,6 +141,19 @@ def _started_in(run: StoredRun) -> list[str]:
     except (OSError, ValueError):
         return []
     return [plan[k] for k in ("rootdir", "cwd") if isinstance(plan.get(k), str)] if isinstance(plan, dict) else []
+
+
+def _bound_by(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's settings changes what its documents ask; a run of lmms-eval may say it otherwise, or not."""
+    typed = {
+        "generation_overrides": (settings.get("gen_kwargs"), Mapping),
+        "seed": (settings.get("seed"), int),
+        "system_instruction": (settings.get("system_instruction"), str),
+        "fewshot_override": (settings.get("num_fewshot"), int),
+        "fewshot_as_turns": (settings.get("fewshot_as_multiturn"), bool),
+    }
+    known = {name: value for name, (value, kind) in typed.items() if isinstance(value, kind)}
+    return {**known, "model_names": _model_names(settings.get("model"))}
 
 
 def _model_names(name: str | None) -> tuple[str, ...]:
@@ -242,59 +252,3 @@ def _wav(ref: MediaRef) -> bytes:
         sound.setframerate(rate)
         sound.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return file.getvalue()
-
-
-# --- for a report -------------------------------------------------------------------------------------------------
-
-
-def thumbnails(
-    documents: Documents, wanted: Iterable[tuple[str, int]], *, seconds: float, num_bytes: int
-) -> Iterator[tuple[str, int, list[dict[str, Any]]]]:
-    """Messages with small pictures inside, for as many documents as time and size allow.
-
-    Args:
-        documents: Of the run.
-        wanted: (task, document), the most interesting first.
-        seconds: Time for all of them.
-        num_bytes: Of all pictures.
-
-    Yields:
-        Task, document and its messages; a part with a picture has `src`. Documents that cannot be rendered are left
-        out.
-    """
-    deadline = time.monotonic() + seconds
-    left = num_bytes
-    for task, doc_id in wanted:
-        if time.monotonic() > deadline or left <= 0:
-            return
-        try:
-            messages = documents.messages(task, doc_id)
-            left -= _fill(documents, task, doc_id, messages)
-        except Exception:  # noqa: BLE001, S112  (a task's own code; a report is made of what can be shown)
-            continue
-        yield task, doc_id, messages
-
-
-def _fill(documents: Documents, task: str, doc_id: int, messages: list[dict[str, Any]]) -> int:
-    size = 0
-    for message in messages:
-        for part in message["parts"]:
-            if part.get("kind") in ("image", "video"):
-                part["src"] = data_uri(*documents.medium(task, doc_id, part["place"], side_px=THUMBNAIL_PX))
-                size += len(part["src"])
-    return size
-
-
-def data_uri(mime: str, content: bytes) -> str:
-    """The address that holds its own content."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def interesting_first(records: Mapping[str, list[dict[str, Any]]]) -> list[tuple[str, int]]:
-    """(task, document) in turn over tasks: errors and unparsed first, then wrong ones, then the others."""
-    rank = {"error": 0, "unparsed": 1, "filtered": 2}
-    queues = []
-    for task, rows in records.items():
-        ordered = sorted(rows, key=lambda r: (rank.get(r["status"], 3 if r["is_right"] is False else 4), r["id"]))
-        queues.append([(task, row["id"]) for row in ordered])
-    return [q[i] for i in range(max(map(len, queues), default=0)) for q in queues if i < len(q)]

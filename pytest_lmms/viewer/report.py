@@ -7,8 +7,9 @@ from typing import Any
 
 from pytest_lmms.results.runs import StoredRun, read_run
 from pytest_lmms.viewer.data import comparison, records, summarise
-from pytest_lmms.viewer.media import Documents, interesting_first, thumbnails
+from pytest_lmms.viewer.media import Documents
 from pytest_lmms.viewer.page import make_page
+from pytest_lmms.viewer.thumbnails import interesting_first, thumbnails
 
 FILE = "report.html"
 MAX_RECORDS = 10_000

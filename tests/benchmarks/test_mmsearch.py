@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_lmms.catalog import import_file, package_for
+from pytest_lmms.records import Unparsed
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.render import Task
 
@@ -61,3 +62,30 @@ def test_a_query_is_scored_by_its_words_and_their_order(scores: ModuleType) -> N
     assert scores.query_score("iphone 16 release date", "iphone 16 release date") == 1
     assert scores.query_score("date release", "release date") == pytest.approx((1 + 0.5) / 2)
     assert scores.query_score("", "release date") == 0
+
+
+@pytest.fixture(scope="module")
+def single_rounds() -> ModuleType:
+    return import_file(FOLDER / "single_rounds.py", package=package_for(FOLDER))
+
+
+@pytest.mark.parametrize(
+    ("choice", "score"),
+    [("<Website 1>", 1), ("I take <Website 5>", 0.5), ("<Website 2>", 0), ("<Website 1>,<Website 5>", 0), ("1", 0)],
+)
+def test_a_chosen_page_is_graded(single_rounds: ModuleType, choice: str, score: float) -> None:
+    doc = {"valid": [0], "not_sure": [4], "area": "news", "subfield": "arts"}
+    scores = single_rounds.mmsearch_rerank_process_results(doc, [choice])
+    assert scores["rek_score"]["score"] == score
+    assert isinstance(scores, Unparsed) is (choice.count("<") != 1)
+
+
+@pytest.mark.parametrize(("name", "counts"), [("rerank", [8, 10]), ("summarization", [2, 4])])
+def test_a_round_alone_shows_as_many_images_as_its_prompt_has_places(name: str, counts: list[int]) -> None:
+    loaded = load_task(FOLDER / f"mmsearch_{name}.yaml")
+    assert isinstance(loaded, Task)
+    rows = loaded.open_rows("mini")
+    for index, count in enumerate(counts):
+        document = rows.document(index)
+        assert len(loaded.visuals(document)) == count
+        assert loaded.render_text(document).count("<image>") == count

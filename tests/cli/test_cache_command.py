@@ -44,5 +44,5 @@ def test_all_that_is_cleared_is_ours(run, caches):
 
 def test_an_unknown_cache_is_refused(run, caches):
     code, _, err = run("cache", "--clear", "everything")
-    assert code == 2
+    assert code == 4
     assert "everything" in err

@@ -36,9 +36,9 @@ def test_runs_that_cannot_be_compared_are_told_by_the_exit_code(run, runs, tmp_p
 
 
 def test_one_run_or_no_run_is_a_wrong_argument(run, runs, tmp_path):
-    assert run("compare", runs[0])[0] == 2
+    assert run("compare", runs[0])[0] == 4
     code, _, error = run("compare", runs[0], tmp_path)
-    assert code == 2
+    assert code == 4
     assert "no run here" in error
 
 
@@ -65,10 +65,21 @@ def test_a_finished_run_is_kept_as_a_baseline_unless_it_fails(run, runs, tmp_pat
         ([], "nothing is demanded"),
         (["--fail-on-regression", "2%"], "nothing to compare with"),
         (["--fail-under", "acc"], "METRIC=VALUE"),
+        (["--fail-under", "acc=1", "--save-baseline", "../main"], "--save-baseline: '../main' is no name"),
         (["--fail-on-regression", "--baseline", "last:main"], "no baseline 'main'"),
     ],
 )
 def test_gates_that_make_no_sense_are_wrong_arguments(run, runs, arguments, message):
     code, _, error = run("gate", runs[0], *arguments)
-    assert code == 2
+    assert code == 4
     assert message in error
+
+
+def test_baselines_are_compared_by_their_names(run, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("gate", runs[0], "--save-baseline", "main")[0] == 0
+    code, said, _ = run("compare", "last:main", runs[1])
+    assert (code, "-0.5000" in said) == (0, True)
+    code, _, error = run("compare", "last:mian", runs[1])
+    assert code == 4
+    assert "did you mean: main?" in error

@@ -26,7 +26,7 @@ def test_first_comes_a_command():
         (["tasks"], {"list", "groups", "inputs"}),
         (["tasks", "list"], {"--json", "--include-path"}),
         (["tasks", "inputs"], {"--limit", "mme"}),
-        (["power"], {"--effect", "--alpha"}),
+        (["power"], {"--effect-size", "--alpha"}),
         (["eval"], {"--model", "--lmms-data"}),
         (["eval", "--model"], {"dummy", "tiny_vlm"}),
         (["eval", "--model", "dummy", "--lmms-tasks"], {"mme", "mmmu_val"}),

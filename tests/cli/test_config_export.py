@@ -69,7 +69,7 @@ def test_what_is_no_run_is_refused_by_name(run, folder, content, command):
     if content is not None:
         (folder / "results.json").write_text(content)
     code, out, err = run(*command, "results.json")
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert "results.json" in err
     assert "expected: the results.json of a run" in err
 

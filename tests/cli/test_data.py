@@ -30,7 +30,7 @@ def test_a_task_asks_the_same_of_its_pack(run, tmp_path):
 
 def test_several_tasks_and_a_second_writing_are_refused(run, tmp_path):
     code, _, err = run("data", "pack", "mm*", "--data", "mini", "--output", tmp_path / "x.lance")
-    assert (code, "one: a pack holds the documents of one task" in err) == (2, True)
+    assert (code, "one: a pack holds the documents of one task" in err) == (4, True)
     words = ("data", "pack", "mme", "--data", "mini", "--output", tmp_path / "x.lance")
     assert run(*words)[0] == 0
     assert "already exists" in run(*words)[2]

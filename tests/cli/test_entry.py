@@ -41,8 +41,35 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["evla"], "did you mean: eval?"),
+        (["gate", "RUN", "--fail-undr", "acc=1"], "did you mean: --fail-under?"),
+        (["tasks", "inputs", "mme", "--wrte=x"], "did you mean: --write?"),
+        (["version", "now"], "no argument 'now'"),
+    ],
+)
+def test_a_word_that_is_not_known_is_told_with_the_one_that_was_meant(run, arguments, meant):
+    code, out, err = run(*arguments)
+    assert (code, out) == (4, "")
+    assert meant in err
+
+
+def test_an_interrupted_command_says_so_and_has_the_exit_code_of_pytest(run, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_lmms.cli.version._version", interrupt)
+    assert run("version") == (2, "", "pytest-lmms: interrupted\n")
+
+
+def test_names_keep_their_capitals_in_the_help(run):
+    assert "in the schema of Every Eval Ever." in run("export", "--help")[1]
+
+
 @pytest.mark.parametrize("arguments", [[], ["tasks"], ["tasks", "lists"], ["power", "--effect", "big"]])
 def test_a_command_line_that_says_nothing_shows_the_usage(run, arguments):
     code, out, err = run(*arguments)
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert err.startswith("usage: pytest-lmms")

@@ -46,8 +46,15 @@ def test_the_exit_code_is_that_of_pytest(tmp_path):
 
 def test_a_flag_that_does_not_exist_here_is_refused_before_pytest_starts(run):
     code, out, err = run("eval", "--model", "dummy", "--write_out")
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert "pytest-lmms tasks inputs NAME" in err
+
+
+@pytest.mark.parametrize("words", [["--tasks", "--limit", "2"], ["--limit"]])
+def test_a_flag_without_its_value_is_refused(run, words):
+    code, _, err = run("eval", "--model", "dummy", *words)
+    assert code == 4
+    assert f"{words[0]}: a value is missing" in err
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
@@ -140,7 +147,7 @@ def test_a_terminal_that_is_closed_ends_the_questions(tmp_path):
     terminal = Terminal(tmp_path, "eval")
     terminal.read_until(r"\[tiny_vlm\]: ")
     terminal.type("\x04")
-    assert terminal.end() == 2
+    assert terminal.end() == 4
     assert "the terminal was closed" in terminal.text
 
 

@@ -72,11 +72,11 @@ def test_a_wrong_file_is_told_with_its_line(run, tmp_path, text, said):
     path = tmp_path / "x.jsonl"
     path.write_text(text)
     code, _, error = run("judge", "check", path, "--rubric", "mmvet", "--judge", "dummy")
-    assert code == 2
+    assert code == 4
     assert said in error
 
 
 def test_a_benchmark_without_a_rubric_is_told_with_those_that_have_one(run, examples):
     code, _, error = run("judge", "check", examples, "--rubric", "mme", "--judge", "dummy")
-    assert code == 2
+    assert code == 4
     assert "mmvet" in error

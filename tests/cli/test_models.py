@@ -29,5 +29,5 @@ def test_an_adapter_is_checked_by_name_or_by_its_file(run, tmp_path):
     assert code == 1
     assert "the answer is of type NoneType" in said
     code, _, complaint = run("models", "check", "dummy", "--model-args", "respnse=B")
-    assert code == 2
+    assert code == 4
     assert "did you mean: response?" in complaint

@@ -26,8 +26,13 @@ def test_power_passes_every_parameter_on(run):
     assert out["minimum_detectable_effect"] == stats.minimum_detectable_effect(100, power=power, **flags)
 
 
+def test_power_takes_the_words_of_lmms_eval(run):
+    assert run("power", "--effect-size", 0.1) == run("power", "--effect", 0.1)
+    assert run("power", "--effect-size", 0.1)[1].startswith("197 documents")
+
+
 @pytest.mark.parametrize("wrong", [["--alpha", 2], ["--correlation", 1], ["--num-documents", 0], ["--effect", "nan"]])
 def test_power_refuses_a_number_out_of_range(run, wrong):
     code, out, err = run("power", *wrong)
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert wrong[0].strip("-").replace("-", "_") in err

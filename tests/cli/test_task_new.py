@@ -43,7 +43,7 @@ def test_it_is_made_below_benchmarks_where_there_is_such_a_folder(run, tmp_path,
 @pytest.mark.parametrize("name", ["../x", "Mine", "1st", "a-b", "", "x/y"])
 def test_a_name_that_cannot_be_a_benchmarks_is_refused(run, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    assert run("tasks", "new", name)[0] == 2
+    assert run("tasks", "new", name)[0] == 4
     assert not list(tmp_path.iterdir())
 
 
@@ -51,6 +51,6 @@ def test_nothing_is_overwritten(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     code, _, error = run("tasks", "new", "mine")
-    assert code == 2
+    assert code == 4
     assert "there is such a folder" in error
     assert not list((tmp_path / "mine").iterdir())

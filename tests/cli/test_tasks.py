@@ -81,7 +81,7 @@ def test_a_task_that_is_defined_twice_is_told(run, mine):
 
 def test_a_missing_folder_is_a_wrong_argument(run, tmp_path):
     code, out, err = run("tasks", "list", "--include-path", tmp_path / "nowhere")
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert str(tmp_path / "nowhere") in err
 
 
@@ -104,7 +104,7 @@ def test_a_group_by_name_stands_for_its_tasks(run):
 def test_a_task_without_a_miniature_is_refused(run, mine):
     (mine / "miniature" / "colours.jsonl").unlink()
     code, out, err = run("tasks", "inputs", mine / "colours.yaml")
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert "has no miniature" in err
 
 
@@ -163,7 +163,7 @@ def test_a_folder_stands_for_all_tasks_below_it(run, mine):
 
 def test_a_folder_without_tasks_is_refused(run, tmp_path):
     code, _, err = run("tasks", "inputs", tmp_path)
-    assert code == 2
+    assert code == 4
     assert "no tasks below this folder" in err
 
 
@@ -201,13 +201,13 @@ def test_a_model_by_any_of_its_names_gets_its_own_variant_of_the_prompt(run, min
 )
 def test_wrong_inputs_are_refused_by_name(run, arguments, said):
     code, out, err = run("tasks", "inputs", *arguments)
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")
     assert said in err
 
 
 def test_a_document_that_cannot_be_rendered_writes_no_file(run, mine, tmp_path):
     (mine / "colours.yaml").write_text(TASK.replace("{{thing}}", "{{thing.name.first}}"))
     code, _, err = run("tasks", "inputs", mine / "colours.yaml", "--write", tmp_path / "out.yaml")
-    assert code == 2
+    assert code == 4
     assert "colours.yaml" in err
     assert not (tmp_path / "out.yaml").exists()

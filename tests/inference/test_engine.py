@@ -290,6 +290,24 @@ def test_a_batch_that_never_comes_back_fails_after_the_timeout(start: Callable[.
     assert engine.is_stuck
 
 
+def test_closing_waits_a_little_for_a_batch_that_is_only_late(start: Callable[..., Engine]) -> None:
+    release, stopped = threading.Event(), threading.Event()
+
+    class Late(Echo):
+        def generate(self, requests: Sequence[Request]) -> list[Response]:
+            release.wait(30)
+            return super().generate(requests)
+
+        def stop(self) -> None:
+            stopped.set()
+
+    engine = start(Late(), timeout_seconds=0.1)
+    assert isinstance(ask(engine, [request(0)])[0], ModelError)
+    threading.Timer(0.3, release.set).start()
+    engine.close()
+    assert stopped.is_set()
+
+
 def test_what_a_stuck_adapter_was_not_asked_stays_open_where_another_process_can_ask_it(
     start: Callable[..., Engine],
 ) -> None:

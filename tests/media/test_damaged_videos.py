@@ -15,6 +15,7 @@ from pytest_lmms.media.video import open_video
 from pytest_lmms.media.videofile import refuse_shortened
 from pytest_lmms.records import MediaRef
 from tests.made_videos import decoded, make_video
+from tests.media.sounds import encoded, sine
 
 CLUSTER = bytes.fromhex("1f43b675")
 FRAMES_BEGIN = (b"\xe7", b"\xa3", b"\xa0")
@@ -70,6 +71,13 @@ def test_sound_alone_is_no_video(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(MediaError, match=r"holds no video(.|\n)*audio"):
         open_video(at(path))
+
+
+def test_a_file_of_another_kind_is_named_as_such(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(encoded(sine()))
+    with pytest.raises(MediaError, match=r"a\.mp4: .*none of the video containers"):
+        open_video(at(str(path)))
 
 
 def test_a_video_without_frames_is_an_error(tmp_path):

@@ -312,6 +312,13 @@ def test_wide_greys_keep_their_upper_eight_bits_and_small_ones_their_value():
         assert [image.getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in expected]
 
 
+def test_greys_as_fractions_are_of_one_and_others_of_255():
+    for greys, expected in (([0.0, 0.5, 1.0], [0, 128, 255]), ([0.0, 7.2, 300.0], [0, 7, 255]),
+                            ([np.nan, 0.2, 0.4], [0, 51, 102])):  # fmt: skip
+        image = open_image(MediaRef(kind="image", content=PIL.Image.fromarray(np.array([greys], np.float32))))
+        assert [image.getpixel((x, 0))[0] for x in range(3)] == expected
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_an_image_of_too_many_pixels_is_refused_by_its_header(monkeypatch):
     data = encoded(PIL.Image.new("1", (400, 300)))

@@ -54,10 +54,18 @@ def test_a_workflow_may_read_and_nothing_else_unless_a_job_says_so(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
-def test_every_action_of_a_workflow_has_a_version(path):
-    for step in steps_of(read(path)):
-        if "uses" in step:
-            assert re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v\d+)", step["uses"]), step["uses"]
+def test_every_action_of_a_workflow_is_a_commit_with_its_version_beside_it(path):
+    """A tag can be moved by whoever takes over an action; all workflows name the same commit of it."""
+    used = re.findall(r"uses: (\S+)@(\S+)(.*)", path.read_text(encoding="utf-8"))
+    assert len(used) == sum("uses" in step for step in steps_of(read(path)))
+    for name, commit, comment in used:
+        assert re.fullmatch(r"[0-9a-f]{40}", commit), name
+        assert re.fullmatch(r"  # v\d+\.\d+\.\d+", comment), name
+
+
+def test_workflows_agree_about_the_commit_of_an_action():
+    lines = re.findall(r"uses: ([^@\s]+)@(\S+)", "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS))
+    assert len(dict(lines)) == len(set(lines)) > 1
 
 
 def test_what_workflows_call_is_there():
@@ -70,10 +78,15 @@ def test_what_workflows_call_is_there():
                 assert (ROOT / file).is_file(), file
 
 
-def test_the_wheel_is_tried_on_every_python_that_it_is_for():
-    tried = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["wheel"]["strategy"]["matrix"]["python"]
+def test_wheel_and_tests_are_tried_on_every_python_that_they_are_for():
+    jobs = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     named = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
-    assert tried == named
+    assert jobs["wheel"]["strategy"]["matrix"]["python"] == named
+    everything = [
+        s["with"]["python-version"] for s in jobs["everything"]["steps"] if "python-version" in s.get("with", {})
+    ]
+    assert sorted([*everything, *jobs["pythons"]["strategy"]["matrix"]["python"]]) == named
+    assert any("make test-python" in step.get("run", "") for step in jobs["pythons"]["steps"])
 
 
 def test_a_release_is_published_without_a_token():

@@ -38,7 +38,7 @@ def revive(value: Any) -> Any:
 
 
 def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
-    """Tell whether two values are equal: numbers to nine digits, tuples as lists, numpy as Python.
+    """Tell whether two values are equal: numbers to nine digits, tuples as lists, numpy as Python, keys as texts.
 
     Args:
         theirs: Recorded value, revived.
@@ -47,6 +47,7 @@ def same(theirs: Any, ours: Any, *, partly: bool = False) -> bool:
     """
     ours = ours.tolist() if isinstance(ours, (np.ndarray, np.generic)) else ours
     if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        ours = {str(key): value for key, value in ours.items()}
         has_keys = theirs.keys() <= ours.keys() if partly else theirs.keys() == ours.keys()
         return has_keys and all(same(v, ours[k], partly=partly) for k, v in theirs.items())
     if isinstance(theirs, (list, tuple)) and isinstance(ours, (list, tuple)):

@@ -52,7 +52,7 @@ def test_prompts_requests_and_tokens_are_shown_and_nothing_is_asked(pytester, wr
         "  at most 360 output tokens (max_new_tokens)",
         "  4 prompts do not fit into the context of 100 tokens: t?10?, t?11?",
         "  4 answers of max_new_tokens do not fit behind their prompt of 100 tokens: t?8?, t?9?",
-        "1 tasks, 24 requests with 1,560 input tokens",
+        "1 task, 24 requests with 1,560 input tokens",
     ])  # fmt: skip
     assert not (pytester.path / "results").exists()
 

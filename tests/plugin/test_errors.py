@@ -35,7 +35,7 @@ def collection_error(result: pytest.RunResult, *, count: int = 1) -> str:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--lmms-model", "dumy"], ["unknown model 'dumy'", "did you mean: dummy?"]),
+        (["--lmms-model", "dumy"], ["--lmms-model: unknown model 'dumy'", "did you mean: dummy?"]),
         (["--lmms-tasks", "mmee"], ["--lmms-tasks: unknown task 'mmee'", "did you mean: mme?"]),
         (["--lmms-data", "minni"], ["--lmms-data: 'minni'", "did you mean: mini?", "full, mini"]),
         (["--lmms-list", "taks"], ["did you mean: tasks?"]),

@@ -131,7 +131,7 @@ def test_gates_of_a_task_judge_complete_runs(pytester, write_task, run, results_
     assert results_of()["gates"]["verdicts"][0]["where"].endswith("t.yaml:9")
     result = run(task, "--lmms-limit", 4)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*1 gates of task YAMLs are about complete runs: not judged (limit 4, offset 0)*"])
+    result.stdout.fnmatch_lines(["*1 gate of task YAMLs not judged: only complete runs are (limit 4, offset 0)*"])
 
 
 def test_a_wrong_gate_of_a_task_is_told_with_its_line(pytester, write_task, run):
@@ -149,7 +149,7 @@ def test_a_run_that_is_cut_short_is_not_judged(pytester, task, run):
     )
     result = run(task, "--lmms-fail-under", "exact_match=1")
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["*1 gates were not judged: the run was cut short*"])
+    result.stdout.fnmatch_lines(["*1 gate not judged: the run was cut short*"])
 
 
 def test_a_project_with_gates_in_its_ini_file_still_runs_its_other_tests(pytester):

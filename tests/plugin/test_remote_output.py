@@ -99,13 +99,13 @@ def test_runs_of_a_bucket_are_merged_compared_gated_and_repeated(pytester, task,
     merged = f"{bucket}/merged/all"
     assert main(["merge", *names("runs/parts"), "--output", merged]) == 0
     assert f"Copied to: {merged}" in capsys.readouterr().out
-    assert main(["merge", *names("runs/parts"), "--output", merged]) == 2
+    assert main(["merge", *names("runs/parts"), "--output", merged]) == 4
     assert "exists already" in capsys.readouterr().err
     assert main(["compare", whole, merged]) == 0
     assert "all" in capsys.readouterr().out
     assert main(["gate", merged, "--baseline", whole, "--fail-on-regression"]) == 0
     assert main(["gate", f"{whole}/results.json", "--fail-under", "t/exact_match=1.1"]) == 1
-    assert main(["compare", whole, f"{bucket}/nothing"]) == 2
+    assert main(["compare", whole, f"{bucket}/nothing"]) == 4
     assert "no run here" in capsys.readouterr().err
     assert main(["config", "export", whole]) == 0
     assert f"output_path: {bucket}/whole" in capsys.readouterr().out

@@ -102,10 +102,10 @@ def test_shards_that_are_missing_double_or_alien_are_refused(pytester, task, run
         ([first, other], "--lmms-seed is 5"),
         ([first, str(pytester.path)], "run.json is missing"),
     ):
-        assert main(["merge", *runs, "--output", str(pytester.path / "merged")]) == 2
+        assert main(["merge", *runs, "--output", str(pytester.path / "merged")]) == 4
         assert message in capsys.readouterr().err
     assert not (pytester.path / "merged").exists()
-    assert main(["merge", first, second, "--output", whole]) == 2
+    assert main(["merge", first, second, "--output", whole]) == 4
     assert "exists already" in capsys.readouterr().err
 
 

@@ -80,6 +80,17 @@ def test_points_are_hundredths_of_scores_up_to_one(compared):
     assert compared([1, 0], [0.5, 0]).points == 0.01
 
 
+@pytest.mark.parametrize(("scores", "most"), [(([1, 0], [0, 1]), 1.0), (([1.0, 0.2], [0.1, 0.9]), 1.0)])
+def test_an_interval_of_few_scores_ends_where_no_difference_can_lie(compared, scores, most):
+    c = compared(*scores)
+    assert (c.low, c.high) == (-most, most)
+
+
+def test_an_interval_of_larger_scores_has_no_such_end(compared):
+    c = compared([100, 0], [0, 50])
+    assert c.low < -100 < 100 < c.high
+
+
 def test_points_are_units_of_larger_scores(compared):
     assert compared([100, 0], [50, 0]).points == 1
 

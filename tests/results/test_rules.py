@@ -55,6 +55,14 @@ def test_least_values_are_read():
     assert (second.task, second.metric, second.filter, second.rule) == ("t", "acc", "f", -0.5)
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_demand_is_told_with_what_its_option_takes(text):
+    with pytest.raises(UsageError, match=r"--opt: nothing is demanded\n  expected: METRIC=VALUE"):
+        parse_under(text, "--opt")
+    with pytest.raises(UsageError, match=r"--opt: nothing is demanded\n  expected: \[METRIC:\]RULE"):
+        parse_regression(text, "--opt")
+
+
 @pytest.mark.parametrize("text", ["acc", "acc=", "acc=high", "acc=nan", "=1", "acc=1,,b=2", "a b=1"])
 def test_a_wrong_least_value_is_refused(text):
     with pytest.raises(UsageError, match="--opt"):

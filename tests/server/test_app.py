@@ -97,6 +97,30 @@ def test_a_malformed_body_is_refused_and_nothing_is_queued(ask, body):
     assert ask("GET", "/queue").json()["queue_size"] == 0
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (b'"model_args": ' + b'{"a":' * 300 + b"1" + b"}" * 300, "32 deep"),
+        (b'"settings": {"system_instruction": "\\ud800"}', "surrogate"),
+        (b'"model_args": {"\\udfff": 1}', "surrogate"),
+        (b'"env": {"HF_TOKEN": "a\\u0000b"}', "NUL"),
+    ],
+    ids=["deep", "text", "key", "variable"],
+)
+def test_what_no_file_or_process_can_hold_is_refused_with_the_reason(ask, more, said):
+    for path in ("/evaluate", "/form/preview"):
+        content = b'{"model": "dummy", "tasks": ["mme"], ' + more + b"}"
+        answer = ask("POST", path, content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, answer.text
+        assert said in answer.text
+    assert ask("GET", "/queue").json()["queue_size"] == 0
+
+
+def test_an_imported_file_with_half_a_character_is_refused(ask):
+    answer = ask("POST", "/form/import", json={"yaml": 'model: dummy\ntasks: mme\nsystem_instruction: "\\ud800"\n'})
+    assert answer.status_code == 422, answer.text
+
+
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"model": NaN}', b"[" * 50_000])
 def test_a_body_that_is_no_json_is_refused(ask, content):
     answer = ask("POST", "/evaluate", content=content, headers={"Content-Type": "application/json"})

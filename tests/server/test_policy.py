@@ -102,6 +102,12 @@ def test_a_request_becomes_a_config_file(planned):
         ({"model_args": {"base_url": "file:///etc/passwd"}}, "--allow-url"),
         ({"model_args": {"trust_remote_code": True}}, "--allow-remote-code"),
         ({"model_args": {"trust_remote_code": "yes"}}, "--allow-remote-code"),
+        ({"model_args": {"model_kwargs": [{"trust_remote_code": True}]}}, "--allow-remote-code"),
+        ({"model_args": {"mcp_server_path": "server.py"}}, "--allow-remote-code"),
+        ({"settings": {"judge": "huggingface:/etc"}}, "--path-root"),
+        ({"settings": {"judge": "dummy, huggingface:../../elsewhere"}}, "--path-root"),
+        ({"settings": {"judge": "openai:http://example.org/v1"}}, "--allow-url"),
+        ({"settings": {"judge": "dumy"}}, "did you mean"),
         ({"output_dir": "/etc"}, "--output-root"),
         ({"output_dir": "\0"}, "no path"),
     ],
@@ -120,11 +126,24 @@ def test_links_out_of_a_root_are_followed_before_the_path_is_judged(planned, pol
     assert planned(model_args={"pretrained": allowed}).values["model_args"] == {"pretrained": allowed}
 
 
+def test_a_relative_path_is_that_of_the_owners_folder_and_not_of_the_jobs(planned, tmp_path):
+    (tmp_path / "checkpoints" / "run" / "500").mkdir(parents=True)
+    arguments = {"pretrained": "run/500", "deep": ["run/501", "Qwen/Qwen2.5-VL-3B-Instruct"], "response": "run"}
+    assert planned(model_args=arguments).values["model_args"] == {
+        **arguments, "pretrained": str(tmp_path / "checkpoints" / "run" / "500"),
+    }  # fmt: skip
+    baseline = tmp_path / "results" / "main"
+    assert planned(settings={"baseline": f"{tmp_path}/checkpoints/../results/main"}).values["baseline"] == str(baseline)
+
+
 def test_only_offered_models_can_be_named_by_any_of_their_names(planned, policy):
     narrow = Policy(output_roots=policy.output_roots, models=frozenset({"qwen2_5_vl"}))
     assert planned(policy=narrow, model="qwen2_5_vl").values["model"] == "qwen2_5_vl"
     with pytest.raises(LmmsError, match="does not offer"):
         planned(policy=narrow, model="dummy")
+    with pytest.raises(LmmsError, match="does not offer"):
+        planned(policy=narrow, model="qwen2_5_vl", settings={"judge": "dummy"})
+    assert planned(policy=narrow, model="qwen2_5_vl", settings={"judge": "qwen2_5_vl"}).values["judge"] == "qwen2_5_vl"
 
 
 def test_a_secret_is_replaced_by_a_variable_and_kept_aside(planned):

@@ -183,7 +183,7 @@ def test_two_servers_cannot_use_one_folder(serve, tmp_path):
     serve()
     command = [sys.executable, "-m", "pytest_lmms", "serve", "--port", "0", "--devices", "cpu"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "another server uses this folder" in done.stderr
     assert "--data-dir" in done.stderr
 
@@ -192,7 +192,7 @@ def test_other_machines_need_a_token(tmp_path, monkeypatch):
     monkeypatch.delenv("LMMS_SERVER_TOKEN", raising=False)
     command = [sys.executable, "-m", "pytest_lmms", "serve", "--host", "0.0.0.0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "export LMMS_SERVER_TOKEN" in done.stderr
 
 

@@ -153,6 +153,22 @@ def test_sounds_videos_and_the_steps_of_agents_are_shown(show, tmp_path):
         server.server_close()
 
 
+def test_messages_are_rendered_with_the_settings_of_the_run(tmp_path):
+    names = ["mme", "vending_bench2"]
+    (tmp_path / "results").mkdir()
+    run = evaluate(
+        tmp_path / "results", f"--lmms-tasks={','.join(names)}", "--lmms-model=dummy", "--lmms-limit=1",
+        "--lmms-system-instruction=Be brief.", "--lmms-gen-kwargs=agentic_history=conversation",
+    )  # fmt: skip
+    shown = Runs(tmp_path / "results")
+    for name in names:
+        record = shown.records(run.name, name)[0]
+        messages = shown.documents(run.name).messages(name, record["id"])
+        asked = [part["text"] for message in messages for part in message["parts"] if "text" in part]
+        assert "Be brief." in asked
+        assert all(text.strip() in record["input"] for text in asked)
+
+
 def test_runs_elsewhere_are_listed_under_their_name_and_nothing_beside_them_is(runs, tmp_path):
     (tmp_path / "main").mkdir()
     shutil.copytree(runs[1], tmp_path / "chosen" / "run")

@@ -195,6 +195,46 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(runs, show, page):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_on_a_narrow_screen_a_table_is_a_list_that_names_its_columns(runs, show, page):
+    _, _, bad = runs  # beside its baseline: both tables
+    page.set_viewport_size({"width": 390, "height": 800})
+    show(bad / "report.html")
+    cells = page.locator(".cards td:visible")
+    assert cells.count() > 10
+    boxes = [cells.nth(i).bounding_box() for i in range(cells.count())]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    labels = page.evaluate("[...document.querySelectorAll('.cards td[data-label]')].map(c => c.dataset.label)")
+    assert {"Task", "Metric", "Value", "Documents", "Difference", "Changed"} <= set(labels)
+
+
+def test_columns_of_the_list_have_headings_above_them(runs, show, page):
+    _, good, _ = runs
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        show(good / "report.html", TASK)
+        for place in (3, 4):  # asked, answered
+            heading = page.locator(f".headings > :nth-child({place})").bounding_box()
+            cell = page.locator(f".row >> nth=0 >> :scope > :nth-child({place})").bounding_box()
+            assert heading["x"] == pytest.approx(cell["x"], abs=1)
+
+
+def test_scores_with_parts_can_be_read_on_a_narrow_screen(make_run, show, page):
+    score = {"question_identifier": "001-1", "a_rather_long_category": "Attribute Perception", "score": 1.0}
+    folder = make_run([{"mme_perception_score": score}])
+    page.set_viewport_size({"width": 390, "height": 800})
+    show(write_report(folder), DOC.format(0))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    value = page.locator("dd", has_text="Attribute Perception").last.bounding_box()
+    assert value["width"] > 60
+    assert value["height"] < 80  # not a letter a line
+
+
+def test_a_plot_of_one_value_is_left_out(make_run, show):
+    lengths = {"token_counts": [{"output_tokens": 5}]}
+    page = show(write_report(make_run([lengths] * 8)), TASK)
+    assert "Output tokens" not in page.inner_text("main")
+
+
 def test_an_address_that_leads_nowhere_says_so(runs, show):
     _, good, _ = runs
     assert "There is no document" in show(good / "report.html", "#/run/run/doc/nowhere").inner_text("main")

@@ -145,9 +145,11 @@ def main() -> None:
         without, with_clients = [], []
         answering_seconds(client, 1)
         clients = Clients(client, given.clients)
-        for _ in range(given.rounds):
+        for i in range(given.rounds):
             without.append(answering_seconds(client, given.repeats))
             with_clients.append(polled(client, pid, given.repeats, clients))
+            times = f"{without[-1]:.2f} s alone, {with_clients[-1][0]:.2f} s with clients"
+            print(f"round {i + 1} of {given.rounds}: {times}", file=sys.stderr)
         clients.close()
         slow = client.evaluate("tiny_vlm", ["mme"], settings={"data": "mini", "repeats": 500})["job_id"]
         began = time.monotonic()

@@ -40,7 +40,10 @@ WRAPPINGS = (
     "{} meters", "about {}", "{}</s>", "Step 1: look.\nStep 2: {}", "A: {}", "答案是{}", "答案\uff1a{}",
     "ответ {}", "\u201c{}\u201d", "{}\u3002", "`{}`", "#### {}",
     "Reasoning: 3 + 4 = 7.\nExact Answer: {}\nConfidence: 90%",
-    "Therefore, the final answer is $\\boxed{{\\text{{{}}}}}$.",
+    "Therefore, the final answer is $\\boxed{{\\text{{{}}}}}$.", "**{}.** It is shown there.", "- {}\n- 7",
+    "1. {}\n2. no", "<|begin_of_box|>{}<|end_of_box|>", "\\({}\\)", "{}: because", "\\boxed{{{}}}.", "{} kg",
+    "It can't be {}; it's D.", "<reasoning>B</reasoning>\n{}", "{0}\n{0}", "<b>{}</b>",
+    "\u0e04\u0e33\u0e15\u0e2d\u0e1a {}", "A) {}",
 )  # fmt: skip
 ALONE = (
     "", " ", "\n", "A", "B", "C", "D", "E", "a", "b", "(c)", "A.", "B)", "A and B", "A, C", "A/B",
@@ -52,7 +55,10 @@ ALONE = (
     "Point(0.3, 0.4)", "\\frac{1}{2}", "\\sqrt{2}", "2^{10}", "\\boxed{}", "\\boxed{A}\\boxed{B}",
     "\\boxed{\\frac{3}{4}", "<answer>", "</answer>", "<think>", "你好", "是", "否", "甲",
     "The image shows a cat.", "0x1F", "٣", "½", "Ⅳ", "true", "False", "left", "1st", "12:30",
-    "2024-02-29", "$5.00",
+    "2024-02-29", "$5.00", "1,234,567", "1.234,5", "3.5 kg", "12 km/h", "-0.5%",
+    "\uff22", "(\uff22)", "\u2460", "b.", "C, because of A.",
+    "As an AI language model, I am unable to view images.", "\\text{B}", "\\dfrac{3}{4}", "[B]",
+    '{"answer": ["A", "C"]}',
     "A" * 3000,
 )  # fmt: skip
 DIGIT = re.compile(r"\d")
@@ -179,6 +185,8 @@ class Recorder:
                 if check:
                     texts = [r["response"] for r in line["responses"] if isinstance(r.get("response"), str)]
                 kept = {k: line[k] for k in ("doc", "derived_doc", "aux", "excluded_from_aggregated") if k in line}
+                prompt, _ = attempted(self.task.doc_to_text, doc)
+                kept |= {"prompt": prompt} if isinstance(prompt, str) else {}
                 documents.append({**kept, "responses": [self._response(doc, text) for text in texts]})
                 if documents[-1]["responses"] and "excluded_from_aggregated" not in line:
                     self._collect(doc, documents[-1]["responses"][0])
@@ -300,15 +308,25 @@ def their_tasks() -> list[Path]:
 def _child(path: Path, given: argparse.Namespace) -> None:
     import logging
 
-    from loguru import logger
-
-    logger.remove()
     logging.disable(logging.ERROR)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    said_to = os.fdopen(os.dup(1), "w")
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
     try:
         said = record(path, given)
     except Exception as e:  # noqa: BLE001 (one task must not end the others)
         said = f"failed: {type(e).__name__}: {str(e)[:200]}"
-    print(f"{path.stem}: {said}", file=sys.__stdout__, flush=True)
+    print(f"{path.stem}: {said}", file=said_to, flush=True)
+
+
+def _import_what_children_share() -> None:
+    """Import once what takes seconds: every child is a fork."""
+    import lmms_eval.api.metrics
+    import lmms_eval.filters  # noqa: F401
+    import theirs  # noqa: F401
+
+    import tests.parity.values  # noqa: F401
 
 
 def main() -> None:
@@ -323,7 +341,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("HF_HOME", tempfile.mkdtemp())
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OPENAI_API_KEY": "none"}
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
+    _import_what_children_share()
     for path in given.files:
         child = context.Process(target=_child, args=(path, given))
         child.start()

@@ -101,7 +101,9 @@ def write(benchmark: str, task: str, source: str, hidden: list[str]) -> None:
     for name in (found for row in rows for found in row.pop("$clips", [])):
         write_clip(folder / name, SCENES[len(name) % len(SCENES)])
     lines: list[Any] = [{"$features": nullable}] if (nullable := media_columns(rows)) else []
-    lines += [materialise({k: None if k in hidden else v for k, v in row.items()}, folder) for row in rows]
+    renamed = dict(name.split("=") for name in hidden if "=" in name)
+    shown = [{renamed.get(k, k): None if k in hidden else v for k, v in row.items()} for row in rows]
+    lines += [materialise(row, folder) for row in shown]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (folder / f"{task}.jsonl").write_text(text, encoding="utf-8")
 

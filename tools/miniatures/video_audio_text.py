@@ -482,6 +482,10 @@ def gsm8k() -> dict[str, list[Row]]:
     return dict.fromkeys(members("gsm8k"), rows)
 
 
+SUBJECT = re.compile("^mmlu_(continuation_)?|_generative$")
+"""What the name of a task of MMLU has around its subject."""
+
+
 def mmlu() -> dict[str, list[Row]]:
     """Four sums for each subject."""
 
@@ -496,7 +500,7 @@ def mmlu() -> dict[str, list[Row]]:
             for number, (a, b) in enumerate(SUMS[:4])
         ]
 
-    return {task: rows(task.removeprefix("mmlu_").removesuffix("_generative")) for task in members("mmlu")}
+    return {task: rows(SUBJECT.sub("", task)) for task in members("mmlu")}
 
 
 GRIDS = ([[1, 2], [0, 3]], [[4, 0], [0, 4]], [[5, 5], [1, 1]], [[7, 0], [8, 9]])

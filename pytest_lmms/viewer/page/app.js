@@ -53,7 +53,7 @@ const start = async () => {
       else if (source.isLive) next = await runsView(source, query, go);
       else next = await runView(source, (await source.runs())[0].key);
     } catch (e) {
-      next = { title: 'Not found', crumbs: [['Start', '#/'], ['?', null]], body: [h('h1', {}, 'This cannot be shown'), h('p', { class: 'error' }, String(e.message || e)), h('p', {}, h('a', { href: '#/' }, 'To the beginning'))] };
+      next = { title: 'Not found', crumbs: [['Start', '#/'], ['?', null]], body: [h('h1', {}, 'This cannot be shown'), h('p', { class: 'error lines' }, String(e.message || e)), h('p', {}, h('a', { href: '#/' }, 'To the beginning'))] };
     }
     if (mine !== turnNumber) return;
     view = next;

@@ -93,7 +93,8 @@ const documentBody = (record, messages, address, { beside = null, besideName = '
   const isSame = JSON.stringify(record.response) === JSON.stringify(record.answer);
   const answered = h('section', {}, h('h2', {}, 'Answered'),
     record.error ? h('div', { class: 'card warned' }, h('h3', {}, 'error'), h('pre', {}, record.error)) : null,
-    response.length ? response : record.error ? null : h('p', { class: 'quiet' }, 'Nothing.'),
+    response.length && record.rounds && record.rounds.length
+      ? h('details', { class: 'folded' }, h('summary', {}, 'Raw response; its steps are below'), response) : response.length ? response : record.error ? null : h('p', { class: 'quiet' }, 'Nothing.'),
     isSame ? null : h('div', { class: 'card' }, h('h3', {}, 'what was scored'), record.answer.map((t) => h('pre', {}, t))),
     beside ? h('div', { class: 'card' }, h('h3', {}, `in ${besideName}: ${standing(beside)}`), beside.response.map(answerText)) : null,
     h('div', { class: 'card' }, h('h3', {}, 'target'), h('pre', {}, record.target || '–')),

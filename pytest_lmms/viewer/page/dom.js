@@ -23,6 +23,20 @@ const h = (name, attributes, ...children) => add(set(document.createElement(name
 const svg = (name, attributes, ...children) =>
   add(set(document.createElementNS('http://www.w3.org/2000/svg', name), attributes), children);
 
+// A table that becomes a list of cards on a narrow screen: each cell says which column it is of.
+const grid = (headings, rows, { numeric = [] } = {}) => {
+  const body = h('tbody', {}, rows);
+  for (const row of body.rows) {
+    let column = 0;
+    for (const cell of row.cells) {
+      if (headings[column] && cell.colSpan === 1) cell.dataset.label = headings[column];
+      column += cell.colSpan;
+    }
+  }
+  return h('div', { class: 'scroll' }, h('table', { class: 'cards' },
+    h('thead', {}, h('tr', {}, headings.map((t, i) => h('th', { class: numeric.includes(i) ? 'num' : '', scope: 'col' }, t)))), body));
+};
+
 // A name that may break behind its underscores.
 const soft = (text) => String(text).split(/(?<=_)/).flatMap((part, i) => (i ? [h('wbr'), part] : [part]));
 

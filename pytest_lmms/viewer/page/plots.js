@@ -77,7 +77,7 @@ const histogram = (caption, values, format = number) => {
   const counts = Array(num).fill(0);
   for (const v of values) counts[Math.min(num - 1, Math.floor(((v - low) / (high - low || 1)) * num))] += 1;
   const most = Math.max(...counts);
-  const [width, height, base] = [460, 120, 96];
+  const [width, height, base] = [460, 134, 110];
   const step = (width - 20) / num;
   const parts = counts.map((n, i) => svg('rect', {
     class: 'bar', x: 10 + i * step + 1, width: Math.max(1, step - 2), y: base - (n / most) * 86, height: (n / most) * 86, rx: 1,
@@ -85,9 +85,11 @@ const histogram = (caption, values, format = number) => {
   parts.push(svg('line', { class: 'axis', x1: 10, x2: width - 10, y1: base, y2: base }));
   parts.push(svg('text', { class: 'dim', x: 10, y: base + 15 }, format(low)));
   parts.push(svg('text', { class: 'dim', x: width - 10, y: base + 15, 'text-anchor': 'end' }, format(high)));
-  parts.push(svg('text', { class: 'dim', x: 12, y: 10 }, `${most} documents`));
+  parts.push(svg('text', { class: 'dim', x: 12, y: 10 }, `${most} document${most === 1 ? '' : 's'}`));
   return figure(caption, canvas(width, height, caption, parts));
 };
+
+const count = (n) => `${number(n)} token${n === 1 ? '' : 's'}`;
 
 // Tokens against score: where long answers pay.
 const tokenPlot = (points, caption) => {
@@ -107,7 +109,7 @@ const tokenPlot = (points, caption) => {
     parts.push(svg('circle', { class: `dot ${p.kind || ''}`, cx: x(p.tokens), cy: y(p.share), r: known.length > 200 ? 2.5 : 4, 'fill-opacity': 0.75 },
       svg('title', {}, `${p.name}: ${number(p.tokens)} tokens, ${number(p.share)}`)));
   }
-  parts.push(svg('text', { class: 'dim', x: left, y: base + 20 }, `${number(least)} tokens`));
-  parts.push(svg('text', { class: 'dim', x: width - 14, y: base + 20, 'text-anchor': 'end' }, `${number(most)} tokens`));
+  parts.push(svg('text', { class: 'dim', x: left, y: base + 20 }, count(least)));
+  parts.push(svg('text', { class: 'dim', x: width - 14, y: base + 20, 'text-anchor': 'end' }, count(most)));
   return figure(caption, canvas(width, height, caption, parts));
 };

@@ -78,5 +78,7 @@ const recordList = (records, { href, changed, query, selected }) => {
     if (selected !== undefined && records.length) box.scrollTop = Math.max(0, at * ROW - box.clientHeight / 2);
     draw();
   });
-  return { element: box, move, open };
+  const headings = h('div', { class: 'headings', 'aria-hidden': 'true' }, h('span', { class: 'num' }, 'No.'), h('span', { class: 'wide' }, 'Status'),
+    h('span', {}, 'Asked'), h('span', {}, 'Answered'), h('span', { class: 'wide' }, 'Target'), h('span', { class: 'num wide' }, 'Score'));
+  return { element: h('div', {}, records.length ? headings : null, box), move, open };
 };

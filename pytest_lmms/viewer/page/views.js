@@ -9,12 +9,12 @@ const nodeId = (task, id) => `${task.node_id}[${id}]`;
 
 const countsText = (counts) => [
   ['n_scored', 'scored'], ['n_unparsed', 'unparsed'], ['n_filtered', 'filtered'], ['n_error', 'error'], ['n_unscored', 'unscored'], ['n_not_run', 'not run'],
-].filter(([k]) => counts[k]).map(([k, word]) => h('span', { class: word === 'scored' ? '' : word.replace(' ', '') },
-  `${counts[k].toLocaleString('en')} ${word}`)).flatMap((e, i) => (i ? [' · ', e] : [e]));
+].filter(([k]) => counts[k]).map(([k, word]) => h('span', { class: `count ${word === 'scored' ? '' : word.replace(' ', '')}` },
+  `${counts[k].toLocaleString('en')} ${word === 'error' && counts[k] > 1 ? 'errors' : word}`)).flatMap((e, i) => (i ? [' · ', e] : [e]));
 
 const mainScores = (run) => {
   const tasks = run.tasks.filter((t) => t.metrics.length && !t.is_group);
-  return tasks.slice(0, 3).map((t) => h('div', {}, h('span', { class: 'quiet' }, soft(t.name), ' '), scored(t.metrics[0])))
+  return tasks.slice(0, 3).map((t) => h('div', { class: 'score' }, h('span', { class: 'quiet' }, soft(t.name)), ' ', h('span', { class: 'value' }, scored(t.metrics[0]))))
     .concat(tasks.length > 3 ? [h('div', { class: 'quiet' }, `and ${tasks.length - 3} more`)] : []);
 };
 
@@ -45,14 +45,13 @@ const runsView = async (source, query, go) => {
       h('h1', {}, 'Runs'),
       h('div', { class: 'controls' }, searchBox(query, (q) => go(withQuery('#/', { ...query, q }), true)), button),
       runs.length ? null : h('p', { class: 'quiet' }, 'No run here yet. A run folder appears when pytest --lmms-model ... has ended.'),
-      h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ['', 'Date', 'Model', 'Scores', 'Documents', 'Tokens', 'Time', 'Folder']
-        .map((t, i) => h('th', { class: [4, 5, 6].includes(i) ? 'num' : '' }, t)))),
-      h('tbody', {}, shown.map((run) => (run.problem
-        ? h('tr', {}, h('td', {}), h('td', { class: 'quiet' }, '–'), h('td', { colspan: 5, class: 'error' }, run.problem), h('td', { class: 'quiet small' }, run.name))
+      runs.length && !shown.length ? h('p', { class: 'quiet' }, 'No run is like that.') : null,
+      shown.length ? grid(['', 'Date', 'Model', 'Scores', 'Documents', 'Tokens', 'Time', 'Folder'], shown.map((run) => (run.problem
+        ? h('tr', {}, h('td', {}), h('td', { class: 'quiet' }, '–'), h('td', { colspan: 5, class: 'error lines small' }, run.problem), h('td', { class: 'quiet small name' }, soft(run.name)))
         : h('tr', { class: 'link', onclick: (e) => { if (e.target.tagName !== 'INPUT') go(link('run', run.key)); } },
           h('td', {}, pick(run.key)), h('td', { class: 'date' }, day(run.date)), h('td', {}, h('a', { href: link('run', run.key) }, run.model), argumentLine(run)),
           h('td', {}, mainScores(run)), h('td', { class: 'num' }, countsText(run.counts)), h('td', { class: 'num' }, number(run.tokens)),
-          h('td', { class: 'num' }, seconds(run.seconds)), h('td', { class: 'quiet small' }, run.name)))))))],
+          h('td', { class: 'num' }, seconds(run.seconds)), h('td', { class: 'quiet small name' }, soft(run.name))))), { numeric: [4, 5, 6] }) : null],
   };
 };
 
@@ -74,12 +73,10 @@ const metricRows = (run, task) => {
     h('td', { class: 'num' }, i ? '' : countsText(task.counts))));
 };
 
-const gateTable = (gates) => (gates.length ? [h('h2', {}, 'Gates'), h('div', { class: 'scroll' }, h('table', {},
-  h('thead', {}, h('tr', {}, ['Verdict', 'Gate', 'Details'].map((t) => h('th', {}, t)))),
-  h('tbody', {}, gates.map((g) => h('tr', {},
+const gateTable = (gates) => (gates.length ? [h('h2', {}, 'Gates'), grid(['Verdict', 'Gate', 'Details'], gates.map((g) => h('tr', {},
     h('td', {}, h('span', { class: `badge ${{ pass: 'right', fail: 'wrong', unjudged: 'wrong' }[g.outcome] || 'inconclusive'}` }, g.outcome || '–')),
     h('td', {}, [g.task, g.name].filter(Boolean).join(' / ') || '–', ' ', h('span', { class: 'quiet' }, g.gate || '')),
-    h('td', { class: 'small quiet' }, g.reason || ''))))))] : null);
+    h('td', { class: 'small quiet' }, g.reason || ''))))] : null);
 
 const runView = async (source, key) => {
   const runs = await source.runs();
@@ -101,9 +98,8 @@ const runView = async (source, key) => {
         run.tokens_per_second ? h('span', {}, h('b', {}, number(run.tokens_per_second, 1)), ' tokens/s') : null,
         run.status === 'complete' ? null : h('span', { class: 'wrong' }, `not complete${run.incomplete_because ? `: ${run.incomplete_because}` : ''}`)),
       source.note ? h('p', { class: 'unparsed' }, source.note) : null,
-      h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {},
-        h('th', {}, 'Task'), h('th', {}, 'Metric'), h('th', { class: 'num' }, 'Value'), h('th', { class: 'num' }, '95%'), h('th', { class: 'num' }, 'Documents'))),
-      h('tbody', {}, run.tasks.filter((t) => !t.is_group || t.metrics.length).map((t) => metricRows(run, t))))),
+      grid(['Task', 'Metric', 'Value', '95%', 'Documents'],
+        run.tasks.filter((t) => !t.is_group || t.metrics.length).map((t) => metricRows(run, t)), { numeric: [2, 3, 4] }),
       gateTable(run.gates),
       source.hasComparison && !source.isLive ? comparisonBody(await source.comparison(), run.key, run.key) : null,
       plots.length ? h('h2', {}, 'At a glance') : null, h('div', { class: 'plots' }, plots),
@@ -144,9 +140,9 @@ const taskView = async (source, key, name, query, go) => {
   const plots = [
     metric && Object.keys(metric.parts).length
       ? barPlot(`${metric.name} by category`, Object.entries(metric.parts), { of: Math.max(...Object.values(metric.parts)) <= 1 ? 1 : null }) : null,
-    tokenPlot(all.map((r) => ({ name: `document ${r.id}`, tokens: r.tokens.output, share: r.score === null ? null : r.score / scaleOf(Math.max(...scores, 0)), kind: standing(r) })),
+    new Set(lengths).size < 2 ? null : tokenPlot(all.map((r) => ({ name: `document ${r.id}`, tokens: r.tokens.output, share: r.score === null ? null : r.score / scaleOf(Math.max(...scores, 0)), kind: standing(r) })),
       'Output tokens against score, each document'),
-    histogram('Output tokens of a document', lengths),
+    new Set(lengths).size < 2 ? null : histogram('Output tokens of a document', lengths),
     new Set(scores).size > 2 ? histogram('Score of a document', scores) : null,
   ].filter(Boolean);
   return {
@@ -234,9 +230,8 @@ const comparisonBody = (found, key, linked) => {
   return [
     h('h2', {}, `${found.run} beside ${found.baseline}`),
     h('p', { class: 'quiet small' }, 'Paired on the documents that both scored; p is corrected for the number of lines (Holm). ▼ turned worse, ▲ better.'),
-    h('div', { class: 'scroll' }, h('table', {}, h('thead', {}, h('tr', {}, ['Task', 'Metric', 'Baseline', 'Run', 'Difference', 'p', 'Pairs', 'Changed'].map((t, i) => h('th', { class: i > 1 && i < 7 ? 'num' : '' }, t)))),
-      h('tbody', {}, found.lines.map((line) => h('tr', {}, h('td', {}, soft(line.task)), h('td', {}, soft(`${line.metric}${line.filter === 'none' ? '' : ` (${line.filter})`}${arrow(line.higher_is_better)}`)),
-        cell(line), h('td', {}, changes(line.task))))))),
+    grid(['Task', 'Metric', 'Baseline', 'Run', 'Difference', 'p', 'Pairs', 'Changed'], found.lines.map((line) => h('tr', {}, h('td', {}, soft(line.task)), h('td', {}, soft(`${line.metric}${line.filter === 'none' ? '' : ` (${line.filter})`}${arrow(line.higher_is_better)}`)),
+        cell(line), h('td', {}, changes(line.task)))), { numeric: [2, 3, 4, 5, 6] }),
   ];
 };
 
