@@ -166,6 +166,9 @@ class BlockScheduling:
                 self._unit_numbers.extend([number] * len(unit))
             self._units.extend(units)
             self._num_unsent = len(first)
+            # A first block of one batch is at low water already. The batch it lacks is dealt out in turn, or who
+            # finishes first takes one with its first item and one with its last, before the others say a word.
+            self._serve_all()
         self._serve_all()
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:

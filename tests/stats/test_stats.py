@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import random
 import subprocess
@@ -267,6 +268,13 @@ def test_full_correlation_is_fine_when_deviations_differ() -> None:
     assert stats.sample_size(correlation=1, std_a=0.5, std_b=0.4) == 88
 
 
+def test_models_that_are_right_where_the_other_is_wrong_can_be_planned_for() -> None:
+    # sigma = 1: (2.801585 / .03)**2 = 8720.9
+    assert stats.sample_size(correlation=-1) == 8721
+    with pytest.raises(ValueError, match="correlation"):
+        stats.sample_size(correlation=-1.1)
+
+
 def test_models_that_can_never_differ_are_an_error() -> None:
     with pytest.raises(ValueError, match="never differ"):
         stats.sample_size(correlation=1)
@@ -308,3 +316,23 @@ def test_without_repeats_there_is_no_stability() -> None:
         assert stats.internal_variance(scores) is None
         assert stats.consistency_rate(scores) is None
     assert stats.internal_variance([[1], [0]]) is None
+
+
+def test_two_repeats_are_enough_for_a_variance() -> None:
+    assert stats.internal_variance([[0, 1]]) == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_correct", "k"), [(5, 2, 1), (5, 2, 3), (5, 0, 2), (5, 5, 2), (4, 1, 4), (1, 1, 1)]
+)
+def test_pass_at_k_is_the_share_of_all_draws_that_hold_a_right_answer(
+    num_samples: int, num_correct: int, k: int
+) -> None:
+    draws = list(itertools.combinations([True] * num_correct + [False] * (num_samples - num_correct), k))
+    assert stats.pass_at_k(num_samples, num_correct, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+@pytest.mark.parametrize(("num_samples", "num_correct", "k"), [(5, 2, 0), (5, 2, 6), (5, -1, 2), (5, 6, 2)])
+def test_pass_at_k_refuses_numbers_out_of_range(num_samples: int, num_correct: int, k: int) -> None:
+    with pytest.raises(ValueError, match="pass@k"):
+        stats.pass_at_k(num_samples, num_correct, k)

@@ -1,8 +1,10 @@
-"""Hours of trouble: `make soak`. Each command prints how it goes and a table; exit code 1: a promise was broken.
+"""Hours of trouble: `make soak`.
 
-python -m tools.soak kills --count 100 --seed 0 [--first 0] [--only "Ray actor"]
+    python -m tools.soak kills --count 100 --seed 0 [--first 0] [--only "Ray actor"]
     python -m tools.soak requests --count 10000 --seed 0
     python -m tools.soak sharing --processes 16 --minutes 10
+
+Each command prints how it goes and a table; exit code 1: a promise was broken.
 """
 
 from __future__ import annotations
