@@ -52,11 +52,13 @@ demo: setup  ## Evaluate the tiny model on the MME miniature and show what a run
 
 test: setup-dev  ## Run the tests (NUM_WORKERS=2, PYTEST_ARGS=...)
 	$(BIN)/pytest tests -n $(NUM_WORKERS) $(PYTEST_ARGS) \
-		$(addprefix --ignore ,tests/beside tests/faults $(SLOW_TESTS) $(PAGE_TESTS) $(SERVER_TESTS) $(RAY_TESTS) $(DOCS_TESTS))
+		$(addprefix --ignore ,tests/beside $(FAULT_TESTS) $(SLOW_TESTS) $(PAGE_TESTS) $(SERVER_TESTS) $(RAY_TESTS) $(DOCS_TESTS))
 
-# Runs that are killed, lied to, filled up and attacked.
-test-faults: setup-dev  ## Run the tests of faults: kills, full disks, bad servers, hostile input, secrets
-	$(BIN)/pytest tests/faults -n $(NUM_WORKERS) $(PYTEST_ARGS)
+# Runs that are killed, lied to, filled up and attacked; workers that die and time that runs out.
+FAULT_TESTS := tests/faults tests/plugin/test_distribution.py tests/plugin/test_stopping.py
+
+test-faults: setup-dev  ## Run the tests of faults: kills, dead workers, full disks, bad servers, hostile input, secrets
+	$(BIN)/pytest $(FAULT_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
 # Many runs each, models in processes of their own, and a server of buckets.
 SLOW_TESTS := tests/plugin/test_determinism.py tests/plugin/test_remote_output.py tests/plugin/test_logprobs.py \
