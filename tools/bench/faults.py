@@ -247,7 +247,9 @@ NOT_RUN = {
 def main() -> None:
     """Run all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer-python", help="a Python that has lmms-eval; without it, its column says not run")
+    parser.add_argument(
+        "--peer-python", type=os.path.abspath, help="a Python that has lmms-eval; without it, its column says not run"
+    )
     parser.add_argument("--only", default="", help="lines that hold this text")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -219,8 +219,8 @@ def row(who: str, setting: Setting, found: Mapping[str, float] | str, start: Map
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer-python", help="a Python that has lmms-eval")
-    parser.add_argument("--inspect-python", help="a Python that has inspect_ai and openai")
+    parser.add_argument("--peer-python", type=os.path.abspath, help="a Python that has lmms-eval")
+    parser.add_argument("--inspect-python", type=os.path.abspath, help="a Python that has inspect_ai and openai")
     parser.add_argument("--only", default="", help="settings whose name contains this text")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the documents")
