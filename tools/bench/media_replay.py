@@ -40,7 +40,7 @@ import os, sys, time
 
 sys.path.append(os.environ["REPLAY_PEER_PACKAGES"])  # last: only what the peer's task imports and we lack
 
-from pytest_lmms.media import video
+from pytest_lmms.media import _pyav, video  # the peer's reader is imported as it starts, too
 
 def timed(*args, _read=video.open_video, **kwargs):
     begin = time.perf_counter()
