@@ -37,7 +37,7 @@ ORDER = [
     },
     {"tasks", "inference"},
     {"scoring"},
-    {"judging"},
+    {"judging", "task_utils"},
     {"llm_judge"},
     {"documents"},
     {"conversing"},

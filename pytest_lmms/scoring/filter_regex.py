@@ -22,6 +22,24 @@ DEFAULT_FALLBACK = "[invalid]"
 """What the regex filters answer when they find nothing and the task names nothing else."""
 
 
+def select_match(regex: re.Pattern[str], response: Any, group_select: int) -> str | None:
+    """Return one of the matches in a response, without white space around it; None where there is none.
+
+    Args:
+        regex: Of several groups, the first that is not empty is the match.
+        response: What is no text has no match.
+        group_select: Which match, from 0; -1 is the last.
+    """
+    matches: list[Any] = regex.findall(response) if isinstance(response, str) else []
+    try:
+        match = matches[group_select]
+    except IndexError:
+        return None
+    if isinstance(match, tuple):
+        match = next((group for group in match if group), None)
+    return None if match is None else str(match.strip())
+
+
 class Regex:
     """Finds an answer by a regular expression.
 
@@ -63,15 +81,7 @@ class Regex:
         return answers
 
     def _find(self, regex: re.Pattern[str], response: Any) -> str | None:
-        """Return the selected match in a response, or None."""
-        matches: list[Any] = regex.findall(response) if isinstance(response, str) else []
-        try:
-            match = matches[self._group_select]
-        except IndexError:
-            return None
-        if isinstance(match, tuple):
-            match = next((group for group in match if group), None)
-        return None if match is None else str(match.strip())
+        return select_match(regex, response, self._group_select)
 
 
 class MultiChoiceRegex(Regex):

@@ -44,19 +44,24 @@ MIN_LENGTH_OF_REASONING = 50
 PARTIAL_FORMAT_SCORE = 0.8
 
 
-def extract_answer(text: str) -> str:
+def find_answer(text: str) -> str:
     r"""Return the answer in a response: the first ``<answer>``, the last ``\boxed{}``, or the number that ends a line.
 
-    Lines are searched from the last one up. ``""`` when there is none.
+    Lines are searched from the last one up. White space around it stays; ``""`` when there is none.
     """
     if tagged := contents(text, "<answer>", "</answer>"):
-        return tagged[0].strip()
+        return tagged[0]
     if boxed := last_boxed(text):
-        return boxed.strip()
+        return boxed
     for line in reversed(text.split("\n")):
         if number := _LAST_WORDS.search(line[-500:]):
             return number.group(1)
     return ""
+
+
+def extract_answer(text: str) -> str:
+    """Return what `find_answer` finds, without white space around it."""
+    return find_answer(text).strip()
 
 
 def read_reasoned_letter(text: str) -> str | None:

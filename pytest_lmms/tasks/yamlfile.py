@@ -58,7 +58,7 @@ def _resolve(ref: FunctionRef) -> Any:
     module_name, _, name = ref.dotted.rpartition(".")
     if not module_name:
         raise TaskError(explain(f"!function {ref.dotted!r}", where=ref.where, expected="!function module.name"))
-    standins.install()
+    standins.install(ref.path)
     beside = ref.path.parent / (module_name.replace(".", "/") + ".py")
     try:
         if beside.is_file():
