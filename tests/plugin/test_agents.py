@@ -214,6 +214,27 @@ def test_several_native_calls_of_a_reply_have_a_result_each(play, server):
     assert (payload["success"], payload["submit"]) == (False, {"final": "b"})
 
 
+def test_what_a_conversation_repeats_of_bad_calls_is_json_under_ids_of_their_own(play, server):
+    """Servers with chat templates parse the arguments of earlier calls, and refuse ids that come twice."""
+    server.calls = lambda body: [wire("a", "set_price", '{"price": '), wire("a", "restock", "null"), wire("a", "x", "")]
+    play("vending_bench2", "tool_format=native,agentic_history=conversation", stream=False)
+    messages = max((body["messages"] for _, _, body in server.requests), key=len)
+    calls = [call for message in messages if message["role"] == "assistant" for call in message["tool_calls"]]
+    assert {call["function"]["arguments"] for call in calls} == {"{}"}
+    ids = [call["id"] for call in calls]
+    assert len(set(ids)) == len(ids) == 3 * 9
+    assert [m["tool_call_id"] for m in messages if m["role"] == "tool"] == ids
+    assert "must be a JSON object" in messages[2]["content"]
+
+
+def test_an_empty_reply_stands_in_a_conversation_as_a_message_with_content(play, server):
+    server.text = ""
+    records, _ = play("vending_bench2", "agentic_history=conversation", stream=False)
+    messages = max((body["messages"] for _, _, body in server.requests), key=len)
+    assert {m["content"] for m in messages if m["role"] == "assistant"} == {"(an empty reply)"}
+    assert {step["output"] for step in records[0]["rounds"][0]} == {""}
+
+
 @pytest.mark.parametrize(
     ("settings", "model", "said"),
     [

@@ -23,7 +23,7 @@ def test_what_is_neither_tuple_nor_text_ends_a_document_and_keeps_its_info(paylo
 
 @pytest.mark.parametrize("outputs", ["all in one text", 5, {"said": 1}])
 def test_outputs_that_are_no_list_are_told(outputs: Any) -> None:
-    with pytest.raises(DocumentError, match="outputs that are .*\\n.*expected: a list of all outputs"):
+    with pytest.raises(DocumentError, match=r"outputs that are .*\n.*expected: a list of all outputs"):
         turn(([], "next", False, outputs, {}))
 
 
