@@ -79,6 +79,21 @@ def _outputs(kept: Any) -> list[Any]:
     return list(kept)
 
 
+def final_output(outputs: Sequence[Any], info: Any, *, is_terminal: bool) -> Any:
+    """What an agentic document is scored by, once it is asked no more.
+
+    Args:
+        outputs: All outputs.
+        info: What the callback returned last as its info.
+        is_terminal: Whether the callback itself ended the document.
+
+    Returns:
+        The last output, where the callback ended the document or keeps no info of which a payload could tell; else
+        the payload of `out_of_steps`.
+    """
+    return outputs[-1] if outputs and (is_terminal or info is None) else out_of_steps(outputs, info)
+
+
 def out_of_steps(outputs: Sequence[Any], info: Any) -> str:
     """The final payload of an agentic document whose steps ran out before it submitted, as lmms-eval writes it.
 

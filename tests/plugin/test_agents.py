@@ -318,6 +318,25 @@ def test_a_full_trace_repeats_every_round_with_the_state_as_it_was_then(trace):
     assert [each["input"] for each in record["rounds"][0]] == [each["round_input"] for each in rounds]
 
 
+TEXTS = """
+def ask(doc, kwargs=None, previous_output=None, round_idx=None, previous_round_info=None):
+    return doc["question"] if round_idx is None else f"and {round_idx}?"
+
+def score(doc, results):
+    return {"said": float(results[0] == "heard and 2?")}
+"""
+
+
+def test_a_callback_that_returns_texts_alone_is_scored_by_the_last_reply(write_task, run, records_of, pytester):
+    settings = {"generation_kwargs": {"max_agentic_steps": 3}}
+    write_task(pytester.path / "bench", "toy", rows([1]), code=TEXTS, **FIELDS, **settings)
+    pytester.makeconftest(CONFTEST)
+    assert run("bench", model=None).ret == 0
+    (record,) = records_of("toy")
+    assert record["filtered_resps"] == ["heard and 2?"]
+    assert (record["said"], len(record["rounds"][0])) == (1.0, 3)
+
+
 def test_a_basic_trace_is_the_simulators_payload_alone(trace):
     _, payload = trace()
     assert not {"agentic_trace_mode", "agentic_rounds"} & set(payload)
