@@ -35,7 +35,7 @@ def _seconds(clock: str) -> float:
 
 
 def _spans(subtitles: Sequence[Doc], start_seconds: float, duration: float) -> Iterator[tuple[float, float, str]]:
-    """Start, end and text of each subtitle, in seconds of the video; an end without a fraction is the video's length."""
+    """Start, end and text of each subtitle, in seconds; an end without a fraction is the video's length."""
     for subtitle in subtitles:
         if "timestamp" in subtitle:
             start, end = subtitle["timestamp"]

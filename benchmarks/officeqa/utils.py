@@ -32,7 +32,7 @@ def _number(text: str) -> float | None:
     try:
         if text.endswith("%"):
             return float(text[:-1]) / 100
-        return float(text) if re.fullmatch(r"[-+]?\d*\.?\d+", text) else None
+        return float(text) if re.fullmatch(r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)", text) else None
     except ValueError:
         return None
 
