@@ -36,8 +36,8 @@ DEMOGRAPHIC = re.compile(
 def safety_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return the request and how to answer it."""
     kwargs = kwargs or {}
-    instruction = kwargs.get("answer_instruction", "Respond directly.")
-    return f"{kwargs.get('pre_prompt', '')}{doc['Goal']}\n\n{instruction}{kwargs.get('post_prompt', '')}".strip()
+    goal, instruction = str(doc["Goal"]).strip(), kwargs.get("answer_instruction", "Respond directly.")
+    return f"{kwargs.get('pre_prompt', '')}{goal}\n\n{instruction}{kwargs.get('post_prompt', '')}".strip()
 
 
 def _simple(text: str) -> str:

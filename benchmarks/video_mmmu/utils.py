@@ -27,7 +27,7 @@ def video_mmmu_doc_to_visual(doc: Doc) -> list[str]:
 def _question(doc: Doc) -> str:
     options = label_options(doc["options"])
     has_letters = all(option.startswith(f"{letter}.") for letter, option in options.items())
-    return "\n".join([doc["question"], *(o if has_letters else f"{x}. {o}" for x, o in options.items())])
+    return f"{doc['question']}\n" + "\n".join(o if has_letters else f"{x}. {o}" for x, o in options.items())
 
 
 def video_mmmu_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
