@@ -503,6 +503,27 @@ def mmlu() -> dict[str, list[Row]]:
     return {task: rows(SUBJECT.sub("", task)) for task in members("mmlu")}
 
 
+def mmlu_pro() -> dict[str, list[Row]]:
+    """Six sums for each category, with ten options, or eight; five of them are the examples of the sixth."""
+
+    def rows(category: str) -> list[Row]:
+        return [
+            {
+                "question_id": 1 + number,
+                "question": f"What is {a} + {b}?",
+                "options": [str(a + b + shift) for shift in range(-number, (10 if number < 5 else 8) - number)],
+                "answer": "ABCDEF"[number],
+                "answer_index": number,
+                "cot_content": "",
+                "category": category,
+                "src": "made",
+            }
+            for number, (a, b) in enumerate(SUMS[:6])
+        ]
+
+    return {task: rows(task.removeprefix("mmlu_pro_").replace("_", " ")) for task in members("mmlu_pro")}
+
+
 GRIDS = ([[1, 2], [0, 3]], [[4, 0], [0, 4]], [[5, 5], [1, 1]], [[7, 0], [8, 9]])
 PALETTE = np.array(
     [
@@ -901,6 +922,7 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "air_bench": (air_bench, beeps),
     "gsm8k": (gsm8k, None),
     "mmlu": (mmlu, None),
+    "mmlu_pro": (mmlu_pro, None),
     "arc_agi_1": (arc_agi_1, write_grids),
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),
