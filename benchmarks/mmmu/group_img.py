@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import CONCLUSION_CUES, label_options, read_letter
-from pytest_lmms.scoring.conclusions import APART, is_concluded, read_conclusions
+from pytest_lmms.scoring.conclusions import is_concluded, read_conclusions
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 
@@ -70,7 +70,7 @@ def mmmu_group_img_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     if doc["question_type"] == MULTIPLE_CHOICE:
         item["parsed_pred"] = read_letter(said, _options(doc))
     else:
-        item["parsed_pred"] = read_conclusions(said, CONCLUSION_CUES, APART) if said.strip() else None
+        item["parsed_pred"] = read_conclusions(said, CONCLUSION_CUES) if said.strip() else None
     scores = {"mmmu_acc": Item(item, score=float(_is_right(item))), "submission": {doc["id"]: said}}
     return scores if item["parsed_pred"] is not None else Unparsed(scores)
 

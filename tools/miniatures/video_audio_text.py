@@ -819,7 +819,7 @@ def tempcompass() -> dict[str, list[Row]]:
 
 
 def video_mmmu() -> dict[str, list[Row]]:
-    """Four questions for each of the three tracks, one of those of adaptation open."""
+    """Four questions for each of the three tracks, one of those of adaptation open; variants ask the same."""
 
     def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
         return {
@@ -834,13 +834,15 @@ def video_mmmu() -> dict[str, list[Row]]:
     open_row = rows[3] | {"question": "How many pixels wide is the square?", "options": [], "answer": str(SQUARE_PX)}
     adaptation = [*rows[:3], open_row | {"question_type": "open"}]
     tracks = {"perception": rows, "comprehension": rows, "adaptation": adaptation}
-    return {f"video_mmmu_{track}": own for track, own in tracks.items()}
+    return {task: tracks[task.split("_")[2]] for task in members("video_mmmu")}
 
 
 def lectures(folder: Path) -> None:
-    """Put the clips of `video_mmmu` into a folder, named by their rows."""
+    """Put the clips of `video_mmmu` into a folder, named by their rows, and again as those of their pictures."""
     for number, scene in enumerate(SCENES):
-        write_clip(folder / f"made_{'Math' if number % 2 else 'Art'}_{number + 1}.mp4", scene)
+        name = f"made_{'Math' if number % 2 else 'Art'}_{number + 1}"
+        write_clip(folder / f"{name}.mp4", scene)
+        write_clip(folder / f"{name}_image.mp4", scene)
 
 
 def activity_clips(folder: Path) -> None:
