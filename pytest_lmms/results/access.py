@@ -89,8 +89,6 @@ def _check_s3(url: str, where: str) -> None:
     except (PermissionError, FileNotFoundError):
         return
     except Exception as e:
-        remedy = (
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_ENDPOINT_URL names a server"
-        )
+        remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; AWS_ENDPOINT_URL names a server"
         why = str(e).strip().partition("\n")[0] or type(e).__name__
         raise UsageError(explain(f"{url} cannot be asked: {why}", where=where, remedy=remedy)) from e

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,11 @@ def test_trackers_are_told_no_key(remote, server, monkeypatch):
     run = remote.run("--lmms-model", "openai", "--lmms-model-args", arguments, "--lmms-log-to", targets)
     assert run.code == 0, run
     assert list(remote.path.glob("boards/**/*tfevents*"))
-    assert list(remote.path.glob("**/*.wandb")), run
+    assert "lmms: logged to wandb: " in run.output, run.output
+    end = time.monotonic() + 60
+    while not list(remote.path.glob("**/*.wandb")):  # its own process writes the file
+        assert time.monotonic() < end, run.output
+        time.sleep(0.05)
     check(remote, run)
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pytest_lmms import stats
+from pytest_lmms.cli import main
 from pytest_lmms.results.compare import compare
 from pytest_lmms.results.gate import judge
 from pytest_lmms.results.rules import parse_regression
@@ -58,6 +59,16 @@ def test_bleu_has_an_interval_and_a_verdict_from_resampled_documents(tmp_path):
     assert [v.outcome for v in judge(run, gates, baseline)] == ["fail"]
     assert [v.outcome for v in judge(baseline, gates, run)] == ["pass"]
     assert [v.outcome for v in judge(baseline, gates, baseline)] == ["pass"]
+
+
+def test_the_table_says_what_its_differences_are_of(tmp_path, capsys):
+    pytest.importorskip("sacrebleu")
+    runs = Runs(tmp_path, "bleu")
+    paths = [str(runs.written(name, items).path) for name, items in (("a", RIGHT), ("b", WRONG))]
+    assert main(["compare", *paths]) == 0
+    said = capsys.readouterr().out
+    assert "or of a metric over all of them together" in said
+    assert "[-" in said
 
 
 def test_less_is_better_turns_the_bootstrap_around(tmp_path):
