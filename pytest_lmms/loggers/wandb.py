@@ -97,7 +97,7 @@ def log(
         entity=entity,
         group=group,
         mode=mode,
-        dir=str(folder or run_folder),
+        dir=str(Path(folder or run_folder).expanduser().absolute()),  # its service may run in another folder
         config=settings(results),
         job_type="evaluation",
         settings=wandb.Settings(
