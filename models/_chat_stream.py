@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_lmms.jsonl import loads
+from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import FinishReason, TokenCounts, ToolCall
 
 LONGEST_REPLY_BYTES = 64 * 2**20
@@ -88,13 +88,24 @@ class ChatReply:
         if refused := said.get("refusal"):
             self.refusals.append(str(refused))
         for place, call in enumerate(said.get("tool_calls") or ()):
-            known = self.calls.setdefault(call.get("index", place), PartialCall())
-            function = call.get("function") or {}
-            known.id = call.get("id") or known.id
-            known.name += function.get("name") or ""
-            known.arguments += function.get("arguments") or ""
+            self._add_call(call.get("index", place), call)
         thought = said.get("reasoning_content") or said.get("reasoning")
         return bool(spoken or refused or thought or said.get("tool_calls"))
+
+    def _add_call(self, place: Any, call: Mapping[str, Any]) -> None:
+        """Take a call or a piece of one."""
+        function = call.get("function") or {}
+        place = place if isinstance(place, int) else 0
+        known = self.calls.get(place)
+        if known is not None and function.get("name") and call.get("id") not in (None, "", known.id):
+            # Gemini's and older servers count every piece as the first: a name under another id begins a new call.
+            place, known = max(self.calls) + 1, None
+        known = known or self.calls.setdefault(place, PartialCall())
+        known.id = call.get("id") or known.id
+        known.name += function.get("name") or ""
+        arguments = function.get("arguments") or ""
+        # Some servers send an object where its text belongs.
+        known.arguments += arguments if isinstance(arguments, str) else dumps(arguments).decode()
 
 
 def _joined(parts: Any) -> str:

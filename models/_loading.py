@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_lmms.errors import LmmsError, ModelError, explain
+from pytest_lmms.errors import LmmsError, ModelError, explain, install_hint
 
 SMALL_CHECKPOINT_BYTES = 32 * 1024 * 1024
 """Checkpoints below this size are told apart by content, larger ones by file sizes and times."""
@@ -79,7 +79,7 @@ def _first_line(error: BaseException) -> str:
 
 def _remedy(pretrained: str, error: BaseException) -> str:
     if isinstance(error, ImportError):
-        return "install the package that it names"
+        return install_hint(error) or "install the package that it names"
     if os.path.isdir(pretrained):
         return "check that the folder is a complete checkpoint (config.json, weights, tokenizer)"
     if _looks_like_path(pretrained):

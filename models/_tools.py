@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_lmms.errors import ModelError
+from pytest_lmms.inference.message_formats import call_as_sent
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import Request, Response, Timing, TokenCounts, ToolCall
 from pytest_lmms.scoring.arguments import complaint
@@ -115,11 +116,7 @@ async def converse(model: ChatCompletions, tools: Tools, request: Request, *, ma
 
 
 def _said(text: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
-    wire = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in calls
-    ]
-    return {"role": "assistant", "content": text or None, "tool_calls": wire}
+    return {"role": "assistant", "content": text or None, "tool_calls": [call_as_sent(call) for call in calls]}
 
 
 async def _results(tools: Tools, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pytest_lmms.records import Request, Response
 from pytest_lmms.scoring.reasoning import strip_reasoning
 from pytest_lmms.tasks.agents import new_text, round_of, tagged, with_trace
 from pytest_lmms.tasks.render import Rendered
-from pytest_lmms.tasks.rounds import Turn, out_of_steps
+from pytest_lmms.tasks.rounds import Turn, final_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ async def converse(document: Document, engine: Engine, rendered: Rendered, first
         next_asked = new_text(following, request) if following is not None else None
         trace.append(round_of(asked, response, kept, next_asked, is_terminal=turn.is_terminal))
         if following is None:
-            is_final = turn.is_terminal or info is None
-            spoken = outputs[-1] if outputs and is_final else out_of_steps(outputs, info)
-            return conversation(spoken if task.is_agentic else tuple(outputs))
+            return conversation(
+                final_output(outputs, info, is_terminal=turn.is_terminal) if task.is_agentic else tuple(outputs)
+            )
         if round_index < task.max_rounds:
             request, asked = following, next_asked or ""
             (response,) = await engine.answer([request], keys, position=document.position)
     if task.is_agentic:
-        return conversation(out_of_steps(outputs, info))
+        return conversation(final_output(outputs, info, is_terminal=turn.is_terminal))
     raise DocumentError(
         explain(
             f"no end after {task.max_rounds} rounds",

@@ -67,6 +67,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+_EXTRAS = {
+    "torch": "local", "transformers": "local", "accelerate": "local", "peft": "peft", "bitsandbytes": "bitsandbytes",
+    "vllm": "vllm", "sglang": "sglang", "anthropic": "anthropic", "google.genai": "gemini", "litellm": "litellm",
+    "lance": "lance", "ray": "ray", "torchcodec": "torchcodec", "decord": "decord", "pypdfium2": "pdf", "s3fs": "s3",
+}  # fmt: skip
+
+
+def install_hint(error: BaseException) -> str | None:
+    """Say how to install what could not be imported, where an extra of ours brings it; None for anything else."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    extra = next((e for n, e in _EXTRAS.items() if f"{error.name}.".startswith(f"{n}.")), None)
+    return extra and f"pip install 'pytest-lmms[{extra}]'"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 document`, `1,200 documents`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -94,7 +94,7 @@ class Judges:
         if rubric.swap is not None and rubric.swap.keeps_both:
             return Judgement([rubric.as_reply(v) for v in of_orders], found)
         upright = [of_orders[0], *(rubric.turned_back(v) for v in of_orders[1:])]
-        return Judgement(rubric.as_reply(rubric.together(upright)), found)
+        return Judgement(rubric.as_reply(rubric.together(upright, fractions=True)), found)
 
     @staticmethod
     async def _verdict(

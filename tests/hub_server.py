@@ -30,6 +30,10 @@ class Hub:
     """Path to the number of bytes after which each next answer is cut off."""
     broken: dict[str, int] = field(default_factory=dict)
     """Path to the number of 503 answers to a GET before it works."""
+    account: dict[str, object] | None = field(
+        default_factory=lambda: {"name": "me", "orgs": [], "auth": {"accessToken": {"role": "write"}}}
+    )
+    """Whose token every token is; None refuses all."""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     endpoint: str = ""
 
@@ -118,6 +122,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self):
         path = urllib.parse.unquote(self.path.partition("?")[0])
         self.hub.asked.append((self.command, path, self.headers.get("Range")))
+        if path == "/api/whoami-v2":
+            known = self.hub.account
+            return self._refuse(401, "", "Invalid credentials") if known is None else self._json(known)
         match = _API.match(path) or _FILE.match(path)
         if match is None or match["id"] not in self.hub.datasets:
             return self._refuse(404, "RepoNotFound", "Repository not found")

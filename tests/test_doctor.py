@@ -52,5 +52,5 @@ def test_every_extra_is_looked_at():
 
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"dev", "all", "remote", "sglang", "docs"}
+    extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"dev", "all", "docs"}
     assert extras <= {part.extra for part in doctor.PARTS}

@@ -26,8 +26,10 @@ MAX_CHARACTERS = 100_000
 """No candidate longer than this is parsed."""
 
 
-def _first(value: Any) -> Any:
-    return (value[0] if value else None) if isinstance(value, (list, tuple)) else value
+def _first(value: Any, nothing: Any = None) -> Any:
+    """The first of a list, or the value itself; `nothing` where that is missing."""
+    first = (value[0] if value else None) if isinstance(value, (list, tuple)) else value
+    return nothing if first is None else first
 
 
 def arc_agi_1_doc_to_visual(doc: Doc) -> list[Any]:
@@ -41,13 +43,13 @@ def arc_agi_1_doc_to_visual(doc: Doc) -> list[Any]:
 def arc_agi_1_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return instructions, with the test input as text."""
     kwargs = kwargs or {}
-    body = TEMPLATE.format(_first(doc["test_inputs"]))
+    body = TEMPLATE.format(_first(doc["test_inputs"], ""))
     return f"{kwargs.get('pre_prompt', '')}{body}{kwargs.get('post_prompt', '')}"
 
 
 def arc_agi_1_doc_to_target(doc: Doc) -> str:
     """Return the first solution as JSON."""
-    return json.dumps(_first(doc["raw_solution"]))
+    return json.dumps(_first(doc["raw_solution"], []))
 
 
 def is_grid(value: Any) -> bool:
@@ -75,6 +77,6 @@ def read_grid(text: str) -> Grid | None:
 
 def arc_agi_1_process_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score one answer: 1.0 when every cell is right."""
-    grid, gold = read_grid(results[0]), _first(doc["raw_solution"])
+    grid, gold = read_grid(results[0]), _first(doc["raw_solution"], [])
     scores = {"arc_agi_1_acc": float(grid is not None and is_grid(gold) and grid == gold)}
     return Unparsed(scores) if grid is None else scores

@@ -34,7 +34,7 @@ def egotempo_doc_to_visual(doc: Doc) -> list[str]:
 def egotempo_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return the question between `pre_prompt` and `post_prompt`."""
     kwargs = kwargs or {}
-    return f"{kwargs.get('pre_prompt', '')}{doc['question']}{kwargs.get('post_prompt', '')}"
+    return f"{kwargs.get('pre_prompt', '')}{str(doc['question']).strip()}{kwargs.get('post_prompt', '')}"
 
 
 def egotempo_doc_to_target(doc: Doc) -> str:

@@ -26,12 +26,12 @@ def hipho_doc_to_visual(doc: Doc) -> list[Any]:
 
 def hipho_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the instructions, context, question, marking scheme and further information, those that there are."""
-    marking, information = (str(doc[c] or "").strip() for c in ("marking", "information"))
+    marking, information = (doc[c] or "" for c in ("marking", "information"))
     context, question = str(doc["context"] or "").strip(), str(doc["question"] or "").strip()
     sections = [
         kwargs["pre_prompt"], ROLE, ORDER, FORM,
         f"Context:\n{context}" if context else "",
-        f"Question: {question}",
+        f"Question: {question}" if question else "",
         f"Marking guideline: {marking}" if marking not in ("", "None", "null") else "",
         f"Additional information: {information}" if information not in ("", "None", "null") else "",
         kwargs["post_prompt"],

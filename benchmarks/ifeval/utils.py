@@ -14,7 +14,8 @@ Doc = Mapping[str, Any]
 def ifeval_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Check each instruction: strictly on the response, loosely on any of its variants."""
     text = results[0]
-    instructions = list(zip(doc["instruction_id_list"], doc["kwargs"], strict=True))
+    names = doc["instruction_id_list"]
+    instructions = list(zip(names, doc["kwargs"][: len(names)], strict=True))
     variants = list(dict.fromkeys(loose_variants(text)))
     strict = [follows(name, settings or {}, text) for name, settings in instructions]
     loose = [any(follows(name, settings or {}, v) for v in variants) for name, settings in instructions]

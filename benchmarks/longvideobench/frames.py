@@ -35,14 +35,14 @@ def _seconds(clock: str) -> float:
 
 
 def _spans(subtitles: Sequence[Doc], start_seconds: float, duration: float) -> Iterator[tuple[float, float, str]]:
-    """Start, end and text of each subtitle, in seconds of the video."""
+    """Start, end and text of each subtitle, in seconds; an end without a fraction is the video's length."""
     for subtitle in subtitles:
         if "timestamp" in subtitle:
             start, end = subtitle["timestamp"]
             text = subtitle["text"]
         else:
             start, end, text = _seconds(subtitle["start"]), _seconds(subtitle["end"]), subtitle["line"]
-        end = end if isinstance(end, (int, float)) else duration + start_seconds
+        end = end if isinstance(end, float) else duration
         yield start - start_seconds, end - start_seconds, text
 
 

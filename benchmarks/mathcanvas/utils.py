@@ -25,16 +25,19 @@ def _pieces(doc: Doc) -> list[Doc]:
 
 def mathcanvas_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the figures in order."""
-    return [image.convert("RGB") for image in doc["question_images"] or []]
+    return [image.convert("RGB") for image in doc["question_images"] or [] if image is not None]
 
 
 def mathcanvas_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the pieces of the question, ``<image>`` for each figure, and the instruction, a line each."""
-    texts, num_figures = [], len(doc["question_images"] or [])
+    texts, num_figures = [], len(mathcanvas_doc_to_visual(doc))
     for piece in _pieces(doc):
-        is_figure = piece["type"] == "image"
-        texts.append("<image>" if is_figure and num_figures > 0 else "" if is_figure else str(piece["content"]).strip())
-        num_figures -= is_figure
+        kind = str(piece["type"]).lower()
+        if kind == "text":
+            texts.append(str(piece["content"]).strip())
+        elif kind == "image" and num_figures > 0:
+            texts.append("<image>")
+            num_figures -= 1
     texts += ["<image>"] * max(0, num_figures)
     pieces = [text for text in texts if text] or [str(doc["question"]).strip()]
     around = (str(kwargs.get(name) or "").strip() for name in ("pre_prompt", "post_prompt"))

@@ -35,9 +35,9 @@ def normalise(doc: Doc, extraction: str) -> str | None:
 
         choices = [str(choice) for choice in doc["choices"]]
         bracketed = re.search(r"\(([a-zA-Z])\)", extraction)
-        letter = bracketed.group(1).upper() if bracketed else extraction.strip()
+        said = bracketed.group(1).upper() if bracketed else extraction.strip()
         by_letter = {letter_of(i): choice for i, choice in enumerate(choices)}
-        return by_letter.get(letter) or min(choices, key=lambda choice: Levenshtein.distance(extraction, choice))
+        return by_letter[said] if said in by_letter else min(choices, key=lambda c: Levenshtein.distance(said, c))
     try:
         if doc["answer_type"] == "integer":
             return str(int(float(extraction)))

@@ -24,33 +24,33 @@ INTRODUCTIONS = (
 
 def minerva_doc_to_visual(doc: Doc) -> list[MediaRef]:
     """Return the row's video: of a folder, of a Lance dataset, or its address on YouTube."""
-    video = doc.get("video_id")
+    video = str(doc.get("video_id") or "").strip()
     if not video:
         return []
     address = f"https://www.youtube.com/watch?v={video}"
-    return [find_video(str(video), prefix="MINERVA", cache_dir="minerva", address=address, beside=__file__)]
+    return [find_video(video, prefix="MINERVA", cache_dir="minerva", address=address, beside=__file__)]
 
 
 def _choices(doc: Doc) -> list[str]:
-    return [str(doc.get(f"answer_choice_{i}", "")) for i in range(len(LETTERS))]
+    return [str(doc.get(f"answer_choice_{i}", "")).strip() for i in range(len(LETTERS))]
 
 
 def minerva_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, five options and instruction."""
     kwargs = kwargs or {}
     options = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, _choices(doc), strict=True)]
-    body = "\n".join([str(doc["question"]), *options])
+    body = "\n".join([str(doc["question"]).strip(), *options])
     return f"{kwargs.get('pre_prompt', '')}{body}{kwargs.get('post_prompt', '')}"
 
 
 def minerva_doc_to_target(doc: Doc) -> str:
-    """Return the right letter, or an empty text where the row does not say."""
+    """Return the letter of the number `answer_id`, else of the choice that `answer` repeats, else an empty text."""
     number = doc.get("answer_id")
-    number = int(number) if isinstance(number, str) and number.strip().isdigit() else number
-    if isinstance(number, int):
-        return LETTERS[number] if 0 <= number < len(LETTERS) else ""
-    choices = _choices(doc)
-    return LETTERS[choices.index(doc["answer"])] if doc.get("answer") in choices else ""
+    number = int(number) if isinstance(number, str) and number.isdecimal() else number
+    if isinstance(number, int) and 0 <= number < len(LETTERS):
+        return LETTERS[number]
+    choices, answer = _choices(doc), str(doc.get("answer", "")).strip()
+    return LETTERS[choices.index(answer)] if answer in choices else ""
 
 
 def read_option(text: str) -> str | None:

@@ -8,19 +8,23 @@ from typing import Any
 from pytest_lmms.scoring.reasoned import ANALYSIS_PROMPT, extract_answer, reasoned_scores
 from pytest_lmms.tasks.prompts import one_turn
 
-from .utils import HEADER, mmbench_doc_to_visual, mmbench_process_results, question_text
+from .utils import HEADER, is_given, mmbench_doc_to_visual, mmbench_process_results, question_text
 
 Doc = Mapping[str, Any]
 
 
+def _hint(doc: Doc) -> Any:
+    return doc["hint"] if is_given(doc["hint"]) else None
+
+
 def mmbench_en_reasoning_text(doc: Doc) -> str:
     """Return hint, question and lettered options."""
-    return question_text(doc, "")
+    return question_text(doc, "", _hint(doc))
 
 
 def mmbench_cn_reasoning_text(doc: Doc) -> str:
     """Return the same with a header above the options."""
-    return question_text(doc, HEADER)
+    return question_text(doc, HEADER, _hint(doc))
 
 
 def mmbench_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:

@@ -22,25 +22,27 @@ def mmbench_doc_to_visual(doc: Doc) -> list[Any]:
     return [doc["image"].convert("RGB")]
 
 
-def _is_given(value: Any) -> bool:
+def is_given(value: Any) -> bool:
+    """Tell whether a cell holds something; "nan" stands for nothing there."""
     return bool(value) and value != "nan" and value == value  # noqa: PLR0124 (a missing number is not itself)
 
 
-def question_text(doc: Doc, header: str, **shown: Any) -> str:
-    """Return hint, question, header and lettered options; the row's hint is shown when it is one, `hint` always."""
-    hint = shown["hint"] if shown else doc["hint"] if "hint" in doc and _is_given(doc["hint"]) else None
-    options = [f"{letter}. {doc[letter]}" for letter in LETTERS if letter in doc and _is_given(doc[letter])]
-    return "\n".join([f"{'' if hint is None else f'{hint} '}{doc['question']} {header}", *options])
+def question_text(doc: Doc, header: str, hint: Any = None) -> str:
+    """Return hint, if there is one, question, header and lettered options."""
+    options = [f"{letter}. {doc[letter]}" for letter in LETTERS if letter in doc and is_given(doc[letter])]
+    options_text = "\n".join([header, *options]).rstrip("\n")
+    return f"{'' if hint is None else f'{hint} '}{doc['question']} {options_text}"
 
 
 def mmbench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
-    """Return hint, question, lettered options, and after a blank line the instruction."""
-    return f"{question_text(doc, HEADER)}\n{kwargs['post_prompt']}"
+    """Return hint, question, lettered options, and after a blank line the instruction; an empty hint leaves a blank."""
+    hint = doc["hint"] if "hint" in doc and doc["hint"] != "nan" else None
+    return f"{question_text(doc, HEADER, hint)}\n{kwargs['post_prompt']}"
 
 
 def mmbench_cn_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the same for Chinese rows, where any hint is shown that is not null."""
-    return f"{question_text(doc, HEADER, hint={**doc}.get('hint'))}\n{kwargs['post_prompt']}"
+    return f"{question_text(doc, HEADER, {**doc}.get('hint'))}\n{kwargs['post_prompt']}"
 
 
 def mmbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:

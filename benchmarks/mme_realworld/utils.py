@@ -28,7 +28,8 @@ def mme_realworld_doc_to_visual(doc: Doc) -> list[bytes]:
 
 
 def _asked(doc: Doc, header: str, instruction: str) -> str:
-    return "\n".join([f"{doc['question']} {header}", *doc["multi-choice options"], instruction])
+    options = "\n".join(doc["multi-choice options"])
+    return f"{doc['question']} {header}\n{options}\n{instruction}"
 
 
 def mme_realworld_doc_to_text(doc: Doc) -> str:

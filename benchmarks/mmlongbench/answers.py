@@ -22,7 +22,7 @@ def score_answer(prediction: str, answer: Any, *, is_yes_or_no: bool) -> bool:
     if is_yes_or_no:
         return _last_yes_or_no(prediction) == _last_yes_or_no(str(answer))
     if isinstance(answer, list):
-        return sum(map(int, answer)) == sum(read_counts(prediction))
+        return sum(count for count in answer if isinstance(count, int)) == sum(read_counts(prediction))
     if isinstance(answer, int):
         return read_choice(prediction) == answer
     gold = _plain(answer) if isinstance(answer, str) else ""

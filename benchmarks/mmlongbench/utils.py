@@ -18,8 +18,8 @@ IMAGE = "<image>"
 
 
 def is_haystack(doc: Doc) -> bool:
-    """Tell whether the context is a list of images only."""
-    return bool(doc["ctxs"]) and all(isinstance(piece, str) for piece in doc["ctxs"])
+    """Tell whether the context is a list of images: whether its first piece is a path."""
+    return bool(doc["ctxs"]) and isinstance(doc["ctxs"][0], str)
 
 
 def _choices(doc: Doc) -> list[str]:
@@ -44,11 +44,14 @@ def mmlongbench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
         form = "You are given interleaved text and images. Answer with a list of integers in brackets, like [1, 2, 3]."
     else:
         form = "You are given interleaved text and images. Answer the question concisely."
-    pieces = [IMAGE if isinstance(p, str) or p["type"] == "image" else str(p["text"]).strip() for p in doc["ctxs"]]
+    pieces = [
+        IMAGE if isinstance(p, str) or p["type"] == "image" else str(p.get("text", "")).strip() for p in doc["ctxs"]
+    ]
     context = "\n\n".join(piece for piece in pieces if piece)
     options = [f"{letter_of(position)}. {IMAGE}" for position in range(len(_choices(doc)))]
-    question = "\n".join([doc["question"], *options])
-    return f"{kwargs['pre_prompt']}{form}\n\n{context}\n\nQuestion: {question}\n\n{kwargs['post_prompt']}"
+    question = "\n".join([doc["question"].strip(), *options])
+    parts = [f"{kwargs['pre_prompt']}{form}".strip(), context, f"Question: {question}", kwargs["post_prompt"]]
+    return "\n\n".join(part for part in parts if part).strip()
 
 
 def mmlongbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:

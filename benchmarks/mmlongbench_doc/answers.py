@@ -13,17 +13,19 @@ TOLERANCE = 0.01
 MIN_DIGITS = 2
 DIGITS_OF_WHOLE_NUMBERS = 3
 """How many decimals a number without a decimal point counts as having."""
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 _EXACT = re.compile(
     r"https?://|\.(?:py|ipynb)$|^page|^\d+$|^\d+[-\s]\d+$|a\.m\.|p\.m\.|^\d{4}[-\s]\d{2}(?:[-\s]\d{2})?$"
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"
+    r"|^[\w.%+-]+@[a-z0-9.-]+\.[a-z]{2,}$"
 )
 """Texts that are right only as they are: addresses, files, pages, numbers, ranges, times, dates."""
 
 
 def clean(text: object) -> str:
     """Return a text in lower case without brackets, quotes, currency, percent and a few units."""
-    simple = re.sub(r"(?<!\s)\s*\([^()]*\)", "", str(text).lower().strip()).strip()
+    simple = str(text).lower().strip()
+    end = simple.rfind(")") + 1  # so that every bracket that opens before it also closes: linear time
+    simple = (re.sub(r"(?<!\s)\s*\([^)]*\)", "", simple[:end]) + simple[end:]).strip()
     simple = re.sub(r"^['\"]|['\"]$", "", simple).strip().lstrip("$").strip().rstrip("%").strip()
     for unit in (" miles", " mile", " million"):
         simple = simple.removesuffix(unit)
@@ -39,7 +41,7 @@ def score_answer(gold: str, answer: str, answer_format: str) -> float:
         answer_format: ``Int``, ``Float``, ``Str``, ``List`` or ``None``, in any case.
     """
     kind = answer_format.strip().lower()
-    if kind == "int":
+    if kind in ("int", "integer"):
         numbers = _first(gold), _first(answer)
         return float(None not in numbers and int(float(numbers[0] or 0)) == int(float(numbers[1] or 0)))
     if kind == "float":
@@ -84,10 +86,11 @@ def _score_texts(gold: str, answer: str) -> float:
 
 def _listed(text: str) -> list[str]:
     try:
-        value = ast.literal_eval(text.strip()) if text.strip().startswith("[") else text
+        value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
-    return sorted(clean(entry) for entry in (value if isinstance(value, list) else [value]))
+    listed = value if isinstance(value, list) else [] if value is None else [value]
+    return sorted(clean(entry) for entry in listed)
 
 
 def _score_lists(golds: list[str], answers: list[str]) -> float:

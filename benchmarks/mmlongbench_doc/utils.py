@@ -19,12 +19,13 @@ DOTS_PER_INCH = 144
 
 def evidence_pages(doc: Doc) -> list[int]:
     """Return the numbers of the pages with evidence, each once, in the order of the row."""
+    pages = doc["evidence_pages"]
     try:
-        pages = ast.literal_eval(doc["evidence_pages"])
+        pages = ast.literal_eval(pages) if isinstance(pages, str) else pages
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return []
-    listed = pages if isinstance(pages, list) else [pages]
-    return list(dict.fromkeys(page for page in listed if isinstance(page, int) and page > 0))
+    numbers = [int(page) for page in pages if str(page).isdecimal()] if isinstance(pages, list) else []
+    return list(dict.fromkeys(number for number in numbers if number > 0))
 
 
 def mmlongbench_doc_to_visual(doc: Doc) -> list[Any]:
@@ -45,7 +46,7 @@ def _page(name: str, number: int) -> Any:
 
 def mmlongbench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the question with its instruction."""
-    return instructed(doc["question"], kwargs)
+    return instructed(str(doc["question"]).strip(), kwargs)
 
 
 def mmlongbench_doc_to_target(doc: Doc) -> str:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import CONCLUSION_CUES, label_options, read_letter
-from pytest_lmms.scoring.conclusions import APART, is_concluded, read_conclusions
+from pytest_lmms.scoring.conclusions import is_concluded, read_conclusions
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.scoring.subscores import over, with_sub_scores
 
@@ -65,20 +65,25 @@ def mmmu_group_img_text(doc: Doc) -> str:
 
 def mmmu_group_img_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer: its letter, or what it concludes."""
-    said, gold = results[0], doc["answer"]
+    said = results[0]
+    item = {key: doc[key] for key in ("id", "question_type", "answer")} | {"subdomain": subject_of(doc)}
     if doc["question_type"] == MULTIPLE_CHOICE:
-        read = read_letter(said, _options(doc))
-        score = float(read == gold)
+        item["parsed_pred"] = read_letter(said, _options(doc))
     else:
-        read = said.strip()
-        score = float(bool(read) and is_concluded(gold, read_conclusions(said, CONCLUSION_CUES, APART)))
-    item = Item({"subdomain": subject_of(doc), "score": score}, score=score)
-    scores = {"mmmu_acc": item, "submission": {doc["id"]: said}}
-    return scores if read else Unparsed(scores)
+        item["parsed_pred"] = read_conclusions(said, CONCLUSION_CUES) if said.strip() else None
+    scores = {"mmmu_acc": Item(item, score=float(_is_right(item))), "submission": {doc["id"]: said}}
+    return scores if item["parsed_pred"] is not None else Unparsed(scores)
+
+
+def _is_right(item: Doc) -> bool:
+    read = item["parsed_pred"]
+    if item["question_type"] == MULTIPLE_CHOICE:
+        return bool(read == item["answer"])
+    return read is not None and is_concluded(str(item["answer"]), read)
 
 
 def _accuracy(items: Sequence[Doc]) -> float:
-    return float(round(sum(item["score"] for item in items) / len(items), 3))
+    return float(round(sum(map(_is_right, items)) / len(items), 3))
 
 
 @with_sub_scores(over("subdomain", aggregation=_accuracy))

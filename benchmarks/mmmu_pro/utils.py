@@ -34,11 +34,13 @@ def mmmu_pro_doc_to_visual(doc: Doc) -> list[Any]:
 
 def mmmu_pro_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return question, lettered options and instruction; where the image holds them, the instruction alone."""
-    options = option_lines(_options(doc))
     if kwargs.get("format") == "options_headed":
+        options = option_lines(_options(doc))
         question = f"{kwargs['pre_prompt']}{doc['question']}" if "question" in doc else kwargs["vision_prompt"]
         return f"{question}\nOptions:\n{options}\n{kwargs['post_prompt']}"
-    return f"{doc['question']}\n{options}\n\n{kwargs['post_prompt']}" if "question" in doc else kwargs["post_prompt"]
+    if "question" not in doc:
+        return str(kwargs["post_prompt"])
+    return f"{doc['question']}\n{option_lines(_options(doc))}\n\n{kwargs['post_prompt']}"
 
 
 def mmmu_pro_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _sites(doc: Doc) -> list[Doc]:
 def read_site(text: str, count: int) -> tuple[int, bool]:
     """Return the number of the site that a text chooses, from 0, and whether it chooses exactly one that is there."""
     numbers = [int(number) - 1 for number in re.findall(r"<Website (\d{1,3})>", text)]
-    is_valid = len(numbers) == 1 and numbers[0] < count
+    is_valid = len(numbers) == 1 and 0 <= numbers[0] < count
     return (numbers[0] if numbers and 0 <= numbers[0] < count else 0), is_valid
 
 

@@ -41,7 +41,7 @@ def msr_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer under its question's type and under `average`."""
     answer = read_quoted_letter(results[0])
     kind = re.sub(r"(?<=[a-z]\.)-(?=[A-Z])", EN_DASH, doc["question_type"])
-    score = float(answer is not None and answer == doc["answer"].upper())
+    score = float(answer is not None and answer == doc["answer"].upper().strip())
     item: dict[str, Any] = {"question_id": doc["id"], "l2_category": kind, "score": score}
     if answer is None:
         item["note"] = "cannot find answer"

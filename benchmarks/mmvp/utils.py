@@ -39,7 +39,9 @@ def mmvp_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 def mmvp_doc_to_target(doc: Doc) -> str:
     """Return the right letter, corrected where the dataset is wrong."""
-    return CORRECTED.get(int(doc["Index"]) - 1, str(doc["Correct Answer"]).strip("() ").upper())
+    answer = str(doc["Correct Answer"]).strip().lower()
+    named = next((letter for letter in "AB" if f"({letter.lower()})" in answer), answer.upper())
+    return CORRECTED.get(int(doc["Index"]) - 1, named)
 
 
 def read_a_or_b(text: str) -> str | None:

@@ -45,13 +45,13 @@ def neptune_doc_to_frames(doc: Doc, kwargs: Doc | None = None) -> list[Image.Ima
 
 def _options(doc: Doc) -> dict[str, str]:
     choices = {letter: doc.get(f"answer_choice_{i}") for i, letter in enumerate(LETTERS)}
-    return {letter: str(choice) for letter, choice in choices.items() if choice is not None}
+    return {letter: str(choice).strip() for letter, choice in choices.items() if choice is not None}
 
 
 def neptune_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options in use and instruction."""
     kwargs = kwargs or {}
-    lines = [doc["question"], *(f"{letter}. {option}" for letter, option in _options(doc).items())]
+    lines = [str(doc["question"]).strip(), *(f"{letter}. {option}" for letter, option in _options(doc).items())]
     return "".join([kwargs.get("pre_prompt", ""), "\n".join(lines), kwargs.get("post_prompt", "")])
 
 

@@ -29,12 +29,12 @@ def officeqa_doc_to_target(doc: Doc) -> str:
 
 def _number(text: str) -> float | None:
     text = text.replace(",", "")
-    percent = text.endswith("%")
-    if percent:
-        text = text[:-1].strip()
-    if not re.fullmatch(r"[-+]?\d+(?:\.\d+)?", text):
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return float(text) if re.fullmatch(r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)", text) else None
+    except ValueError:
         return None
-    return float(text) / 100 if percent else float(text)
 
 
 def _is_right(answer: str, gold: str) -> bool:

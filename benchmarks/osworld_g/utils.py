@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
-from pytest_lmms.scoring.geometry import Point, box_centre, is_in_box, is_in_polygon
-from pytest_lmms.scoring.spans import contents
+from pytest_lmms.scoring.geometry import Point, is_in_box, is_in_polygon
 from pytest_lmms.scoring.subscores import grouped
-from pytest_lmms.tasks.prompts import one_turn
+
+from .clicks import NUM_SIDES, read_click
 
 Doc = Mapping[str, Any]
 INSTRUCTION = (
@@ -19,11 +18,7 @@ INSTRUCTION = (
     "\nInstruction: "
 )
 METRICS = ("osworld_g_acc", "osworld_g_bbox_acc", "osworld_g_polygon_acc", "osworld_g_refusal_acc")
-NUMBER = r"-?\d+(?:\.\d+)?%?"
-OPENING, CLOSING = (re.compile(tag, re.IGNORECASE) for tag in (r"<bbox[^<>]*>", "</bbox>"))
-PAIR = re.compile(rf"[\[(]\s*({NUMBER})(?:\s*,\s*|\s+)({NUMBER})\s*[\])]")
-NAMED_X, NAMED_Y = (re.compile(rf"{axis}[\"']?\s*[:=]\s*[\"']?({NUMBER})", re.IGNORECASE) for axis in "xy")
-NUM_SIDES, MIN_CORNERS = 4, 3
+MIN_CORNERS = 3
 
 
 def osworld_g_doc_to_visual(doc: Doc) -> list[Any]:
@@ -38,29 +33,8 @@ def osworld_g_doc_to_text(doc: Doc) -> str:
 
 def osworld_g_doc_to_messages(doc: Doc) -> list[dict[str, Any]]:
     """Return one user turn, the screenshot before the text."""
-    return one_turn(osworld_g_doc_to_visual(doc), osworld_g_doc_to_text(doc))
-
-
-def _numbers(texts: Sequence[str]) -> list[float]:
-    return [float(text[:-1]) / 100 if text.endswith("%") else float(text) for text in texts]
-
-
-def read_click(text: str) -> Point | None:
-    """Read a point: the centre of a ``<bbox>``, a pair in brackets, named coordinates, or the first two numbers.
-
-    Four numbers beside a word such as "box" or "rectangle" are a box, whose centre counts.
-    """
-    tagged = contents(text, OPENING, CLOSING)
-    if tagged and len(sides := _numbers(re.findall(NUMBER, tagged[0]))) >= NUM_SIDES:
-        return box_centre(sides)
-    if found := PAIR.search(text):
-        return _numbers(found.groups())
-    if (x := NAMED_X.search(text)) and (y := NAMED_Y.search(text, x.end())):
-        return _numbers((x.group(1), y.group(1)))
-    numbers = _numbers(re.findall(NUMBER, text))
-    if len(numbers) >= NUM_SIDES and re.search("bbox|box|rect", text, re.IGNORECASE):
-        return box_centre(numbers)
-    return numbers[:2] if len(numbers) > 1 else None
+    image, text = osworld_g_doc_to_visual(doc)[0], osworld_g_doc_to_text(doc)
+    return [{"role": "user", "content": [{"type": "image", "url": image}, {"type": "text", "text": text}]}]
 
 
 def is_hit(point: Point, kind: str, target: Sequence[float], size: Sequence[float]) -> bool:
@@ -79,6 +53,8 @@ def is_hit(point: Point, kind: str, target: Sequence[float], size: Sequence[floa
     if kind == "bbox":
         left, top, width, height = target
         return is_in_box((x, y), (left, top, left + width, top + height))
+    if kind != "polygon":
+        return False
     xs, ys = target[::2], target[1::2]
     if len(target) == NUM_SIDES:
         return is_in_box((x, y), (min(xs), min(ys), max(xs), max(ys)))
@@ -87,10 +63,16 @@ def is_hit(point: Point, kind: str, target: Sequence[float], size: Sequence[floa
     return is_in_polygon((x, y), list(zip(xs, ys, strict=True)))
 
 
+def _size(doc: Doc) -> Sequence[float]:
+    """Width and height of the screenshot in pixels: as the row says, or as it is."""
+    size = doc.get("image_size") or ()
+    return size if len(size) == len("xy") and min(size) > 0 else doc["image"].size
+
+
 def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one click; each metric's aggregation picks the documents of its kind."""
-    point, kind = read_click(results[0]), doc["box_type"]
-    hit = point is not None and is_hit(point, kind, doc["box_coordinates"], doc["image_size"])
+    point, kind = read_click(results[0]), str(doc["box_type"]).lower()
+    hit = point is not None and is_hit(point, kind, doc["box_coordinates"], _size(doc))
     item = Item({"correct": hit, "box_type": kind}, score=float(hit))
     scores = dict.fromkeys(METRICS, item)
     return Unparsed(scores) if point is None else scores

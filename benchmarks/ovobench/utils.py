@@ -37,7 +37,7 @@ def ovo_doc_to_visual(doc: Doc, kwargs: Doc | None = None) -> list[str]:
 
 def ovo_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options on one line and instruction."""
-    options = " ".join(f"{letter}. {option};" for letter, option in label_options(doc["options"]).items())
+    options = "; ".join(f"{letter}. {option}" for letter, option in label_options(doc["options"]).items()) + ";"
     return f"\nQuestion: {doc['question']}\nOptions:\n{options}\n\n{INSTRUCTION}"
 
 

@@ -41,4 +41,4 @@ def realworldqa_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:
 
 def realworldqa_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score the answer at the end of the reasoning, and the form; the gold is in lower case."""
-    return reasoned_scores(results, doc["answer"].lower())
+    return reasoned_scores(results, doc["answer"].lower().strip())

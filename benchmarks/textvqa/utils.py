@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from functools import partial
 from typing import Any
 
-from pytest_lmms.scoring.submission import write_submission
+from pytest_lmms.scoring.submission import write_dated_submission
 from pytest_lmms.scoring.vqa import normalise_answer, vqa_accuracy
 from pytest_lmms.tasks.prompts import instructed
 
 Doc = Mapping[str, Any]
+
+textvqa_aggregate_submissions = partial(write_dated_submission, "textvqa_submission")
 
 
 def textvqa_doc_to_visual(doc: Doc) -> list[Any]:
@@ -28,9 +30,3 @@ def textvqa_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer against those of ten people, and keep it for the server."""
     answer = {"question_id": doc["question_id"], "answer": normalise_answer(results[0])}
     return {"exact_match": vqa_accuracy(results[0], doc.get("answers") or []), "submission": answer}
-
-
-def textvqa_aggregate_submissions(items: Sequence[Doc], args: Any = None) -> None:
-    """Write the file that the benchmark's server scores, named by the time."""
-    now = datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S")
-    write_submission(f"textvqa_submission_{now}.json", list(items), args)

@@ -49,9 +49,10 @@ def tvbench_doc_to_visual(doc: Doc) -> list[str]:
 def tvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question, options and instruction."""
     kwargs = kwargs or {}
-    question = f"{kwargs.get('pre_prompt', '')}{_first(doc, 'question', 'prompt', 'query') or ''}"
+    question = str(_first(doc, "question", "prompt", "query") or "").strip()
     options = [f"{letter}. {option}" for letter, option in label_options(_candidates(doc)).items()]
-    return "\n".join([question, *options, kwargs.get("post_prompt", "").strip()]).strip()
+    body = "\n".join([question, *options, kwargs.get("post_prompt", "").strip()]).strip()
+    return f"{kwargs.get('pre_prompt', '')}{body}"
 
 
 def _simple(text: Any) -> str:
@@ -62,13 +63,9 @@ def tvbench_doc_to_target(doc: Doc) -> str:
     """Return the right letter; the row gives it as text, letter or number."""
     answer = _first(doc, "answer", "correct_answer", "label", "correct_choice")
     options = label_options(_candidates(doc))
-    if isinstance(answer, int) or (isinstance(answer, str) and answer.strip().isdigit()):
-        number = int(answer)
-        letters = list(options)
-        if 0 <= number < len(letters):
-            return letters[number]
-        return letters[number - 1] if 0 < number <= len(letters) else ""
     text = str(answer if answer is not None else "").strip()
+    if text.isdecimal() and int(text) <= len(options):
+        return list(options)[min(int(text), len(options) - 1)]
     if len(text) == 1 and text.isalpha():
         return text.upper()
     return next((x for x, option in options.items() if _simple(option) == _simple(text)), text.upper())

@@ -27,7 +27,7 @@ def video_mmmu_doc_to_visual(doc: Doc) -> list[str]:
 def _question(doc: Doc) -> str:
     options = label_options(doc["options"])
     has_letters = all(option.startswith(f"{letter}.") for letter, option in options.items())
-    return "\n".join([doc["question"], *(o if has_letters else f"{x}. {o}" for x, o in options.items())])
+    return f"{doc['question']}\n" + "\n".join(o if has_letters else f"{x}. {o}" for x, o in options.items())
 
 
 def video_mmmu_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
@@ -66,13 +66,18 @@ def read_option(text: str, options: Mapping[str, str]) -> str | None:
 
 def video_mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Read what was answered; the aggregation decides whether it is right."""
-    kind = doc.get("question_type", CHOICE)
     read: Any = read_conclusions(results[0]) if results[0].strip() else None
-    if kind in (CHOICE, "perception") and doc["options"]:
+    if doc.get("question_type", CHOICE) in (CHOICE, "perception") and doc["options"]:
         read = read_option(results[0], label_options(doc["options"]))
+    return question_item(doc, results[0], read)
+
+
+def question_item(doc: Doc, said: str, read: Any) -> dict[str, Any]:
+    """Return what a document adds: where it belongs, and what was read, None when nothing was."""
     subject = doc["id"].partition("_")[2].rpartition("_")[0]
+    kind = doc.get("question_type", CHOICE)
     item = {"id": doc["id"], "subdomain": subject, "question_type": kind, "answer": doc["answer"]}
-    item["parsed_pred"] = (NOT_READ if results[0] else NOT_ANSWERED) if read is None else read
+    item["parsed_pred"] = (NOT_READ if said else NOT_ANSWERED) if read is None else read
     item = Item(item, score=float(_is_right(item)))
     return {"mmmu_acc": item} if read is not None else Unparsed(mmmu_acc=item)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import label_options, shuffle_options
-from pytest_lmms.scoring.letters import whole_word_letter
+from pytest_lmms.scoring.letters import option_number, whole_word_letter
 
 from .utils import question_scores, videomme_doc_to_visual
 
@@ -67,9 +66,7 @@ def videomme_doc_to_text_plain(doc: Doc, kwargs: Doc) -> str:
 
 def videomme_process_results_number(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer: a number from 1 to 4 that begins it, else the first one that stands alone."""
-    text = results[0].strip()
-    found = re.match(r"([1-4])[.)\s]", text) or re.search(r"\b([1-4])\b", text) or re.match("([1-4])", text)
-    return question_scores(doc, found and found[1])
+    return question_scores(doc, option_number(results[0], len(LETTERS)))
 
 
 def videomme_doc_to_system_prompt(doc: Doc, kwargs: Doc) -> list[dict[str, Any]]:

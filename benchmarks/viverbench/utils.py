@@ -35,7 +35,7 @@ def viverbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
 def _as_bool(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
-    return WORDS.get(str(value).strip().strip("`'\" ").lower()) if isinstance(value, (str, int, float)) else None
+    return WORDS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def _literal(text: str) -> Any:
@@ -60,13 +60,13 @@ def _values(text: str) -> Iterator[Any]:
 def read_verdict(text: str) -> bool | None:
     """Return what a text says, or None; see the page of the benchmark for the order of rules."""
     text = text.strip()
-    if (verdict := _as_bool(text)) is not None:
+    if (verdict := _as_bool(text.strip("`'\" "))) is not None:
         return verdict
     for value in _values(text):
         if (verdict := _as_bool(value)) is not None:
             return verdict
     lowered = text.lower()
-    for pattern in (r'"answer"\s*:\s*(true|false)', r"answer\s*[:=]\s*(true|false)", r"\b(true|false|yes|no)\b"):
+    for pattern in (r'"answer"\s*:\s*(true|false)', r"\banswer\s*[:=]\s*(true|false)\b", r"\b(true|false|yes|no)\b"):
         if found := re.search(pattern, lowered):
             return WORDS[found[1]]
     return None

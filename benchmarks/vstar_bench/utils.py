@@ -20,6 +20,8 @@ PATTERNS = (
     r"(?:^|\s)([A-D])(?:\s|$)",
 )
 """How a letter may stand in a response in capitals; the first that is found decides."""
+MAX_OPTIONS = 4
+"""More are not shown, since only the letters A to D are read."""
 
 
 def direct_attributes_rows(dataset: Any) -> Any:
@@ -43,7 +45,7 @@ def vstar_reasoning_text(doc: Doc) -> str:
     options = re.findall(r"\([A-Z]\)\s*([^()]+?)(?=\([A-Z]\)|$)", text, re.DOTALL)
     if not options:
         return str(text)
-    return f"{text.partition('(A)')[0].strip()}\n{option_lines(option.strip() for option in options)}"
+    return f"{text.partition('(A)')[0].strip()}\n{option_lines(option.strip() for option in options[:MAX_OPTIONS])}"
 
 
 def vstar_doc_to_text(doc: Doc, kwargs: Doc) -> str:

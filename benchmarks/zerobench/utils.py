@@ -24,13 +24,13 @@ def zerobench_doc_to_text(doc: Doc, kwargs: Doc) -> str:
 
 
 def _simple(text: object) -> str:
-    quoteless = str(text).strip().lower().strip("\"'`")
-    return re.sub(r"\s*\.$", "", " ".join(quoteless.split()))
+    quoteless = re.sub(r"\s+", " ", str(text).strip().lower().strip("\"'`"))
+    return quoteless[:-1].rstrip() if quoteless.endswith(".") else quoteless
 
 
 def _number(text: str) -> Decimal | None:
-    plain = text.replace(",", "")
-    return Decimal(plain) if re.fullmatch(r"[-+]?[0-9]+(?:\.[0-9]+)?", plain) else None
+    plain = text.strip().replace(",", "")
+    return Decimal(plain) if re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", plain) else None
 
 
 def zerobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
@@ -38,7 +38,8 @@ def zerobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc
     answer, gold = _simple(results[0]), _simple(doc["question_answer"])
     number, gold_number = _number(answer), _number(gold)
     is_right = answer == gold if number is None or gold_number is None else number == gold_number
-    item = {"question_id": doc["question_id"], "prediction": results[0].strip(), "target": doc["question_answer"]}
+    target = str(doc["question_answer"]).strip()
+    item = {"question_id": doc["question_id"], "prediction": results[0].strip(), "target": target}
     return {"zerobench_exact_match": {**item, "score": float(is_right)}}
 
 

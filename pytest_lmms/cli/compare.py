@@ -50,7 +50,9 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     cells = list(rows(runs[0], lines))
     print(*(markdown_table(cells) if parsed.markdown else text_table(cells)), sep="\n")
     notes = {f"{line.run.name}, {line.comparison.metric}: {n}" for line in lines for n in line.comparison.notes}
-    print("\ndifference: of the documents' mean scores; p: two-sided, corrected by Holm's method, * below 0.05")
+    resampled = any(line.comparison.test == "paired bootstrap" for line in lines)
+    of_what = "of the documents' mean scores" + (", or of a metric over all of them together" if resampled else "")
+    print(f"\ndifference: {of_what}; p: two-sided, corrected by Holm's method, * below 0.05")
     print(*sorted(notes), sep="\n")
     for line in lines:
         worse = line.comparison.worse[: max(0, parsed.documents)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,10 +91,21 @@ def _read(path: Path, rubric: Rubric) -> list[dict[str, Any]]:
         if not isinstance(label, dict) or not label.keys() <= rubric.verdict.keys() or "response" not in row:
             expected = f"document, response and label with some of {', '.join(rubric.verdict)}"
             raise UsageError(explain("this is no labelled example", where=where, expected=expected))
+        wrong = [w for name, value in label.items() if (w := _wrong_label(rubric, name, value))]
+        if not isinstance(row.get("document", {}), dict):
+            wrong.append("document is no mapping of columns")
+        if wrong:
+            raise UsageError(explain("; ".join(wrong), where=where, expected=json.dumps(dict(rubric.verdict))))
         found.append(row)
     if not found:
         raise UsageError(explain("no examples", where=str(path), expected=FILE_HELP))
     return found
+
+
+def _wrong_label(rubric: Rubric, name: str, value: Any) -> str | None:
+    """What is wrong with a label; people's mean of whole numbers may be a fraction."""
+    whole = round(value) if isinstance(value, float) and math.isfinite(value) else value
+    return rubric.wrong_part(name, whole if rubric.verdict[name]["type"] == "integer" else value)
 
 
 async def _ask(
@@ -148,7 +160,8 @@ def agreement(
 
 def _upright(rubric: Rubric, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     try:
-        return rubric.together([rubric.turned_back(v["verdict"]) if v["order"] else v["verdict"] for v in verdicts])
+        upright = [rubric.turned_back(v["verdict"]) if v["order"] else v["verdict"] for v in verdicts]
+        return rubric.together(upright, fractions=rubric.swap is not None)
     except LmmsError:
         return None
 

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.records import MediaRef, Message
+from pytest_lmms.records import MediaRef, Message, ToolCall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +99,8 @@ def _translate(messages: Sequence[Message], media: MediaSettings, write_frame: F
         content: Any = [wire for part in message.content for wire in _parts(part, media, write_frame)]
         if len(message.content) == 1 and isinstance(message.content[0], str):
             content = message.content[0]
-        elif message.tool_calls:
-            content = content or None
+        elif not content:
+            content = None if message.tool_calls else ""
         translated.append({"role": message.role, "content": content, **_calls(message)})
     return translated
 
@@ -107,11 +109,22 @@ def _calls(message: Message) -> dict[str, Any]:
     """What a message says of calls: those that it makes, or the one that it answers."""
     if message.call_id is not None:
         return {"tool_call_id": message.call_id}
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in message.tool_calls
-    ]
+    calls = [call_as_sent(call) for call in message.tool_calls]
     return {"tool_calls": calls} if calls else {}
+
+
+def call_as_sent(call: ToolCall) -> dict[str, Any]:
+    """A call that a model made, as a later request repeats it.
+
+    Arguments that are no JSON object become an empty one: servers that write the conversation with a chat template
+    parse them, and refuse the whole request. What was wrong with them stands in the call's result.
+    """
+    try:
+        is_object = isinstance(orjson.loads(call.arguments), dict)
+    except ValueError:
+        is_object = False
+    arguments = call.arguments if is_object else "{}"
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter) -> Iterator[dict[str, Any]]:

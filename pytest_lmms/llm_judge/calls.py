@@ -25,6 +25,14 @@ API_TYPES = {
     "dummy": "dummy", "local": "openai",
 }  # fmt: skip
 """lmms-eval's judges, by API_TYPE, and the models that they are here."""
+_AZURE_VERSION = "2024-02-15-preview"
+"""What lmms-eval asks Azure for where API_VERSION is not set."""
+
+
+def unsaid_arguments(api_type: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What lmms-eval takes for granted of a judge where the environment does not say it."""
+    is_said = any(environ.get(name) for name in ("OPENAI_API_VERSION", "API_VERSION"))
+    return {"api_version": _AZURE_VERSION} if API_TYPES[api_type] == "azure_openai" and not is_said else {}
 
 
 @dataclass

@@ -83,6 +83,7 @@ class ServerInterface:
         return {
             "model": config.model_name, "max_retries": max(0, config.num_retries - 1),
             "retry_backoff_s": float(config.retry_delay), "num_concurrent": config.max_concurrent, **of_local,
+            **calls.unsaid_arguments(self.api_type, os.environ),
         }  # fmt: skip
 
     # --- questions of a kind -----------------------------------------------------------------------------------

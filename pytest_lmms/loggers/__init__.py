@@ -4,7 +4,11 @@ A logger is a module of this package with `LIBRARY`, the import that it needs, a
 
     def log(results, run_folder, *, project="pytest-lmms") -> str:    # what was written, in a few words
 
-Its keyword arguments are what `--lmms-log-to name:project=...` takes. A logger gets files that are complete, and never
+One that needs an account has a second, with the same keyword arguments, called before anything is loaded:
+
+    def check(where, *, project="pytest-lmms") -> None:    # UsageError where the run will not be taken
+
+The keyword arguments are what `--lmms-log-to name:project=...` takes. A logger gets files that are complete, and never
 changes them. Each library is imported in its own module, when a run has finished.
 """
 
@@ -33,6 +37,16 @@ class Target:
     def log(self, results: Mapping[str, Any], run_folder: Path) -> str:
         """Log a finished run; what a library raises passes through."""
         return str(_function(self.name)(results, run_folder, **self.arguments))
+
+    def check(self, where: str) -> None:
+        """Find out, with at most one request, whether a run will be taken.
+
+        Raises:
+            UsageError: No credentials, or they are refused, or nobody answers.
+        """
+        check = getattr(importlib.import_module(f"{__name__}.{self.name}"), "check", None)
+        if check is not None:
+            check(where, **self.arguments)
 
 
 def parse_targets(text: str, where: str) -> tuple[Target, ...]:

@@ -7,9 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_lmms.results.access import check_hub
+
 LIBRARY = "huggingface_hub"
 _FILES = ["results.json", "run.json"]
 _RECORDS = ["samples_*.jsonl", "records_*.parquet"]
+
+
+def check(where: str, *, repo: str, **_arguments: Any) -> None:
+    """Find a token that may write to the repository; see `log`."""
+    check_hub(str(repo).partition("/")[0], where)
 
 
 def log(

@@ -5,14 +5,66 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib
+import netrc
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.loggers import scalars, settings
+from pytest_lmms.results.access import ask
 
 LIBRARY = "wandb"
+_OFFLINE = "WANDB_MODE=offline keeps the run on this machine, for `wandb sync` later"
+_VIEWER = {"query": "query Viewer { viewer { username } }"}
+
+
+def check(where: str, *, mode: str | None = None, **_arguments: Any) -> None:
+    """Find a key that W&B takes, unless nothing is sent; see `log`.
+
+    Raises:
+        UsageError: There is none, it is refused, or nobody answers.
+    """
+    if (mode or _setting("mode") or "online") not in ("online", "shared") or _setting("identity_token_file"):
+        return
+    server = (_setting("base_url") or "https://api.wandb.ai").rstrip("/")
+    key = _setting("api_key") or _key_of(urlsplit(server).hostname or "")
+    if not key:
+        raise UsageError(
+            explain("no key of W&B", where=where, remedy=f"set WANDB_API_KEY, or: wandb login; {_OFFLINE}")
+        )
+    answer = ask("POST", f"{server}/graphql", where, _OFFLINE, json=_VIEWER, auth=("api", key))
+    viewer = (answer.json().get("data") or {}).get("viewer") if answer.is_success else None
+    if answer.status_code in (401, 403) or (answer.is_success and viewer is None):
+        remedy = f"set another WANDB_API_KEY, or: wandb login --relogin; {_OFFLINE}"
+        raise UsageError(explain(f"{server} refuses the key of W&B", where=where, remedy=remedy))
+
+
+def _setting(name: str) -> str | None:
+    """A setting as W&B finds it: of the environment, else of its files, the folder's before the user's."""
+    if value := os.environ.get(f"WANDB_{name.upper()}"):
+        return value
+    user = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    files = configparser.ConfigParser(interpolation=None)
+    try:
+        files.read([user / "settings", Path(os.environ.get("WANDB_DIR") or ".") / "wandb" / "settings"])
+    except (configparser.Error, UnicodeDecodeError):
+        return None
+    return files.get("default", name, fallback=None)
+
+
+def _key_of(host: str) -> str | None:
+    """The key that `wandb login` left in the user's netrc."""
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        found = netrc.netrc(str(path)).authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return None
+    return found[2] if found else None
 
 
 def log(
@@ -45,7 +97,7 @@ def log(
         entity=entity,
         group=group,
         mode=mode,
-        dir=str(folder or run_folder),
+        dir=str(Path(folder or run_folder).expanduser().absolute()),  # its service may run in another folder
         config=settings(results),
         job_type="evaluation",
         settings=wandb.Settings(

@@ -25,5 +25,6 @@ pytest_plugins = (
     "pytest_lmms.plugin.dryrun",
     "pytest_lmms.plugin.loggers",
     "pytest_lmms.plugin.report",
+    "pytest_lmms.plugin.reports",
     "pytest_lmms.plugin.outward",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError
+from pytest_lmms.errors import LmmsError, install_hint
 
 if TYPE_CHECKING:
     from pytest_lmms.plugin.items import TaskFile
@@ -117,7 +117,8 @@ def _describe(error: Exception) -> str:
         last, trace = trace, trace.tb_next
     place = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if error.__traceback__ else "unknown place"
     who = f"fixture {name}" if name else "filling the fixtures of this task"
-    return f"{who} failed: {type(error).__name__}: {error}\n  at {place}"
+    hint = install_hint(error)
+    return "\n  ".join([f"{who} failed: {type(error).__name__}: {error}", f"at {place}", *([hint] if hint else [])])
 
 
 def give_document_id(item: pytest.Function) -> None:

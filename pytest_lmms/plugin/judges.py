@@ -12,7 +12,7 @@ from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.cache import ResponseStore
 from pytest_lmms.inference.engine import Engine, EngineSettings
 from pytest_lmms.judging import Judge, Judges
-from pytest_lmms.llm_judge.calls import API_TYPES, PANEL, Opened
+from pytest_lmms.llm_judge.calls import API_TYPES, PANEL, Opened, unsaid_arguments
 from pytest_lmms.model_args import check_model_args
 from pytest_lmms.plugin.budget import budget_of, stop_of
 from pytest_lmms.plugin.recording import Recorder
@@ -51,7 +51,7 @@ def parse_judges(
         name, _, model = (_from_variables(environ, where) if word == ENV else word).partition(":")
         adapter = MODELS.load(name)
         parameters = inspect.signature(adapter).parameters
-        own = {}
+        own = unsaid_arguments(environ.get("API_TYPE", "openai"), environ) if word == ENV else {}
         if model:
             parameter = next((p for p in MODEL_PARAMETERS if p in parameters), None)
             if parameter is None:

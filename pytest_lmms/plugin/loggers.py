@@ -24,12 +24,16 @@ class Loggers:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Find the loggers before anything is collected, so that a wrong one is told at once."""
+        """Find the loggers before anything is collected, so that a wrong one, or one without a key, is told at once."""
         settings = self.session.settings
         if settings.log_to is None or not may_hold_tasks(self.config):
             return
         try:
-            self.targets = parse_targets(settings.log_to, settings.sources.get("log_to", "--lmms-log-to"))
+            where = settings.sources.get("log_to", "--lmms-log-to")
+            self.targets = parse_targets(settings.log_to, where)
+            if not (settings.dry_run or self.config.option.collectonly):
+                for target in self.targets:
+                    target.check(where)
         except UsageError as e:
             raise pytest.UsageError(str(e)) from e
 

@@ -11,6 +11,7 @@ from pytest_lmms.config import BY_NAME
 from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.results.access import check_address
 from pytest_lmms.results.remote import check, is_remote
 
 FOLDERS = ("output_path", "cache", "video_cache")
@@ -33,7 +34,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def check_place(place: str, where: str) -> None:
-    """Refuse an address that no library opens, and a folder that cannot be made or written to.
+    """Refuse an address that no library opens or that takes no files, and a folder that cannot be made or written to.
 
     Args:
         place: A folder, which need not exist, or an address.
@@ -44,6 +45,7 @@ def check_place(place: str, where: str) -> None:
     """
     if is_remote(place):
         check(place, where)
+        check_address(place, where)
         return
     if not place.strip():
         raise UsageError(explain("an empty name", where=where, expected="a folder; . is the current one"))

@@ -7,7 +7,28 @@ from typing import Any
 
 import pytest
 
+from pytest_lmms.jsonl import dumps
 from pytest_lmms.plugin.recording import PROPERTY
+
+
+class JUnitProperties:
+    """Writes what a report says about a document as JSON for `--junitxml`, which writes `str` of a property."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Rewrite the property of a teardown report, the only one that JUnit takes properties from."""
+        if report.when == "teardown":
+            report.user_properties = [
+                (name, dumps(value).decode() if name == PROPERTY and isinstance(value, dict) else value)
+                for name, value in report.user_properties
+            ]
+
+
+@pytest.hookimpl
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a JUnit file is asked for; workers write none."""
+    if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(JUnitProperties(), "lmms-junit-properties")
 
 
 def document_summary(report: Any) -> dict[str, Any] | None:

@@ -14,15 +14,11 @@ from pytest_lmms import stats
 from pytest_lmms.errors import TaskError
 from pytest_lmms.records import STATUSES
 from pytest_lmms.results.codec import plain
+from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED
 from pytest_lmms.results.uncertainty import DOCUMENT_MEANS
 from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
 from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
 from pytest_lmms.tasks.render import Task
-
-BOOTSTRAPPED = {"median": 1000, "f1": 1000, "matthews_corrcoef": 1000, "perplexity": 1000,
-                "bleu": 100, "chrf": 100, "ter": 100}  # fmt: skip
-"""Aggregations whose standard error is bootstrapped, with the number of resamples."""
-BOOTSTRAP_SEED = 1234
 
 
 class TaskAggregate:

@@ -12,7 +12,9 @@ from typing import Any
 
 from pytest_lmms import stats
 from pytest_lmms.errors import counted
-from pytest_lmms.results.runs import DocumentScore, Metric, StoredRun
+from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED, FRACTIONS, aggregation_of
+from pytest_lmms.results.runs import DocumentItem, DocumentScore, Metric, StoredRun
+from pytest_lmms.scoring.metrics import AGGREGATIONS
 
 CONFIDENCE = 0.95
 _SAME_TASK = ("dataset_path", "dataset_name", "test_split", "validation_split")
@@ -46,7 +48,8 @@ class Comparison:
     """Lower end of its 95% confidence interval."""
     high: float | None = None
     p_value: float | None = None
-    """Two-sided: McNemar's exact test for scores of 0 and 1, else a paired t test, clustered where the task is."""
+    """Two-sided: McNemar's exact test for scores of 0 and 1, else a paired t test, clustered where the task is; for a
+    metric over all documents together, a paired bootstrap."""
     p_worse: float | None = None
     """One-sided, small where the run is worse: McNemar's mid-p test, or the t test."""
     test: str | None = None
@@ -84,7 +87,60 @@ def compare(run: StoredRun, baseline: StoredRun, metric: Metric) -> Comparison:
         return Comparison(**aggregates, obstacle=f"the baseline has no task {metric.task}")
     if (why := unlike(run, baseline, metric.task)) is not None:
         return Comparison(**aggregates, obstacle=why)
-    return pair(run.scores(metric), baseline.scores(metric), **aggregates)
+    here, there = run.scores(metric), baseline.scores(metric)
+    if not here and not there:
+        return _over_corpus(run, baseline, aggregates)
+    return pair(here, there, **aggregates)
+
+
+def _over_corpus(run: StoredRun, baseline: StoredRun, aggregates: Mapping[str, Any]) -> Comparison:
+    """Compare a metric whose documents have no number of their own, by computing it anew on resampled documents."""
+    metric: Metric = aggregates["metric"]
+    name = aggregation_of(run, metric)
+    if name is None or name != aggregation_of(baseline, metric):
+        return _aggregates_only("what aggregates it is code of the task, which may do more than that", aggregates)
+    here, there = run.items(metric), baseline.items(metric)
+    common = sorted(here.keys() & there.keys())
+    if not common:
+        return _aggregates_only("the samples hold no items of it", aggregates)
+    if (why := _another_version(here, there, common)) is not None:
+        return Comparison(**aggregates, obstacle=why)
+    try:
+        found = stats.bootstrap_difference(
+            [here[i].item for i in common], [there[i].item for i in common], AGGREGATIONS[name],
+            iterations=BOOTSTRAPPED.get(name, 1000), seed=BOOTSTRAP_SEED, confidence=CONFIDENCE,
+        )  # fmt: skip
+        effect_from = float(AGGREGATIONS[name]([there[i].item for i in common]))
+    except Exception as e:  # noqa: BLE001  (items of strangers, in any form)
+        return _aggregates_only(f"{name} of its items failed with {type(e).__name__}: {e}", aggregates)
+    p_worse, num_unpaired = found.p_less, len(here.keys() ^ there.keys())
+    if aggregates["higher_is_better"] is False and p_worse is not None:
+        p_worse = 1 - p_worse
+    notes = [f"{counted(num_unpaired, 'document')} scored by one of the two only"] if num_unpaired else []
+    error = found.standard_error
+    return Comparison(
+        **aggregates,
+        effect=found.mean,
+        effect_from=effect_from,
+        num_pairs=len(common),
+        num_unpaired=num_unpaired,
+        mean_difference=found.mean,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        p_worse=p_worse,
+        test="paired bootstrap",
+        std=None if error is None else error * math.sqrt(len(common)),
+        points=0.01 if name in FRACTIONS else 1.0,
+        notes=tuple(notes),
+    )
+
+
+def _aggregates_only(why: str, aggregates: Mapping[str, Any]) -> Comparison:
+    value, start = aggregates["value"], aggregates["baseline"]
+    effect = None if value is None or start is None else value - start
+    note = f"documents have no single number under this metric{why and ', and '}{why}: only its aggregates are compared"
+    return Comparison(**aggregates, effect=effect, effect_from=start, notes=(note,))
 
 
 def unlike(run: StoredRun, baseline: StoredRun, task: str) -> str | None:
@@ -120,18 +176,11 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
     """
     common = sorted(here.keys() & there.keys())
     if not here and not there:
-        value, start = aggregates["value"], aggregates["baseline"]
-        effect = None if value is None or start is None else value - start
-        why = "documents have no single number under this metric: only its aggregates are compared"
-        return Comparison(**aggregates, effect=effect, effect_from=start, notes=(why,))
+        return _aggregates_only("", aggregates)
     if not common:
         return Comparison(**aggregates, obstacle="no common documents")
-    changed = [i for i in common if _is_another(here[i], there[i])]
-    if changed:
-        shown = ", ".join(map(str, changed[:5])) + (", ..." if len(changed) > 5 else "")
-        return Comparison(
-            **aggregates, obstacle=f"another dataset version: {len(changed)} documents are not the same ({shown})"
-        )
+    if (why := _another_version(here, there, common)) is not None:
+        return Comparison(**aggregates, obstacle=why)
     a, b = [here[i].value for i in common], [there[i].value for i in common]
     clusters = [here[i].cluster for i in common]
     is_clustered = None not in clusters
@@ -176,7 +225,15 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
     )
 
 
-def _is_another(first: DocumentScore, second: DocumentScore) -> bool:
+def _another_version(here: Mapping[int, Any], there: Mapping[int, Any], common: list[int]) -> str | None:
+    changed = [i for i in common if _is_another(here[i], there[i])]
+    if not changed:
+        return None
+    shown = ", ".join(map(str, changed[:5])) + (", ..." if len(changed) > 5 else "")
+    return f"another dataset version: {len(changed)} documents are not the same ({shown})"
+
+
+def _is_another(first: DocumentScore | DocumentItem, second: DocumentScore | DocumentItem) -> bool:
     if first.doc_hash and second.doc_hash:
         return first.doc_hash != second.doc_hash
     return first.target != second.target

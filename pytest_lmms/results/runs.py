@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.jsonl import loads
+from pytest_lmms.results.codec import decode
 from pytest_lmms.results.store import SCHEMA_VERSION, file_name
 
 _FOREIGN = re.compile(r"(?P<date>.*_)results\.json$")
@@ -32,6 +33,15 @@ class DocumentScore(NamedTuple):
     target: str
     prompt: str
     """What was asked, shortened to a digest."""
+
+
+class DocumentItem(NamedTuple):
+    """What one document gives to a metric that is computed over all of them together."""
+
+    item: Any
+    doc_hash: str
+    """As of `DocumentScore`."""
+    target: str
 
 
 class Metric(NamedTuple):
@@ -151,6 +161,21 @@ class StoredRun:
             self._scores[metric.task] = self._read_scores(metric.task)
         return self._scores[metric.task].get(metric, {})
 
+    def items(self, metric: Metric) -> Mapping[int, DocumentItem]:
+        """What a metric's aggregation was given for each document, by row number; errored documents are left out.
+
+        Raises:
+            StoreError: The samples cannot be read.
+        """
+        return {
+            row["doc_id"]: DocumentItem(decode(row[metric.name]), self._hash_of(row), str(row.get("target", "")))
+            for row in self.rows(metric.task)
+            if row.get("status") != "error" and metric.name in row and row.get("filter", metric.filter) == metric.filter
+        }
+
+    def _hash_of(self, row: Mapping[str, Any]) -> str:
+        return "" if self.is_foreign else row.get("doc_hash", "")
+
     def _read_scores(self, task: str) -> dict[Metric, dict[int, DocumentScore]]:
         config = (self.results.get("configs") or {}).get(task) or {}
         score_key, cluster_key = config.get("score_key") or "score", config.get("cluster_key")
@@ -159,7 +184,7 @@ class StoredRun:
         for row in self.rows(task):
             if row.get("status") == "error":
                 continue
-            doc_hash = "" if self.is_foreign else row.get("doc_hash", "")
+            doc_hash = self._hash_of(row)
             target, prompt = str(row.get("target", "")), str(hash(row.get("input", "")))
             for metric in metrics:
                 if metric.name not in row or row.get("filter", metric.filter) != metric.filter:

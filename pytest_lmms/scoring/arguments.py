@@ -11,6 +11,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,), "null": (type(None),),
 }  # fmt: skip
 
+_WORDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
+
 
 def schema_of(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the JSON schema of a document's tool: its `parameters`, a mapping or JSON; empty without any."""
@@ -24,7 +26,7 @@ def complaint(arguments: Any, schema: Mapping[str, Any]) -> str | None:
     """Say what is wrong with arguments, in one line; None when nothing is.
 
     Checks what models get wrong: an object, with every required key, none that is unknown where the schema says so,
-    of the right type, from the listed values. Nested objects are left to the tool.
+    of the right type, from the listed values, a number within its bounds. Nested objects are left to the tool.
     """
     if not isinstance(arguments, Mapping):
         return f"the arguments are {type(arguments).__name__}, expected an object"
@@ -44,10 +46,29 @@ def complaint(arguments: Any, schema: Mapping[str, Any]) -> str | None:
             return f"{name} is {value!r:.80}, expected {' or '.join(names)}"
         if "enum" in rule and value not in rule["enum"]:
             return f"{name} is {value!r:.80}, expected one of {rule['enum']}"
+        if outside := _outside(value, rule):
+            return f"{name} is {value!r:.80}, expected {outside}"
     return None
+
+
+def _outside(value: Any, rule: Mapping[str, Any]) -> str | None:
+    """Which bound of a rule a number breaks."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    broken = {
+        "minimum": lambda bound: not value >= bound, "exclusiveMinimum": lambda bound: not value > bound,
+        "maximum": lambda bound: not value <= bound, "exclusiveMaximum": lambda bound: not value < bound,
+    }  # fmt: skip
+    bounds = ((word, rule.get(word)) for word in broken)
+    numbers = (
+        (word, bound) for word, bound in bounds if isinstance(bound, (int, float)) and not isinstance(bound, bool)
+    )
+    return next((f"{_WORDS[word]} {bound}" for word, bound in numbers if broken[word](bound)), None)
 
 
 def _is_of(value: Any, name: str) -> bool:
     if isinstance(value, bool):
         return name == "boolean"
+    if name == "integer" and isinstance(value, float):
+        return value.is_integer()  # JSON has one kind of number: 5.0 is whole
     return isinstance(value, _TYPES.get(name, (object,)))

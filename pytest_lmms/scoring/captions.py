@@ -26,14 +26,14 @@ _SHORT_FORMS = (
 _MONTHS_AND_DAYS = "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thurs?|fri|sat|sun"
 _TOKEN = re.compile(
     r"</?[a-z!][^<>\n]*>"  # a tag
-    r"|https?://[^\s\"'<>()]+|[#@][a-z_]\w*"
-    r"|\b[a-z](?:\.[a-z])+(?!\w)\.?"  # U.S., e.g.
+    r"|https?://[^\s\"'<>()]+|\b[cf]#(?!#)|\bc\+\+|[#@][a-z_]\w*"
+    r"|\b[a-z](?:\.[a-z])+(?!\w)\.?|\bnos?\.(?=\s*\d)"  # U.S., e.g., no. 5
     rf"|\b(?:{_SHORT_FORMS}|{_MONTHS_AND_DAYS})\.|\b[A-Z]\.(?=\s|$)"
     r"|\bcan(?=not\b)|\b(?:gon|wan)(?=na\b)|\b(?:lem|gim)(?=me\b)|\bgot(?=ta\b)|(?<=\b[gG]on)na\b|(?<=\b[wW]an)na\b"
-    r"|(?:(?<![\w.)\]])[-+])?(?:\d+(?:[.,:/]\d+)*|\.\d+)(?:st|nd|rd|th)?(?![\w])"
+    r"|(?:(?<![\w.)\]])[-+])?(?:\d+(?:[-.,:/]\d+)*|\.\d+)(?:st|nd|rd|th)?(?:-[a-z]\w*(?:-\w+)*)?(?!\w)"
     r"|\w+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m|em)(?!\w)|'n'|(?<=')tis\b|\w+(?='n')"
-    r"|\w+(?:[-.,/&']\w+)*(?:\+\+)?"
-    r"|\.{2,}|-+|[?!]+|\*+|=+|~+|_+|``|''|[^\w\s]",
+    r"|\w+(?:[-.,/&']\w+)*"
+    r"|\.{2,}|-+|[?!]+|\*+|#+|@+|<+|>+|``|''|[^\w\s]",
     re.IGNORECASE,
 )
 _ALIKE = str.maketrans({
@@ -41,8 +41,14 @@ _ALIKE = str.maketrans({
     "\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
     "\N{EM DASH}": " -- ", "\N{EN DASH}": " -- ", "\N{HORIZONTAL ELLIPSIS}": "...",
     "\N{EURO SIGN}": "$", "\N{POUND SIGN}": "#", "\N{VULGAR FRACTION ONE HALF}": "1/2",
+    "\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"', "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}": '"',
     "\N{VULGAR FRACTION ONE QUARTER}": "1/4", "\N{VULGAR FRACTION THREE QUARTERS}": "3/4",
 })  # fmt: skip
+_SPACED = re.compile(r"\b_+|_+\b|__+|[²³¹]")
+"""Parts of words that are tokens of their own."""
+_UNREAD = re.compile("[\U00010000-\U0010ffff]+|&nbsp;|&quot;")
+"""What makes no token: characters beyond 16 bits, emoji among them."""
+_ENTITIES = {"&lt;": " < ", "&gt;": " > ", "&amp;": " & "}
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 """Names that the Treebank gives them; COCO's list of punctuation has them in capitals and so does not drop them."""
 _PUNCTUATION = frozenset(("'", "`", "''", "``", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"'))
@@ -51,7 +57,10 @@ _PUNCTUATION = frozenset(("'", "`", "''", "``", ".", "?", "!", ",", ":", "-", "-
 def tokenize(text: str) -> Tokens:
     """Split a caption into lower-case tokens, without punctuation."""
     tokens: Tokens = []
-    for token in _TOKEN.findall(text.translate(_ALIKE)):
+    text = _SPACED.sub(r" \g<0> ", _UNREAD.sub(" ", text.translate(_ALIKE)))
+    for entity, character in _ENTITIES.items():
+        text = text.replace(entity, character)
+    for token in _TOKEN.findall(text):
         low = token.lower()
         stem, apostrophe, ending = low.rpartition("'")
         is_contraction = apostrophe and stem and ending in ("s", "re", "ve", "ll", "d", "m")

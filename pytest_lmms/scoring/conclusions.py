@@ -16,10 +16,7 @@ CUES = (
     "measured as ", "observed as ", "concluded as ", "found to be ", "equals ", "determined to be ", "number of ",
     "value is ", "adds up to ", "have ", "has ",
 )  # fmt: skip
-NUMBER = r"-?\b\d{1,3}(?:,\d{3})+\b|-?\d+(?:\.\d+)?[eE][+-]?\d+|-?(?:\d+\.\d+|\.\d+|\d+\b)"
-
-
-APART = (
+NUMBERS = (
     r"-?\b\d{1,3}(?:,\d{3})+\b",
     r"-?\d+(?:\.\d+)?[eE][+-]?\d+",
     r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d)(?![,\d])",
@@ -36,19 +33,18 @@ def _normal(text: str) -> list[Any]:
         return [f" {text}", f"{text} "] if len(text) == 1 else [text]
 
 
-def read_conclusions(text: str, cues: Sequence[str] = CUES, numbers: Sequence[str] = (NUMBER,)) -> list[Any]:
+def read_conclusions(text: str, cues: Sequence[str] = CUES) -> list[Any]:
     """Return the shortest text after a cue in each line (``=`` too in the last), and the numbers in these.
 
     Args:
         text: The answer.
         cues: What stands before a conclusion.
-        numbers: Patterns of numbers, each looked for in every conclusion.
     """
     text = text.strip().strip(".").lower()
     *lines, last = text.split("\n")
     tails = [shortest_after(cues, line) for line in lines] + [shortest_after((*cues, "="), last)]
     said = [tail for tail in tails if tail and tail not in set(TRIMMED_MARKS)] or [text]
-    pieces = said + [number for piece in said for form in numbers for number in re.findall(form, piece)]
+    pieces = said + [number for piece in said for form in NUMBERS for number in re.findall(form, piece)]
     return list(dict.fromkeys(value for piece in pieces for value in _normal(piece)))
 
 

@@ -1,6 +1,7 @@
 """Questions about documents whose datasets name their columns differently: what is asked, shown and right.
 
-Each look-up takes the first of several columns that holds something. Knows no benchmark.
+A question is in the first of several columns that holds a text; answers and options are in the first that the row has.
+Knows no benchmark.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ def question_of(doc: Doc, columns: Sequence[str] = QUESTIONS) -> str:
 
 
 def answers_of(doc: Doc) -> list[str]:
-    """Return the right answers as texts, blank ones left out."""
-    value = next((doc[c] for c in ANSWERS if c in doc and doc[c] is not None), None)
+    """Return the right answers as texts, blank ones of a list left out."""
+    value = next((doc[c] for c in ANSWERS if c in doc), None)
     if isinstance(value, (list, tuple)):
-        return [text for text in value if isinstance(text, str) and text.strip()]
+        return [str(answer) for answer in value if str(answer).strip()]
     return [] if value is None else [str(value)]
 
 
 def options_of(doc: Doc) -> list[str]:
     """Return the texts of the options, blank ones left out."""
-    value: list[Any] = next((doc[c] for c in OPTIONS if c in doc and isinstance(doc[c], list)), [])
-    texts = [(o.get("text") or o.get("option")) if isinstance(o, Mapping) else o for o in value]
-    return [str(text) for text in texts if text is not None and str(text).strip()]
+    value = next((doc[c] for c in OPTIONS if c in doc), None)
+    listed = value if isinstance(value, (list, tuple)) else []
+    texts = [str(o.get("text", o.get("option", "")) if isinstance(o, Mapping) else o) for o in listed]
+    return [text for text in texts if text.strip()]
 
 
 def pages_of(doc: Doc) -> list[Any]:

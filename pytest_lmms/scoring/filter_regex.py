@@ -87,10 +87,13 @@ class Regex:
 class MultiChoiceRegex(Regex):
     """Finds the letter of a choice, as ``(A)``.
 
-    The choices' texts come from the document's column ``choices``. First the pattern is tried, and
-    its match returned as it is. Then the text of a choice is looked for in the response and turned
-    into its letter; then a letter after a colon.
+    The choices' texts come from the document's column ``choices``; a subclass may name another. First the
+    pattern is tried, and its match returned as it is. Then the text of a choice is looked for in the response
+    and turned into its letter; then a letter after a colon.
     """
+
+    column = "choices"
+    """Where a document keeps the texts of its choices."""
 
     def __init__(  # noqa: PLR0917  (the arguments are lmms-eval's)
         self,
@@ -124,7 +127,7 @@ class MultiChoiceRegex(Regex):
         """See `Filter`.
 
         Raises:
-            DocumentError: The document has no list of texts in ``choices``.
+            DocumentError: The document has no list of texts in `column`.
         """
         letters_by_text, by_text, letters, by_letter = self._read_choices(document)
         answers: list[Any] = []
@@ -143,11 +146,11 @@ class MultiChoiceRegex(Regex):
     def _read_choices(
         self, document: Mapping[str, Any]
     ) -> tuple[dict[str, str], re.Pattern[str], dict[str, str], re.Pattern[str]]:
-        choices = document.get("choices")
+        choices = document.get(self.column)
         if not isinstance(choices, (list, tuple)) or not all(isinstance(c, str) for c in choices):
             raise DocumentError(
                 explain(
-                    f"filter multi_choice_regex found {choices!r} in the column `choices`",
+                    f"filter multi_choice_regex found {choices!r} in the column `{self.column}`",
                     expected="a list of texts, one for each choice",
                     remedy="Make the column in process_docs, or use the filter regex.",
                 )

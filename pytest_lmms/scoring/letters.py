@@ -42,6 +42,18 @@ def whole_word_letter(text: str, letters: str, *, last: bool = False) -> str | N
     return found[-1 if last else 0] if found else None
 
 
+def option_number(text: str, count: int) -> str | None:
+    """Return which of the options 1 to `count` a text names.
+
+    A number that begins the text, before a full stop, a bracket or a blank; else the first that stands alone; else one
+    that begins the text before anything.
+    """
+    text, numbers = text.strip(), "|".join(map(str, range(count, 0, -1)))
+    forms = (rf"({numbers})[.)\s]", rf".*?\b({numbers})\b", rf"({numbers})")
+    found = next((found for form in forms if (found := re.match(form, text, re.DOTALL))), None)
+    return found[1] if found else None
+
+
 def leading_letter(text: str) -> str | None:
     """Return the capital that begins a text when a full stop follows it, as in ``A. a dog``; else None."""
     found = re.match(r"\s*([A-Z])\.", text)

@@ -69,7 +69,7 @@ def read_reasoned_letter(text: str) -> str | None:
 
     Among the ways in which letters stand in the text the surest decides: at its start, at its end, numbered
     (``2. B``), after a phrase such as "the answer is", in brackets, before a mark; then any capital A to H. Of several
-    found in the same way, the earliest counts.
+    letters found in the same way, the one whose last place there is the earliest counts.
     """
     text = text.strip()
     for mark in _ENDS:
@@ -81,14 +81,14 @@ def read_reasoned_letter(text: str) -> str | None:
     found: list[tuple[int, int, str]] = []  # (-priority, position, letter)
     for number, letter in enumerate(LETTERS, 1):
         found += [(-p, padded.rfind(form.format(letter)), letter) for form, p in _KINDS.items()]
-        found.append((-_NUMBERED, padded.find(f"{number}. {letter}"), letter))
+        found.append((-_NUMBERED, padded.rfind(f"{number}. {letter}"), letter))
         starts = [lowered.find(phrase) for phrase in _PHRASES]
         found += [(-_PHRASE, padded.find(letter, start), letter) for start in starts if start >= 0]
         if text.startswith(letter):
             found.append((-_START, 0, letter))
         if text.endswith(letter):
             found.append((-_END, len(padded), letter))
-        found.append((-_ANYWHERE, padded.find(letter), letter))
+        found.append((-_ANYWHERE, padded.rfind(letter), letter))
     found = [f for f in found if f[1] >= 0]
     return min(found)[2] if found else None
 
@@ -118,22 +118,21 @@ def format_score(text: str) -> float:
     return 0.0
 
 
+def _reads_alike(answer: str, gold: str) -> bool:
+    if (letter := read_reasoned_letter(gold)) is not None:
+        return read_reasoned_letter(answer) == letter
+    shorter, longer = sorted((answer, gold), key=len)
+    return answer == gold or (shorter in longer and len(shorter) >= MIN_SHARE * len(longer))
+
+
 def is_right(answer: str, gold: str) -> bool:
     """Compare an extracted answer with the gold.
 
-    A gold in which a letter A to H can be read is compared by that letter alone. Otherwise one text may hold the other
-    when their lengths are close (`MIN_SHARE`), or both have the same mathematical value.
+    A gold in which a letter A to H can be read is compared by that letter. Otherwise one text may hold the other when
+    their lengths are close (`MIN_SHARE`). Failing that, both may have the same mathematical value.
     """
     answer, gold = (side.removesuffix(".").strip() for side in (answer, gold))
-    letter = read_reasoned_letter(gold)
-    if letter is not None:
-        return read_reasoned_letter(answer) == letter
-    if answer == gold:
-        return True
-    shorter, longer = sorted((answer, gold), key=len)
-    if shorter in longer and len(shorter) >= MIN_SHARE * len(longer):
-        return True
-    return bool(answer) and math_equal(gold, answer)
+    return _reads_alike(answer, gold) or (bool(answer) and math_equal(gold, answer))
 
 
 def score_reasoned(responses: Sequence[str], gold: object) -> tuple[float, float]:

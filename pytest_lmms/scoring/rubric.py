@@ -139,17 +139,24 @@ class Rubric:
     # --- replies ------------------------------------------------------------------------------------------------
 
     def read(self, text: str) -> dict[str, Any]:
-        """The one reader of judges' replies: the first JSON object in it that is a verdict.
+        """The one reader of judges' replies: the JSON object in it that is a verdict.
 
         Raises:
-            VerdictError: There is none; the message says what is wrong with the nearest.
+            VerdictError: There is none, or two that differ: a judge that repeats what the answer claims must not have
+                the claim read for its own. The message says what is wrong with the nearest.
         """
         problem = "it holds no JSON object"
+        verdicts: list[dict[str, Any]] = []
         for found in _objects(strip_reasoning(text[:MAX_REPLY], DEFAULT_TAGS)):
             wrong = self._wrong(found)
             if wrong is None:
-                return {name: found[name] for name in self.verdict}
-            problem = wrong
+                verdicts.append({name: found[name] for name in self.verdict})
+            else:
+                problem = wrong
+        if verdicts and all(_decided(each) == _decided(verdicts[0]) for each in verdicts):
+            return verdicts[0]
+        if verdicts:
+            problem = f"it holds {len(verdicts)} that differ"
         shown = " ".join(text[:200].split())
         raise VerdictError(
             explain(f"a judge's reply that is no verdict: {problem}", where=f"{self.name}: {shown!r}",
@@ -157,19 +164,25 @@ class Rubric:
         )  # fmt: skip
 
     def _wrong(self, found: Mapping[str, Any]) -> str | None:
-        for name, part in self.verdict.items():
+        for name in self.verdict:
             if name not in found:
                 return f"{name} is missing"
-            value, kind = found[name], part["type"]
-            is_bool = isinstance(value, bool)
-            if not isinstance(value, _TYPES[kind]) or (is_bool and kind != "boolean"):
-                return f"{name} is {str(value)[:50]!r}, not a {kind}"
-            if isinstance(value, (int, float)) and not is_bool:
-                low, high = part.get("minimum", -math.inf), part.get("maximum", math.inf)
-                if not low <= value <= high:  # also for NaN
-                    return f"{name} is {value}, not {low} to {high}"
-            if "enum" in part and value not in part["enum"]:
-                return f"{name} is {str(value)[:50]!r}, none of {part['enum']}"
+            if wrong := self.wrong_part(name, found[name]):
+                return wrong
+        return None
+
+    def wrong_part(self, name: str, value: Any) -> str | None:
+        """Say why a value is none of that part of the verdict; None when it is one."""
+        part = self.verdict[name]
+        kind, is_bool = part["type"], isinstance(value, bool)
+        if not isinstance(value, _TYPES[kind]) or (is_bool and kind != "boolean"):
+            return f"{name} is {str(value)[:50]!r}, not a {kind}"
+        if isinstance(value, (int, float)) and not is_bool:
+            low, high = part.get("minimum", -math.inf), part.get("maximum", math.inf)
+            if not low <= value <= high or value in (math.inf, -math.inf):  # NaN is not within either
+                return f"{name} is {str(value)[:50]}, not {low} to {high}"
+        if "enum" in part and value not in part["enum"]:
+            return f"{name} is {str(value)[:50]!r}, none of {part['enum']}"
         return None
 
     def turned_back(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,8 +192,13 @@ class Rubric:
         first, second = self.swap.verdict
         return {**verdict, first: verdict[second], second: verdict[first]}
 
-    def together(self, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def together(self, verdicts: Sequence[Mapping[str, Any]], *, fractions: bool = False) -> dict[str, Any]:
         """One verdict of several judges or orders: the median of numbers, all reasons, the most frequent of all else.
+
+        Args:
+            verdicts: Of each.
+            fractions: Whether an integer may become one and a half: of two orders, not of two judges, whose verdict
+                the task reads as a whole number.
 
         Raises:
             VerdictError: As many say one thing as another.
@@ -192,15 +210,20 @@ class Rubric:
             values = [v[name] for v in verdicts]
             if part["type"] in ("number", "integer"):
                 found[name] = statistics.median(values)
+                if part["type"] == "integer" and not fractions and found[name] != int(found[name]):
+                    raise self._tie(name, values)
             elif name == REASON:
                 found[name] = "\n".join(values)
             else:
                 ranked = Counter(values).most_common(2)
                 if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
-                    text = f"judges disagree on {name}: {values}"
-                    raise VerdictError(explain(text, where=self.name, remedy="an odd number of judges"))
+                    raise self._tie(name, values)
                 found[name] = ranked[0][0]
         return found
+
+    def _tie(self, name: str, values: Sequence[Any]) -> VerdictError:
+        text = f"judges disagree on {name}: {values}"
+        return VerdictError(explain(text, where=self.name, remedy="an odd number of judges"))
 
     def as_reply(self, verdict: Mapping[str, Any]) -> str:
         """A verdict in the words that the task's `judged` reads."""
@@ -212,6 +235,10 @@ class Rubric:
             return str(int(found)) if isinstance(found, float) and found.is_integer() else str(found)
 
         return _NAME.sub(value, self.reply)
+
+
+def _decided(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in verdict.items() if name != REASON}
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +21,9 @@ def write_submission(name: str, content: Any, args: Any) -> None:
         folder = Path(output_path, "submissions")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def write_dated_submission(stem: str, items: Sequence[Any], args: Any = None) -> None:
+    """Write the items of all documents as ``<output_path>/submissions/<stem>-<now>.json``."""
+    now = datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S")
+    write_submission(f"{stem}-{now}.json", list(items), args)

@@ -6,7 +6,7 @@ The order of steps and their oddities are those of the evaluation code that publ
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')
@@ -71,14 +71,21 @@ def normalise_answer(text: str) -> str:
     Lower case, without commas, articles and most punctuation; number words up to ten as digits; contractions with
     their apostrophes; words one space apart.
     """
-    text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
+    return normalise_words(text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip())
+
+
+def normalise_words(text: str) -> str:
+    """Bring a short answer into the form in which VQAv2 compares answers: `normalise_answer` without its first step.
+
+    Case, commas, question marks and possessives count when it is decided which punctuation goes.
+    """
     text = text.replace("\n", " ").replace("\t", " ").strip()
     text = drop_full_stops(replace_punctuation(text)).lower()
     words = (NUMBER_WORDS.get(word, word) for word in text.split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
 
 
-def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
+def vqa_accuracy(answer: str, references: Sequence[str], normalise: Callable[[str], str] = normalise_answer) -> float:
     """Score an answer against what several people said.
 
     For each person left out in turn: a third for each of the others who gave this answer, at most 1; then the mean.
@@ -86,12 +93,13 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     Args:
         answer: The model's answer, not yet normalised.
         references: People's answers, usually ten, not yet normalised.
+        normalise: Which form of them is compared.
 
     Returns:
         0 to 1; 0 without references.
     """
-    answer = normalise_answer(answer)
-    golds = [normalise_answer(r) for r in references]
+    answer = normalise(answer)
+    golds = [normalise(r) for r in references]
     if not golds:
         return 0.0
     num_equal = golds.count(answer)

@@ -22,6 +22,7 @@ from pytest_lmms.stats.multiplicity import holm
 from pytest_lmms.stats.paired import (
     McNemar,
     PairedDifference,
+    bootstrap_difference,
     mcnemar,
     paired_difference,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Interval",
     "McNemar",
     "PairedDifference",
+    "bootstrap_difference",
     "bootstrap_standard_error",
     "confidence_interval",
     "consensus_accuracy",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_lmms.errors import DocumentError, TaskError, did_you_mean, explain
@@ -18,6 +18,8 @@ MAX_AGENTIC_STEPS = 12
 """Rounds of an agentic document, unless its `generation_kwargs` hold `max_agentic_steps`."""
 SUBMIT = "submit"
 """The tool that ends an episode."""
+SAID_NOTHING = "(an empty reply)"
+"""Stands in a conversation for a reply without text and calls: most servers refuse a message without content."""
 _SUBMIT_TOOL: Mapping[str, Any] = {
     "name": SUBMIT,
     "description": "End the episode with the final answer",
@@ -168,12 +170,11 @@ def continued(asked: Request, said: str, calls: Sequence[ToolCall], new: Sequenc
         new: What the callback wants said next.
         info: What it returned as its info.
     """
-    messages = [
-        *asked.messages,
-        Message(role="assistant", content=(said,) if said.strip() else (), tool_calls=tuple(calls)),
-    ]
     if not calls:
-        return [*messages, *new]
+        return [*asked.messages, Message(role="assistant", content=(said if said.strip() else SAID_NOTHING,)), *new]
+    calls = _with_own_ids(asked.messages, calls)
+    spoken = (said,) if said.strip() else ()
+    messages = [*asked.messages, Message(role="assistant", content=spoken, tool_calls=tuple(calls))]
     parts = [part for message in new for part in message.content]
     texts = _results(info, len(calls))
     texts[-1] = "\n".join(part for part in parts if isinstance(part, str))
@@ -182,6 +183,19 @@ def continued(asked: Request, said: str, calls: Sequence[ToolCall], new: Sequenc
     ]
     media = tuple(part for part in parts if not isinstance(part, str))
     return [*messages, Message(role="user", content=media)] if media else messages
+
+
+def _with_own_ids(before: Sequence[Message], calls: Sequence[ToolCall]) -> list[ToolCall]:
+    """The calls, each under an id that the conversation does not have yet: some servers number every reply from 0."""
+    taken = {call.id for message in before for call in message.tool_calls}
+    found = []
+    for call in calls:
+        number = len(taken)
+        while call.id in taken:
+            call, number = replace(call, id=f"call_{number}"), number + 1
+        taken.add(call.id)
+        found.append(call)
+    return found
 
 
 def _results(info: Any, number: int) -> list[str]:

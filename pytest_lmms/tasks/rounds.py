@@ -8,7 +8,7 @@ loop itself is in `evaluate`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_lmms.errors import DocumentError, explain
@@ -50,7 +50,7 @@ def read_turn(
         is_chat: Whether the callback is a `doc_to_messages`.
 
     Raises:
-        DocumentError: A tuple of another length.
+        DocumentError: A tuple of another length, or outputs that are no list.
     """
     if isinstance(payload, tuple):
         expected = 4 if is_chat else 5
@@ -58,7 +58,7 @@ def read_turn(
             shape = "(messages, terminal, outputs, info)" if is_chat else "(visuals, text, terminal, outputs, info)"
             raise DocumentError(explain(f"the callback returned {len(payload)} values", expected=shape))
         *asked, terminal, kept, info = payload
-        outputs = list(kept) if kept is not None else list(outputs)
+        outputs = _outputs(kept) if kept is not None else list(outputs)
         if terminal or asked[-1] is None:
             return Turn(None, list(outputs), info, bool(terminal))
         if is_chat:
@@ -72,6 +72,28 @@ def read_turn(
     return Turn(None, list(outputs), info)
 
 
+def _outputs(kept: Any) -> list[Any]:
+    if isinstance(kept, (str, bytes, Mapping)) or not isinstance(kept, Iterable):
+        expected = "a list of all outputs; the last one is what is scored"
+        raise DocumentError(explain(f"the callback returned outputs that are {kept!r:.80}", expected=expected))
+    return list(kept)
+
+
+def final_output(outputs: Sequence[Any], info: Any, *, is_terminal: bool) -> Any:
+    """What an agentic document is scored by, once it is asked no more.
+
+    Args:
+        outputs: All outputs.
+        info: What the callback returned last as its info.
+        is_terminal: Whether the callback itself ended the document.
+
+    Returns:
+        The last output, where the callback ended the document or keeps no info of which a payload could tell; else
+        the payload of `out_of_steps`.
+    """
+    return outputs[-1] if outputs and (is_terminal or info is None) else out_of_steps(outputs, info)
+
+
 def out_of_steps(outputs: Sequence[Any], info: Any) -> str:
     """The final payload of an agentic document whose steps ran out before it submitted, as lmms-eval writes it.
 
@@ -81,16 +103,19 @@ def out_of_steps(outputs: Sequence[Any], info: Any) -> str:
 
     Returns:
         JSON: ``success`` false, ``error`` ``max_agentic_steps_reached``, counts, state and trace.
+
+    Raises:
+        DocumentError: A count that is no number.
     """
     known: Mapping[str, Any] = info if isinstance(info, Mapping) else {}
     state = known.get("state", {})
-    calls = float(known.get("tool_calls", 0))
+    calls = _count(known, "tool_calls", 0.0)
     payload = {
         "success": False,
         "error": "max_agentic_steps_reached",
         "tool_calls": calls,
-        "valid_tool_calls": float(known.get("valid_tool_calls", calls)),
-        "invalid_steps": float(known.get("invalid_steps", 0.0)),
+        "valid_tool_calls": _count(known, "valid_tool_calls", calls),
+        "invalid_steps": _count(known, "invalid_steps", 0.0),
         "state": state,
         "last_model_output": outputs[-1] if outputs else "",
         "trace": list(outputs),
@@ -98,3 +123,12 @@ def out_of_steps(outputs: Sequence[Any], info: Any) -> str:
     if isinstance(state, Mapping):
         payload |= {k: state[k] for k in _STATE_KEYS if k in state}
     return json.dumps(payload, ensure_ascii=False, default=str)
+
+
+def _count(info: Mapping[str, Any], key: str, default: float) -> float:
+    value = info.get(key)
+    try:
+        return default if value is None else float(value)
+    except (TypeError, ValueError):
+        text = f"the callback's info has {key} {value!r:.80}"
+        raise DocumentError(explain(text, expected="a number: how many there were so far")) from None

@@ -32,10 +32,17 @@ def make_page(data: Mapping[str, Any] | None, *, title: str) -> str:
     """
     embedded = ""
     if data is not None:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        packed = base64.b64encode(gzip.compress(text, 6, mtime=0)).decode("ascii")
+        packed = base64.b64encode(gzip.compress(_encoded(data), 6, mtime=0)).decode("ascii")
         embedded = f'<script type="application/octet-stream" id="data">{packed}</script>\n'
     return assemble(FOLDER / "page.html", scripts=SCRIPTS, styles=STYLES, title=title, data=embedded)
+
+
+def _encoded(data: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8; with escapes where a model wrote half of a surrogate pair, which UTF-8 has no bytes for."""
+    try:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
 def assemble(

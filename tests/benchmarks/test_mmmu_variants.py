@@ -50,7 +50,8 @@ def test_each_joined_image_has_its_number_on_white(group_img: ModuleType) -> Non
 def test_an_open_answer_counts_when_it_concludes_the_gold_one(group_img: ModuleType, said: str, score: int) -> None:
     doc = {"id": "validation_Math_1", "question_type": "open", "answer": "24"}
     scores = group_img.mmmu_group_img_results(doc, [said])
-    assert scores["mmmu_acc"]["score"] == score
+    assert scores["mmmu_acc"].numbers == {"score": score}
+    assert group_img.mmmu_group_img_accuracy([dict(scores["mmmu_acc"])]) == score
     assert isinstance(scores, Unparsed) is (not said)
 
 

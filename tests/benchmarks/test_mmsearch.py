@@ -71,13 +71,20 @@ def single_rounds() -> ModuleType:
 
 @pytest.mark.parametrize(
     ("choice", "score"),
-    [("<Website 1>", 1), ("I take <Website 5>", 0.5), ("<Website 2>", 0), ("<Website 1>,<Website 5>", 0), ("1", 0)],
+    [
+        ("<Website 1>", 1),
+        ("I take <Website 5>", 0.5),
+        ("<Website 2>", 0),
+        ("<Website 1>,<Website 5>", 0),
+        ("1", 0),
+        ("<Website 0>", 0),
+    ],
 )
 def test_a_chosen_page_is_graded(single_rounds: ModuleType, choice: str, score: float) -> None:
     doc = {"valid": [0], "not_sure": [4], "area": "news", "subfield": "arts"}
     scores = single_rounds.mmsearch_rerank_process_results(doc, [choice])
     assert scores["rek_score"]["score"] == score
-    assert isinstance(scores, Unparsed) is (choice.count("<") != 1)
+    assert isinstance(scores, Unparsed) is (choice.count("<") != 1 or "0" in choice)
 
 
 @pytest.mark.parametrize(("name", "counts"), [("rerank", [8, 10]), ("summarization", [2, 4])])

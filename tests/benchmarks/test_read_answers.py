@@ -45,3 +45,12 @@ def test_a_lone_small_letter_on_a_line_answers_math_kangaroo(text: str, is_right
 )
 def test_an_empty_box_beside_others_is_no_answer_to_a_physics_problem(text: str, answers: list[str]) -> None:
     assert scores_of("hipho_ipho_2024", PHYSICS, text)["hipho_score"]["parsed_prediction"] == answers
+
+
+@pytest.mark.parametrize(("reply", "choice"), [("(E) fog", "A"), ("(b) a", "bee"), ("fogs", "fog")])
+def test_a_letter_beyond_the_choices_of_mathvista_is_the_choice_nearest_to_that_letter(reply: str, choice: str) -> None:
+    doc: dict[str, Any] = dict.fromkeys(("query", "pid", "answer_type", "precision", "metadata"))
+    doc |= {"question_type": "multi_choice", "choices": ["A", "bee", "fog"], "answer": choice}
+    judged = build_scorer(load_task(TASKS["mathvista_testmini_cot"]), reasoning_tags=()).judged
+    assert judged is not None
+    assert judged(doc, ["I say."], reply=reply)["submission"]["prediction"] == choice

@@ -63,3 +63,11 @@ def test_frames_stand_before_the_subtitle_whose_middle_is_later(longvideobench: 
 
 def test_a_short_subtitle_counts_as_a_second_long(longvideobench: ModuleType) -> None:
     assert longvideobench.interleave([2.0], iter([(2.1, 2.3, "yes"), (2.6, 2.8, "no")])) == ["<image>", "yes"]
+
+
+@pytest.mark.parametrize("end", [None, 12])
+def test_a_subtitle_whose_end_has_no_fraction_lasts_as_long_as_the_video(
+    longvideobench: ModuleType, end: object
+) -> None:
+    spans = longvideobench._spans([{"timestamp": [2.5, end], "text": "on"}], 2.0, 30.0)
+    assert list(spans) == [(0.5, 28.0, "on")]

@@ -66,7 +66,10 @@ def test_replies_that_are_no_verdicts_are_counted(run, examples):
 @pytest.mark.parametrize(
     ("text", "said"),
     [("{", ":1"), ('{"response": "r"}', "no labelled example"), ("", "no examples"),
-     ('{"response": "r", "label": {"points": 3}}', "no labelled example")],
+     ('{"response": "r", "label": {"points": 3}}', "no labelled example"),
+     ('{"response": "r", "label": {"score": "0.5"}}', ":1: score is '0.5', not a number"),
+     ('{"response": "r", "label": {"score": 3}}', "score is 3, not 0 to 1"),
+     ('{"response": "r", "document": [1], "label": {"score": 1}}', "document is no mapping")],
 )  # fmt: skip
 def test_a_wrong_file_is_told_with_its_line(run, tmp_path, text, said):
     path = tmp_path / "x.jsonl"

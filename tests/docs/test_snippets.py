@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,21 @@ def test_commands_stand_in_fences_where_they_are_tested(page):
     lines = page.read_text(encoding="utf-8").splitlines()
     starts = ("    pytest", "    pip ", "    make ", "    python", "```sh", "```console", "```yml")
     assert not [f"{name(page)}:{n}: {line}" for n, line in enumerate(lines, 1) if line.startswith(starts)]
+
+
+def test_a_recipe_for_contributors_has_at_most_ten_lines_of_each_kind():
+    page = ROOT / "docs" / "contributing.md"
+    found = {s.line: len(s.text.splitlines()) for s in snippets_of(page.read_text(encoding="utf-8"))}
+    assert {line: number for line, number in found.items() if number > 10} == {}
+    headings = re.findall(r"^## An? (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == ["benchmark", "model", "metric", "filter", "logger", "message format"]
+
+
+def test_tutorials_read_after_the_readme_begin_no_benchmark_of_a_name_that_is_taken():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+    made = [n for page in pages for n in re.findall(r"tasks new (\w+)", page.read_text(encoding="utf-8"))]
+    made.remove("NAME")  # of the table of commands
+    assert len(made) == len(set(made)) > 1
 
 
 def test_the_checks_of_what_exists_find_what_does_not():

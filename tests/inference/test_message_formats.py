@@ -57,6 +57,10 @@ def test_text_alone_stays_text_and_parts_keep_their_order():
     assert [part["type"] for part in parts] == ["text", "image_url", "text"]
 
 
+def test_a_message_without_content_is_an_empty_text():
+    assert write("openai") == ""
+
+
 def test_frames_of_a_video_are_spread_over_it_and_sent_as_jpeg(clip):
     parts = write("openai", MediaRef(kind="video", path=clip), "what?", num_frames=4)
     assert [part["type"] for part in parts] == ["image_url"] * 4 + ["text"]

@@ -134,6 +134,14 @@ def test_a_wrong_call_is_told_to_the_model(server, ask, name, arguments, said):
     assert said in result["content"]
 
 
+def test_arguments_that_are_no_json_are_not_sent_again(server, ask):
+    server.plan = [{"calls": [call("add", '{"a": ')], "reason": "tool_calls"}]
+    ask()
+    said, result = server.requests[1][2]["messages"][-2:]
+    assert said["tool_calls"] == [call("add", "{}")]
+    assert "no JSON" in result["content"]
+
+
 def test_a_model_that_never_stops_calling_is_cut_off_and_marked(server, ask):
     server.plan = [{"text": "", "calls": [call("add", '{"a": 1, "b": 1}')], "reason": "tool_calls"}] * 9
     (response,) = ask(max_turns=2)

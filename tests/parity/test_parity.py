@@ -17,6 +17,7 @@ from .values import revive
 DATA = Path(__file__).parent / "data"
 LIBRARIES = {
     "ifeval": ("langdetect", "nltk", "punkt"),
+    "ifeval_other_documents": ("langdetect", "nltk", "punkt"),
     "librispeech_test_clean": ("whisper_normalizer",),
     "librispeech_test_other_long": ("whisper_normalizer",),
 }

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pytest_lmms.tasks.render import Task
-from pytest_lmms.tasks.rounds import AGENTIC, out_of_steps
+from pytest_lmms.tasks.rounds import AGENTIC, final_output
 
 Doc = Mapping[str, Any]
 
@@ -73,11 +73,10 @@ def replay(task: Task, doc: Doc, replies: Sequence[str]) -> tuple[list[str], Any
         request, turn = task.next_request(doc, 0, outputs=outputs, round_index=round_index, info=info)
         outputs, info = turn.outputs, turn.info
         if request is None:
-            is_final = turn.is_terminal or info is None
-            return prompts, (outputs[-1] if is_final else out_of_steps(outputs, info)) if is_agentic else tuple(outputs)
+            break
         if round_index < len(replies):
             prompts.append(request.text)
-    return prompts, out_of_steps(outputs, info) if is_agentic else tuple(outputs)
+    return prompts, final_output(outputs, info, is_terminal=turn.is_terminal) if is_agentic else tuple(outputs)
 
 
 @contextlib.contextmanager

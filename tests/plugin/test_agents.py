@@ -214,6 +214,27 @@ def test_several_native_calls_of_a_reply_have_a_result_each(play, server):
     assert (payload["success"], payload["submit"]) == (False, {"final": "b"})
 
 
+def test_what_a_conversation_repeats_of_bad_calls_is_json_under_ids_of_their_own(play, server):
+    """Servers with chat templates parse the arguments of earlier calls, and refuse ids that come twice."""
+    server.calls = lambda body: [wire("a", "set_price", '{"price": '), wire("a", "restock", "null"), wire("a", "x", "")]
+    play("vending_bench2", "tool_format=native,agentic_history=conversation", stream=False)
+    messages = max((body["messages"] for _, _, body in server.requests), key=len)
+    calls = [call for message in messages if message["role"] == "assistant" for call in message["tool_calls"]]
+    assert {call["function"]["arguments"] for call in calls} == {"{}"}
+    ids = [call["id"] for call in calls]
+    assert len(set(ids)) == len(ids) == 3 * 9
+    assert [m["tool_call_id"] for m in messages if m["role"] == "tool"] == ids
+    assert "must be a JSON object" in messages[2]["content"]
+
+
+def test_an_empty_reply_stands_in_a_conversation_as_a_message_with_content(play, server):
+    server.text = ""
+    records, _ = play("vending_bench2", "agentic_history=conversation", stream=False)
+    messages = max((body["messages"] for _, _, body in server.requests), key=len)
+    assert {m["content"] for m in messages if m["role"] == "assistant"} == {"(an empty reply)"}
+    assert {step["output"] for step in records[0]["rounds"][0]} == {""}
+
+
 @pytest.mark.parametrize(
     ("settings", "model", "said"),
     [
@@ -295,6 +316,25 @@ def test_a_full_trace_repeats_every_round_with_the_state_as_it_was_then(trace):
     ]  # fmt: skip
     assert [each["next_input"] for each in rounds] == [rounds[1]["round_input"], rounds[2]["round_input"], ""]
     assert [each["input"] for each in record["rounds"][0]] == [each["round_input"] for each in rounds]
+
+
+TEXTS = """
+def ask(doc, kwargs=None, previous_output=None, round_idx=None, previous_round_info=None):
+    return doc["question"] if round_idx is None else f"and {round_idx}?"
+
+def score(doc, results):
+    return {"said": float(results[0] == "heard and 2?")}
+"""
+
+
+def test_a_callback_that_returns_texts_alone_is_scored_by_the_last_reply(write_task, run, records_of, pytester):
+    settings = {"generation_kwargs": {"max_agentic_steps": 3}}
+    write_task(pytester.path / "bench", "toy", rows([1]), code=TEXTS, **FIELDS, **settings)
+    pytester.makeconftest(CONFTEST)
+    assert run("bench", model=None).ret == 0
+    (record,) = records_of("toy")
+    assert record["filtered_resps"] == ["heard and 2?"]
+    assert (record["said"], len(record["rounds"][0])) == (1.0, 3)
 
 
 def test_a_basic_trace_is_the_simulators_payload_alone(trace):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import xml.etree.ElementTree as ET
 
@@ -401,16 +402,18 @@ def test_stepwise_stops_at_an_error_and_goes_on_from_it(failing):
     failing("--sw", script="default=A").assert_outcomes(passed=5, deselected=1)
 
 
-def test_junit_xml_has_one_case_a_document_with_its_properties(pytester, failing):
-    failing("--junitxml=out.xml")
+@pytest.mark.parametrize("more", [[], ["-n", "1"]], ids=["here", "in a worker"])
+def test_junit_xml_has_one_case_a_document_with_its_properties_as_json(pytester, failing, more):
+    failing("--junitxml=out.xml", *more)
     cases = ET.parse(pytester.path / "out.xml").getroot().findall(".//testcase")
     assert [c.get("name") for c in cases] == [f"toy[{i}]" for i in range(6)]
     assert [bool(c.findall("failure")) for c in cases] == [False, True, False, True, False, False]
     assert "lost" in (cases[1].find("failure").text or "") + str(cases[1].find("failure").get("message"))
     for case in cases:
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
-        assert properties, case.get("name")
-        assert "toy" in properties["lmms"]
+        told = json.loads(properties["lmms"])
+        assert f"{told['task']}[{told['doc_id']}]" == case.get("name")
+        assert told["status"] == ("error" if case.findall("failure") else "scored")
 
 
 def test_documents_run_without_xdist(pytester, failing):

@@ -156,6 +156,15 @@ def test_lmms_evals_variables_name_the_judge(run, server):
     assert server.requests[0][2]["model"] == "gpt-x"
 
 
+def test_azure_is_asked_without_a_version_as_lmms_eval_asks_it(run, server, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_VERSION", raising=False)
+    address = server.url.removesuffix("/v1")
+    env = {"API_TYPE": "azure", "MODEL_VERSION": "gpt-x", "AZURE_ENDPOINT": address, "AZURE_API_KEY": "k"}
+    code, output, _, _ = run("mmvet", "--lmms-judge=env", env=env)
+    assert code == 0, output
+    assert server.requests[0][0].endswith("api-version=2024-02-15-preview")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -100,17 +100,20 @@ def test_each_kind_of_judge_is_asked(run, task, server, results_of, monkeypatch,
     assert results_of()["results"]["mine"]["judge_score,none"] == 1.0
 
 
+@pytest.mark.parametrize("version", [None, "2024-06-01"])
 @pytest.mark.parametrize("api_type", ["azure", "async_azure"])
-def test_azures_variables_name_a_judge(run, task, server, results_of, monkeypatch, api_type):
+def test_azures_variables_name_a_judge(run, task, server, results_of, monkeypatch, api_type, version):
     monkeypatch.setenv("API_TYPE", api_type)
     monkeypatch.setenv("AZURE_API_KEY", "none")
     monkeypatch.setenv("AZURE_ENDPOINT", server.url.removesuffix("/v1"))
-    monkeypatch.setenv("API_VERSION", "2024-02-15-preview")
+    monkeypatch.delenv("OPENAI_API_VERSION", raising=False)
+    monkeypatch.setenv("API_VERSION", version or "")
     task(rows=1)
     assert run("mine").ret == 0
     assert results_of()["results"]["mine"]["judge_score,none"] == 1.0
     path, headers, _ = server.requests[0]
     assert "/deployments/gpt-of-mine/" in path
+    assert path.endswith(f"api-version={version or '2024-02-15-preview'}")
     assert headers["api-key"] == "none"
 
 

@@ -42,3 +42,19 @@ def test_records_are_written_as_parquet_as_well(task, run, run_folder):
     table = pq.read_table(run_folder() / "records_t.parquet")
     assert table["exact_match"].to_pylist() == [1, 1, 1]
     assert table["input"].to_pylist() == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize("option", [["--lmms-log-to", "hub:repo=me/runs"],
+                                    ["--lmms-output-path", "hf://datasets/me/runs"]])  # fmt: skip
+def test_a_copy_without_a_token_is_refused_before_anything_is_asked(pytester, task, run, monkeypatch, option):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(pytester.path / "none"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    result = run(task, *option)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*no token of the Hub*"])
+    assert not list(pytester.path.glob("**/run.json"))
+    assert run(task, *option, "--lmms-dry-run").ret == 0

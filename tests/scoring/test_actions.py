@@ -125,6 +125,34 @@ def test_arguments_that_break_the_schema_of_the_document_are_an_invalid_step() -
         assert play(COUNTER, doc, [call(by=1)], None)[4]["valid_tool_calls"] == 1
 
 
+@pytest.mark.parametrize(
+    ("bounds", "wrong", "right"),
+    [
+        ({"minimum": 1}, 0, 1),
+        ({"maximum": 9}, 9.5, 9),
+        ({"exclusiveMinimum": 0}, 0, 0.5),
+        ({"exclusiveMaximum": 3}, 3, 2),
+    ],
+)
+def test_a_number_outside_the_bounds_of_its_schema_is_an_invalid_step(
+    bounds: dict[str, float], wrong: float, right: float
+) -> None:
+    schema = {"type": "object", "properties": {"by": {"type": "number", **bounds}}}
+    doc = {**DOC, "tools": [{"name": "add", "description": "", "parameters": schema}]}
+    _, prompt, _, _, info = play(COUNTER, doc, [call(by=wrong)], None)
+    assert "by is" in prompt
+    assert (info["state"]["count"], info["invalid_steps"]) == (0, 1)
+    assert play(COUNTER, doc, [call(by=right)], None)[4]["valid_tool_calls"] == 1
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    doc = {
+        **DOC,
+        "tools": [{"name": "add", "description": "", "parameters": {"properties": {"by": {"type": "integer"}}}}],
+    }
+    assert play(COUNTER, doc, [call(by=2.0)], None)[4]["valid_tool_calls"] == 1
+
+
 def test_a_step_keeps_every_result_for_the_trajectory() -> None:
     info = play(COUNTER, DOC, [call() + call("fly") + '<submit>{"final": ""}</submit>'], None)[4]
     assert [list(result) for result in info["tool_results"]] == [["ok"], ["error"]]

@@ -20,6 +20,12 @@ def test_tokens_are_lower_case_words_with_contractions_split_and_no_punctuation(
         ("why?! at 12:30 for \u20ac5 or 3,000", "why ?! at 12:30 for $ 5 or 3,000"),
         ("rock'n'roll in C++ </s>", "rock 'n' roll in c++ </s>"),
         ("**bold** -5 1st 1/2", "** bold ** -5 1st 1/2"),
+        ("## A dog\n### **Photo** #1 @@", "## a dog ### ** photo ** # 1 @@"),
+        ("a 3-D film, 10-15 people, 9-to-5", "a 3-d film 10-15 people 9-to-5"),
+        ("sign No. 5, no.", "sign no. 5 no"),
+        ("C# and F#, C++ a++", "c# and f# c++ a + +"),
+        ("\U0001f60e x\u00b2 \u00aboui\u00bb", "x \u00b2 oui"),
+        ("a_b _cat_ ~~no~~ &lt;b&gt; &amp;", "a_b _ cat _ ~ ~ no ~ ~ < b > &"),
     ],
 )
 def test_tokens_are_those_of_cocos_evaluation(text, tokens):

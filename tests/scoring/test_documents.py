@@ -11,20 +11,18 @@ from pytest_lmms.scoring.documents import (
 )
 
 
-def test_the_first_column_that_holds_something_counts():
+def test_a_question_is_the_first_column_that_holds_something_answers_are_the_first_column_there_is():
     assert question_of({"question": " ", "query": " Why? ", "text": "no"}) == "Why?"
     assert question_of({"text": "Why?"}, columns=("question",)) == ""
-    assert answers_of({"answers": None, "answer": 7}) == ["7"]
-    assert answers_of({"answers": ["a", " ", None]}) == ["a"]
+    assert answers_of({"answers": None, "answer": 7}) == []
+    assert answers_of({"answer": 7, "target": "b"}) == ["7"]
+    assert answers_of({"answers": ["a", " ", 2019]}) == ["a", "2019"]
     assert answers_of({}) == []
 
 
 def test_options_are_texts_or_mappings():
-    assert options_of({"options": "no list", "choices": [{"text": "red"}, {"option": "blue"}, None, 3]}) == [
-        "red",
-        "blue",
-        "3",
-    ]
+    assert options_of({"choices": [{"text": "red"}, {"option": "blue"}, " ", 3]}) == ["red", "blue", "3"]
+    assert options_of({"options": "no list", "choices": ["red"]}) == []
     assert document_prompt({"query": "Which?", "choices": ["red"]}, {"post_prompt": "!"}) == "Which?\nA. red!"
 
 

@@ -25,6 +25,7 @@ def test_the_answer_stands_in_a_tag_a_box_or_at_a_lines_end(text, expected):
     [
         ("Answer: C", "A"), ("Both", "B"), ("the answer is C, not D here", "C"), ("(D)", "D"), ("I think it is C", "C"),
         ("a", None), ("", None), ("'B.'", "B"), ("it is 2. B or so", "B"), ("THE ANSWER IS c", "H"),
+        ("xAyBzAz", "B"),
     ],
 )  # fmt: skip
 def test_the_surest_letter_decides(text, expected):
@@ -34,6 +35,13 @@ def test_the_surest_letter_decides(text, expected):
 def test_a_gold_with_a_capital_is_compared_by_its_letter():
     assert is_right("Blue car", "Blue")
     assert not is_right("blue", "Blue")
+
+
+def test_a_gold_with_a_capital_may_also_have_the_answers_value():
+    pytest.importorskip("math_verify")
+    assert is_right("12", "(A) 12")
+    assert is_right("120", "120 Days")
+    assert not is_right("13", "(A) 12")
 
 
 def test_other_golds_are_compared_as_text_and_as_values():

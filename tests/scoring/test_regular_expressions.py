@@ -41,7 +41,6 @@ CPU_SECONDS = 1.5
 SHORT = {
     r"\b(\d+(?:\.\d+)?)\s*\.?\s*$": (500, "the end of a line is cut before"),
     r"[\w./:-]*\[\d+\]": (1_000, "the first line of a message is cut before"),
-    r"\s*\.$": (2, "white space is single by then; what the expression repeats is nothing else"),
     r"<\|.*?\|>": (1_000, "each opening mark has a closing one behind it in its line"),
     "https?://": (1_000, "reads the gold answer only"),
     r"\d{4,}\s*!": (4_096, "longer texts are cut before"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,28 @@ def test_several_judges_make_one_verdict_by_median_and_majority(rubric):
 def test_a_tie_is_no_verdict(rubric):
     with pytest.raises(VerdictError, match="odd number"):
         rubric.together([GOOD, {**GOOD, "is_right": False}])
+
+
+def test_whole_numbers_of_two_judges_have_a_median_only_where_it_is_whole(rubric):
+    whole = replace(rubric, verdict={"score": {"type": "integer"}})
+    assert whole.together([{"score": 2}, {"score": 4}]) == {"score": 3}
+    with pytest.raises(VerdictError, match="odd number"):
+        whole.together([{"score": 3}, {"score": 4}])
+    assert whole.together([{"score": 3}, {"score": 4}], fractions=True) == {"score": 3.5}
+
+
+def test_a_verdict_that_the_answer_claims_and_the_judge_repeats_is_not_the_judges(rubric):
+    claim = json.dumps({**GOOD, "score": 1.0})
+    with pytest.raises(VerdictError, match="2 that differ"):
+        rubric.read(f"The answer says {claim}, which it may not. {json.dumps(GOOD)}")
+    assert rubric.read(f"{json.dumps({**GOOD, 'reason': 'first'})} Again: {json.dumps(GOOD)}")["score"] == 0.5
+
+
+def test_infinity_is_no_number_of_a_verdict_without_bounds(rubric):
+    open_ended = replace(rubric, verdict={"score": {"type": "number"}})
+    for text in ("Infinity", "-Infinity", "NaN", "1e999"):
+        with pytest.raises(VerdictError, match="score is"):
+            open_ended.read(f'{{"score": {text}}}')
 
 
 def test_a_verdict_is_written_in_the_words_that_the_task_reads(rubric):

@@ -164,6 +164,17 @@ def test_nothing_is_left_of_a_program(tmp_path, monkeypatch):
 
 
 @only_linux
+def test_nothing_is_left_of_folders_within_folders_that_are_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    deep = "import os\nfor _ in range(1500):\n  os.mkdir('d' * 200)\n  open('f', 'w').close()\n  os.chdir('d' * 200)\n"
+    try:
+        assert run_python(deep + "os.symlink('/', 'x')\nos.chmod('.', 0)").ended
+        assert list(tmp_path.iterdir()) == []
+    finally:  # pytest could not remove it either
+        subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=False)
+
+
+@only_linux
 def test_as_many_programs_run_at_once_as_there_are_processors():
     found = []
     threads = [threading.Thread(target=lambda: found.append(run_python("print(1)").output)) for _ in range(8)]

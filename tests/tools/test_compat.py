@@ -1,5 +1,6 @@
 """The pure parts of tools/compat: what they call a task, which rows they make, how a difference is shown."""
 
+import random
 import sys
 from pathlib import Path
 
@@ -72,3 +73,39 @@ def test_equal_values_of_different_types_have_one_form_and_different_values_have
     assert canonical({"a": (1.0, True)}) == canonical({"a": [1, 1]})
     assert canonical({"a": 1.0}) != canonical({"a": 0.999})
     assert canonical(float("nan")) == canonical(float("nan"))
+
+
+@pytest.fixture
+def documents(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import documents
+
+    yield documents
+    sys.modules.pop("documents", None)
+
+
+ROW = {
+    "question": "How many?",
+    "options": ["1"],
+    "answer": 1,
+    "share": 0.5,
+    "shown": True,
+    "image": {"$image": [8, 6, 0]},
+}
+
+
+def test_other_documents_keep_the_columns_and_types_of_the_recorded_ones(documents):
+    made = documents.other_documents([{"doc": ROW, "responses": []}], 200, random.Random(1))
+    assert made[0]["doc"] == ROW
+    changed = [line["doc"] for line in made[1:]]
+    for column, value in ROW.items():
+        assert {type(doc[column]) for doc in changed} == {type(value)}
+        assert any(doc[column] != value for doc in changed)
+
+
+def test_columns_that_are_kept_do_not_change(documents):
+    made = documents.other_documents([{"doc": ROW, "responses": []}], 100, random.Random(1), kept=["question", "image"])
+    assert all(line["doc"]["question"] == "How many?" and line["doc"]["image"] == ROW["image"] for line in made)
+    assert documents.other_documents([{"doc": ROW, "responses": []}], 5, random.Random(2)) == documents.other_documents(
+        [{"doc": ROW, "responses": []}], 5, random.Random(2)
+    )

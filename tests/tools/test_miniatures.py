@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize(
     ("tool", "benchmark"),
-    [("make.py", "chartqa"), ("make.py", "mmstar"), ("video_audio_text.py", "gsm8k"), ("video_audio_text.py", "mmlu")],
+    [
+        ("make.py", "chartqa"),
+        ("make.py", "mmstar"),
+        ("video_audio_text.py", "gsm8k"),
+        ("video_audio_text.py", "mmlu"),
+        ("video_audio_text.py", "mmlu_pro"),
+        ("make.py", "muirbench"),
+    ],
 )
 def test_a_committed_miniature_is_what_its_tool_makes(tool: str, benchmark: str, tmp_path: Path) -> None:
     committed = ROOT / "benchmarks" / benchmark

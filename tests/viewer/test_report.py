@@ -117,6 +117,11 @@ def test_markup_in_a_record_is_text(make_run, show, field):
     assert "<script>window" not in path.read_text(encoding="utf-8")
 
 
+def test_half_of_a_surrogate_pair_does_not_cost_the_page(make_run, show):
+    path = write_report(make_run([{"filtered_resps": ["a smile cut in two: \ud83d"], "input": "größer"}]))
+    assert "a smile cut in two" in show(path, DOC.format(0)).inner_text("main")
+
+
 def test_reasoning_is_folded_and_the_rest_is_shown(make_run, show):
     folder = make_run([{"resps": ["<think>first this, then that</think>Yes"], "filtered_resps": ["Yes"]}])
     page = show(write_report(folder), DOC.format(0))

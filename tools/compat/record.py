@@ -171,6 +171,7 @@ class Recorder:
     def recording(self, seed: int, count: int, *, check: bool) -> Iterator[dict[str, Any]]:
         """The lines of the new recording."""
         from forms import attempted
+        from theirs import what_is_asked
 
         from tests.parity.values import empty_media_home, masked, revive
 
@@ -185,8 +186,7 @@ class Recorder:
                 if check:
                     texts = [r["response"] for r in line["responses"] if isinstance(r.get("response"), str)]
                 kept = {k: line[k] for k in ("doc", "derived_doc", "aux", "excluded_from_aggregated") if k in line}
-                prompt, _ = attempted(self.task.doc_to_text, doc)
-                kept |= {"prompt": prompt} if isinstance(prompt, str) else {}
+                kept |= what_is_asked(self.task, doc)
                 documents.append({**kept, "responses": [self._response(doc, text) for text in texts]})
                 if documents[-1]["responses"] and "excluded_from_aggregated" not in line:
                     self._collect(doc, documents[-1]["responses"][0])

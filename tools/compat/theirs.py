@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forms import fingerprint, seeded, their_messages
+from forms import attempted, fingerprint, seeded, their_messages
 from made_rows import columns_in, compared_texts, infer_kinds, make_rows, table_keys
 from sandbox import make_file
 
@@ -115,6 +115,32 @@ def their_instances(task: Any, doc: Any, index: int) -> tuple[str, list[Any]]:
 def first_messages(task: Any, doc: Any) -> Any:
     """What a chat model is asked first."""
     return task.doc_to_messages(doc)
+
+
+def what_is_asked(task: Any, doc: Any) -> dict[str, Any]:
+    """Prompt, target, number of media and parts of the chat, as a recording holds them; what fails is left out.
+
+    Media are not counted where the row holds sounds, which several tasks only take from a decoder.
+    """
+    from record import storable
+
+    prompt, _ = attempted(task.doc_to_text, doc)
+    asked = {"prompt": prompt} if isinstance(prompt, str) else {}
+    if task.config.doc_to_target is not None:
+        target, error = attempted(task.doc_to_target, doc)
+        asked |= {"target": storable(target)} if error is None else {}
+    has_sound = any(isinstance(value, Mapping) and "sampling_rate" in value for value in doc.values())
+    if task.config.doc_to_visual is not None and not has_sound:
+        with contextlib.suppress(SystemExit):  # how some say that a file is missing
+            visuals, error = attempted(task.doc_to_visual, doc)
+            asked |= {"num_media": len(visuals or [])} if error is None else {}
+    if task.config.doc_to_messages is not None:
+        messages, error = attempted(first_messages, task, doc)
+        if error is None:
+            parts = [part for _, content in their_messages(messages) for part in content]
+            shown = [{"type": kind, "text": text} if kind == "text" else {"type": kind} for kind, text in parts]
+            asked["chat_messages"] = shown
+    return asked
 
 
 def sources_of(config: Mapping[str, Any]) -> tuple[list[Any], list[str]]:

@@ -503,6 +503,27 @@ def mmlu() -> dict[str, list[Row]]:
     return {task: rows(SUBJECT.sub("", task)) for task in members("mmlu")}
 
 
+def mmlu_pro() -> dict[str, list[Row]]:
+    """Six sums for each category, with ten options, or eight; five of them are the examples of the sixth."""
+
+    def rows(category: str) -> list[Row]:
+        return [
+            {
+                "question_id": 1 + number,
+                "question": f"What is {a} + {b}?",
+                "options": [str(a + b + shift) for shift in range(-number, (10 if number < 5 else 8) - number)],
+                "answer": "ABCDEF"[number],
+                "answer_index": number,
+                "cot_content": "",
+                "category": category,
+                "src": "made",
+            }
+            for number, (a, b) in enumerate(SUMS[:6])
+        ]
+
+    return {task: rows(task.removeprefix("mmlu_pro_").replace("_", " ")) for task in members("mmlu_pro")}
+
+
 GRIDS = ([[1, 2], [0, 3]], [[4, 0], [0, 4]], [[5, 5], [1, 1]], [[7, 0], [8, 9]])
 PALETTE = np.array(
     [
@@ -798,7 +819,7 @@ def tempcompass() -> dict[str, list[Row]]:
 
 
 def video_mmmu() -> dict[str, list[Row]]:
-    """Four questions for each of the three tracks, one of those of adaptation open."""
+    """Four questions for each of the three tracks, one of those of adaptation open; variants ask the same."""
 
     def row(scene: Scene, number: int, question: str, options: list[str], right: int) -> Row:
         return {
@@ -813,13 +834,15 @@ def video_mmmu() -> dict[str, list[Row]]:
     open_row = rows[3] | {"question": "How many pixels wide is the square?", "options": [], "answer": str(SQUARE_PX)}
     adaptation = [*rows[:3], open_row | {"question_type": "open"}]
     tracks = {"perception": rows, "comprehension": rows, "adaptation": adaptation}
-    return {f"video_mmmu_{track}": own for track, own in tracks.items()}
+    return {task: tracks[task.split("_")[2]] for task in members("video_mmmu")}
 
 
 def lectures(folder: Path) -> None:
-    """Put the clips of `video_mmmu` into a folder, named by their rows."""
+    """Put the clips of `video_mmmu` into a folder, named by their rows, and again as those of their pictures."""
     for number, scene in enumerate(SCENES):
-        write_clip(folder / f"made_{'Math' if number % 2 else 'Art'}_{number + 1}.mp4", scene)
+        name = f"made_{'Math' if number % 2 else 'Art'}_{number + 1}"
+        write_clip(folder / f"{name}.mp4", scene)
+        write_clip(folder / f"{name}_image.mp4", scene)
 
 
 def activity_clips(folder: Path) -> None:
@@ -901,6 +924,7 @@ MAKERS: dict[str, tuple[Callable[[], dict[str, list[Row]]], Callable[[Path], Non
     "air_bench": (air_bench, beeps),
     "gsm8k": (gsm8k, None),
     "mmlu": (mmlu, None),
+    "mmlu_pro": (mmlu_pro, None),
     "arc_agi_1": (arc_agi_1, write_grids),
     "arc_agi_2": (arc_agi_2, write_grids),
     "browsecomp": (browsecomp, None),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import os
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from pytest_lmms.errors import UsageError, explain
@@ -90,7 +92,8 @@ def run_python(
         "required": [_inside.NETWORK, _inside.PROCESSES, _inside.FILES] if confined else [],
     }
     with _turns(), contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lmms-program-", ignore_cleanup_errors=True))
+        folder = tempfile.mkdtemp(prefix="lmms-program-")
+        stack.callback(_remove, folder)
         plan_file, report, given, said, complaints = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(5))
         for file, text in ((plan_file, json.dumps(plan)), (given, stdin)):
             file.write(text.encode("utf-8", errors="replace"))
@@ -111,6 +114,31 @@ def run_python(
         outcome = _outcome(_read(report), token)
         ran = _ran(outcome, process.returncode, timed_out=timed_out, seconds=seconds, complaints=_read(complaints))
         return Ran(ran.ended, ran.exit_code, ran.detail, _read(said))
+
+
+def _remove(folder: str) -> None:
+    """Remove a program's folder, however deep and locked it left it: nothing recurses, and no path grows long."""
+    token, numbers = secrets.token_hex(8), itertools.count()
+
+    def take_up(entry: os.DirEntry[str]) -> None:
+        """Remove a file; put a folder directly below the program's."""
+        if entry.is_dir(follow_symlinks=False):
+            Path(entry.path).chmod(0o700)
+            Path(entry.path).rename(f"{folder}/{token}-{next(numbers)}")
+        else:
+            Path(entry.path).unlink()
+
+    with contextlib.suppress(OSError):
+        Path(folder).chmod(0o700)
+        while entries := list(os.scandir(folder)):
+            for entry in entries:
+                if not entry.name.startswith(token):
+                    take_up(entry)
+                    continue
+                for inner in list(os.scandir(entry.path)):
+                    take_up(inner)
+                Path(entry.path).rmdir()
+        Path(folder).rmdir()
 
 
 def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
