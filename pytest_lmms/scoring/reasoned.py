@@ -84,9 +84,9 @@ def read_reasoned_letter(text: str) -> str | None:
         found.append((-_NUMBERED, padded.rfind(f"{number}. {letter}"), letter))
         starts = [lowered.find(phrase) for phrase in _PHRASES]
         found += [(-_PHRASE, padded.find(letter, start), letter) for start in starts if start >= 0]
-        if text.startswith(letter):
+        if text.lstrip().startswith(letter):
             found.append((-_START, 0, letter))
-        if text.endswith(letter):
+        if text.rstrip().endswith(letter):
             found.append((-_END, len(padded), letter))
         found.append((-_ANYWHERE, padded.rfind(letter), letter))
     found = [f for f in found if f[1] >= 0]

@@ -70,7 +70,7 @@ def acc_reward(
         raise TaskError(
             explain(
                 f"{JUDGE_SWITCH}=True asks for a judge inside reasoning_utils, and here is none",
-                remedy=f"unset it, ask in the task with lmms_eval.llm_judge, or install lmms_eval",
+                remedy="unset it, ask in the task with lmms_eval.llm_judge, or install lmms_eval",
             )
         )
     return float(is_right(predict_str, ground_truth))
