@@ -38,6 +38,12 @@ def get_cache_dir(config: Mapping[str, Any], sub_dir: str = "videos") -> str:
     return os.path.join(hf_home(), config["dataset_kwargs"]["cache_dir"], sub_dir)
 
 
+def resolve_cache_dir(cache_dir: str, base_dir: str | None = None) -> str:
+    """Return a folder with ``$VAR`` and ``~`` filled in; a relative one below `base_dir`, where that is given."""
+    folder = os.path.expanduser(os.path.expandvars(cache_dir))
+    return folder if base_dir is None else os.path.join(base_dir, folder)
+
+
 def get_video(prefix: str, video_name: object, suffix: str = "mp4") -> str:
     """Return the absolute path of a video in a folder, its extension as given, in capital or in small letters.
 

@@ -1,4 +1,4 @@
-"""Where task files log and how they name models: what they take from `utils`."""
+"""What task files take from `utils`: where they log, how they name models and folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 from loguru import logger as eval_logger
 
-__all__ = ["eval_logger", "sanitize_model_name"]
+from pytest_lmms.task_utils.files import resolve_cache_dir
+
+__all__ = ["eval_logger", "resolve_cache_dir", "sanitize_model_name"]
 
 
 def sanitize_model_name(model_name: str, full_path: bool = False) -> str:  # noqa: FBT001, FBT002 (lmms-eval's)

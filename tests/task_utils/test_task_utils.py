@@ -120,3 +120,10 @@ def test_a_filter_of_ones_own_finds_what_it_needs():
 def test_names_of_models_become_names_of_files():
     assert log.sanitize_model_name("a/b/c:d") == "b__c__d"
     assert log.sanitize_model_name("a/b*c", full_path=True) == "a__b__c"
+
+
+def test_folders_are_named_by_variables_and_below_a_base(monkeypatch):
+    monkeypatch.setenv("VIDEOS", "mine")
+    assert log.resolve_cache_dir("$VIDEOS/a") == "mine/a"
+    assert log.resolve_cache_dir("$VIDEOS", base_dir="/data") == "/data/mine"
+    assert log.resolve_cache_dir("/elsewhere", base_dir="/data") == "/elsewhere"

@@ -36,9 +36,7 @@ FILE = "longvideobench_val_v.yaml"
 TASK = "longvideobench_val_v_replay"  # a name of its own: lmms-eval takes its built-in task for one that has its name
 CLOCK = '''
 """Notes when our reader was at work, as tools/bench/peer_replay_model.py does in the peer's."""
-import os, sys, time
-
-sys.path.append(os.environ["REPLAY_PEER_PACKAGES"])  # last: only what the peer's task imports and we lack
+import os, time
 
 from pytest_lmms.media import _pyav, video  # the peer's reader is imported as it starts, too
 
@@ -157,7 +155,7 @@ def run(who: str, peer: tuple[str, Path], task: Path, url: str, work: Path) -> R
     (work / "replay_clock.py").write_text(CLOCK, encoding="utf-8")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "PYTEST_", "LMMS_"))}
     env |= {"REPLAY_READER_SECONDS": str(clock), "HF_HUB_OFFLINE": "1", "NO_PROXY": "*", "HF_HOME": str(work / "hub")}
-    env |= {"PYTHONPATH": str(work), "REPLAY_PEER_PACKAGES": str(peer[1].parent)}
+    env["PYTHONPATH"] = str(work)
     arguments = f"model=m,base_url={url}/v1,api_key=k,max_frames_num={NUM_FRAMES}"
     if who == "pytest-lmms":
         arguments += f",max_image_size={MAX_SIDE_PX},stream=False"
