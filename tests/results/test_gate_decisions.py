@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,8 @@ def change(size, **more):
         ("10%", change(-0.0808), "fail"),
         ("10%", change(0.5), "pass"),
         ("10%", change(0.0, effect_from=0.0), "pass"),
+        ("10%", change(-0.01, effect=0.0, effect_from=0.8), "pass"),
+        ("10%", change(0.01, effect=0.0, effect_from=0.8, higher_is_better=False), "pass"),
         # a metric that is no mean over documents has an effect alone
         ("10%", change(-0.1, mean_difference=None), "fail"),
         ("10%", change(-0.05, mean_difference=None), "pass"),
@@ -80,6 +83,7 @@ def change(size, **more):
         ("within 10%", change(0.0, low=-0.0799, high=0.079), "pass"),
         ("within 10%", change(0.0, low=-0.081, high=0.081), "inconclusive"),
         ("within 10%", change(0.1, mean_difference=0.0, low=-0.079, high=0.079), "pass"),
+        ("within 10%", change(0.0, effect_from=0.0), "inconclusive"),
     ],
 )  # fmt: skip
 def test_a_limit_is_held_up_to_itself(rule, numbers, outcome):
@@ -144,3 +148,13 @@ def test_where_nothing_can_be_reckoned_one_more_than_there_are_is_needed():
 )
 def test_a_difference_is_told_with_what_is_known_of_it(numbers, said):
     assert decided("50pt", **numbers).reason == said
+
+
+def test_a_difference_of_0_needs_documents_for_the_margin_alone():
+    assert decided("within 1pt", **change(0.0, low=-0.02, high=0.02)).num_needed == math.ceil((Z * 0.1 / 0.01) ** 2)
+
+
+def test_a_p_value_adjusted_for_many_runs_is_at_most_1():
+    gate = Gate(rule=parse_rule("p<0.05", "here"), metric="acc")
+    verdict = decided("p<0.05", **change(-0.01, p_worse=0.9))
+    assert decide([replace(verdict, gate=gate)], num_runs=4)[0].p_adjusted == 1.0
