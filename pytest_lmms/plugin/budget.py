@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,5 +72,6 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Take the file away."""
     state = session_of(session.config)
-    if not state.is_worker and state._run_path is not None and state._run_path.is_dir():
-        (state.run_path / FILE).unlink(missing_ok=True)
+    if not state.is_worker and state._run_path is not None:
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            (state.run_path / FILE).unlink()

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.paths import may_hold_tasks
+from pytest_lmms.plugin.run_document import cannot_write
 from pytest_lmms.plugin.scheduling import BlockScheduling, doc_id_of, task_of
 from pytest_lmms.plugin.session import session_of
 from pytest_lmms.printable import printable
@@ -63,7 +65,7 @@ class XdistController:
         """Tell a worker its place, its run folder, and what its predecessor may have died of."""
         session = session_of(self.config)
         if not self._nodes:
-            session.begin_run()
+            self._begin_run()
             threading.Thread(target=self._watch, name="lmms-watch-workers", daemon=True).start()
         self._nodes.append(node)
         slot = self.slots.lease(node.gateway.id)
@@ -76,6 +78,15 @@ class XdistController:
             "is_replaceable": self._schedules_blocks,
             "suspects": list(self.suspects),
         }
+
+    def _begin_run(self) -> None:
+        session = session_of(self.config)
+        try:
+            session.begin_run()
+        except LmmsError as e:
+            raise pytest.UsageError(str(e)) from e
+        except OSError as e:
+            raise pytest.UsageError(cannot_write(e, session.run_path)) from e
 
     @pytest.hookimpl
     def pytest_testnodedown(self, node: Any, error: object) -> None:

@@ -65,7 +65,7 @@ class ModelLine:
         """Stop the engine; write down the batch size that fitted."""
         self.engine.close()
         if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
-            self.recorder.shard.note(fitting_batch_size=self.engine.fitting_batch_size)
+            self.recorder.note(fitting_batch_size=self.engine.fitting_batch_size)
 
 
 def _shared(own: ResponseStore, folder: str, model: Any, session: LmmsSession) -> ResponseStore:

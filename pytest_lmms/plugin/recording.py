@@ -66,6 +66,8 @@ class Recorder:
         self.folder.start(session.run_info())
         self._shard: Shard | None = None
         self._noted: set[str] = set()
+        self._notes: list[dict[str, Any]] = []
+        """Not yet on disk."""
         hook = session.config.hook
         observe = hook.pytest_lmms_document_recorded
         self._observe = observe if observe.get_hookimpls() else None
@@ -88,6 +90,7 @@ class Recorder:
         Returns:
             What was written: one that cannot be stored has become an error.
         """
+        self._write_notes()
         written = self.shard.write([self._without_secrets(record) for record in records])
         if self._log.lines:
             for record in written:
@@ -116,9 +119,20 @@ class Recorder:
         name = task_file.task.name
         if name not in self._noted:
             self._noted.add(name)
-            self.shard.note(
+            self.note(
                 task=name, num_documents=len(task_file.rows), path=str(task_file.task.path), writer=self.session.writer
             )
+
+    def note(self, **values: Any) -> None:
+        """Write down something that is no record; where that fails, before the next record, which fails with it."""
+        self._notes.append(values)
+        with contextlib.suppress(OSError):
+            self._write_notes()
+
+    def _write_notes(self) -> None:
+        while self._notes:
+            self.shard.note(**self._notes[0])
+            self._notes.pop(0)
 
     # --- after a crash -------------------------------------------------------------------------------------------
 

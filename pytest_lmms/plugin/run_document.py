@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_lmms.errors import LmmsError, explain
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.items import DocumentItem, is_document
 from pytest_lmms.plugin.recording import recorder_of
@@ -29,6 +31,16 @@ def runner_of(config: pytest.Config) -> Runner:
     return runner
 
 
+def cannot_write(error: OSError, folder: Path) -> str:
+    """What to tell where a run folder cannot be written to."""
+    return explain(
+        error.strerror or str(error),
+        where=str(folder),
+        expected="a run folder that can be written to",
+        remedy="make room, or name another place with --lmms-output-path",
+    )
+
+
 def known_runner(config: pytest.Config) -> Runner | None:
     """The runner of this process, when it has run a document."""
     return config.stash.get(_KEY, None)
@@ -40,7 +52,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not isinstance(item, DocumentItem):
         return None
     session = item.session
-    runner = runner_of(item.config)
+    try:
+        runner = runner_of(item.config)
+    except (LmmsError, OSError) as e:
+        state = session_of(item.config)
+        state.usage_error = str(e) if isinstance(e, LmmsError) else cannot_write(e, state.run_path)
+        session.shouldfail = "usage error"
+        return True
     following: list[Any] = list(item.stretch[1:])
     for document, next_item in zip([item, *following], [*following, nextitem], strict=True):
         runner.run(document, next_item)

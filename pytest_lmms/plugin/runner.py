@@ -171,7 +171,7 @@ class Runner:
         in any other way.
         """
         line.close()
-        self.recorder.shard.note(stuck=self.session.writer)
+        self.recorder.note(stuck=self.session.writer)
         os._exit(STUCK_EXIT_CODE)
 
     def _submit_from(self, item: Any, line: ModelLine) -> None:
@@ -242,7 +242,7 @@ class Runner:
         self.recorder.note_task(task_file)
         ignored = ignored_settings(task_file.task.generation, getattr(line.model, "honours", None))
         if ignored:
-            self.recorder.shard.note(task=task_file.task.name, ignored_settings=ignored)
+            self.recorder.note(task=task_file.task.name, ignored_settings=ignored)
 
     def _ahead(self, item: Any) -> Iterator[Any]:
         """Items that this process will run after one, that are not in flight yet, in order."""

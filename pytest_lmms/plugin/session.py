@@ -9,16 +9,19 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_lmms.config import LATEST, RunConfig, environment, versions
-from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.errors import StoreError, UsageError, explain
 from pytest_lmms.masks import mask, mask_text
 from pytest_lmms.plugin.environment import entry_of
 from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.settings import read_config
+
+if TYPE_CHECKING:
+    from pytest_lmms.results.store import RunFolder
 
 STAGING = ".lmms/runs"
 """Below the rootdir: runs whose output path is an address."""
@@ -147,7 +150,7 @@ class LmmsSession:
                     )
                 )
         else:
-            found = next((r for r in find_runs(output) if r.info().get("plan_digest") == digest), None)
+            found = next((r for r in find_runs(output) if _digest_of(r) == digest), None)
             if found is None and settings.retry_errors:
                 raise UsageError(
                     explain(f"no run of this command in {output}", where=option, remedy="run it without first")
@@ -156,7 +159,13 @@ class LmmsSession:
                 self.notices.append(f"nothing to resume in {output}: this is a first run")
                 return new_run_path(output, settings.model_name)
             folder = found
+        self._refuse_running(folder)
+        self.is_resumed = True
+        return folder.path
+
+    def _refuse_running(self, folder: RunFolder) -> None:
         if (pid := _running(folder.info())) is not None:
+            option = "--lmms-resume" if self.settings.resume else "--lmms-retry-errors"
             raise UsageError(
                 explain(
                     f"that run is still going on, in process {pid}",
@@ -164,13 +173,17 @@ class LmmsSession:
                     remedy="wait for it, or end it",
                 )
             )
-        self.is_resumed = True
-        return folder.path
 
     def begin_run(self) -> None:
         """Take the run folder into use, once, in the process that the user started.
 
-        Records of an earlier attempt are forgotten: they are made again from its responses.
+        Records of an earlier attempt are forgotten: they are made again from its responses. Whoever else decided to
+        go on with the same run, and comes second, is refused.
+
+        Raises:
+            UsageError: Another process has the run.
+            StoreError: Its run.json cannot be read any more.
+            OSError: The folder cannot be written to.
         """
         from pytest_lmms.results.store import RunFolder
 
@@ -179,9 +192,12 @@ class LmmsSession:
         self._is_begun = True
         folder = RunFolder(self.run_path)
         if self.is_resumed:
+            with folder.locked():
+                self._refuse_running(folder)
+                resumed = folder.info().get("resumed", 0) + 1
+                folder.update(status="running", resumed=resumed, process=_process(is_worker=False))
             folder.clear_shards()
-            info = folder.info()
-            folder.update(status="running", resumed=info.get("resumed", 0) + 1, process=_process(is_worker=False))
+            folder.clear_unfinished()
 
     def discard_empty_run(self) -> None:
         """Remove the run folder that this session made, unless it holds a record or a response."""
@@ -211,6 +227,14 @@ class LmmsSession:
             "python": sys.executable,
             "process": _process(is_worker=self.is_worker),
         }
+
+
+def _digest_of(folder: RunFolder) -> str | None:
+    """The plan of a run; None of one that cannot be read, e.g. of a later version, which keeps nobody from going on."""
+    try:
+        return folder.info().get("plan_digest")
+    except StoreError:
+        return None
 
 
 def _process(*, is_worker: bool) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -141,7 +142,8 @@ class Summary:
         if self.session._run_path is None or not RunFolder(self.session.run_path).exists:
             return
         if self.session.usage_error is not None:  # nothing was asked, and pytest will say why
-            RunFolder(self.session.run_path).update(status="interrupted")
+            with contextlib.suppress(LmmsError, OSError):
+                RunFolder(self.session.run_path).update(status="interrupted")
             return
         from pytest_lmms.results.report import Expected, finish_run
 
@@ -152,12 +154,12 @@ class Summary:
         self.cut_short = self.cut_short or str(session.shouldstop or session.shouldfail or "") or None
         status = "interrupted" if self.cut_short else "complete"
         reasons, shard = why_partial(self.config, self.skipped), self.session.settings.shard
-        if shard is not None:
-            self._note_shard(selection, reasons)
-            reasons.append(f"shard {shard[0]} of {shard[1]}")
-        if self.cut_short:
-            reasons.append(f"the run was cut short: {self.cut_short}")
         try:
+            if shard is not None:
+                self._note_shard(selection, reasons)
+                reasons.append(f"shard {shard[0]} of {shard[1]}")
+            if self.cut_short:
+                reasons.append(f"the run was cut short: {self.cut_short}")
             self.finished = finish_run(
                 RunFolder(self.session.run_path),
                 Expected(
@@ -169,7 +171,7 @@ class Summary:
                 groups=self._groups(paths),
             )
         except (LmmsError, OSError) as e:
-            self.session.notices.append(f"results could not be made: {e}")
+            self.session.notices.append(f"results could not be made: {e}; --lmms-resume makes them from what is kept")
             session.testsfailed += 1
             return
         self._warn_of_flat_tasks(paths)
@@ -253,7 +255,11 @@ class Summary:
         judged = gates.judge(session, self.session.run_path, paths) if gates is not None else None
         if judged is not None:
             self.finished.results["gates"] = judged
-            RunFolder(self.session.run_path).write_json("results.json", self.finished.results)
+            try:
+                RunFolder(self.session.run_path).write_json("results.json", self.finished.results)
+            except OSError as e:
+                self.session.notices.append(f"verdicts of gates could not be written: {e}")
+                session.testsfailed += 1
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Stopping after N failed documents is a failure (1), also where xdist calls it an interruption (2)."""

@@ -15,12 +15,13 @@ what was in its hands. Memory does not grow with the size of records: merging re
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,15 +44,26 @@ class RunFolder:
         return str(self.path)
 
     def start(self, info: Mapping[str, Any]) -> None:
-        """Make the folder and its run.json, unless another worker of this run already has."""
+        """Make the folder and its run.json, unless another worker of this run already has.
+
+        The file is there whole or not at all: half of one, left by a kill or a full disk, could not be gone on with.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        if not self.exists:
+            value = {"schema_version": SCHEMA_VERSION, "status": "running", **info}
+            with _Replacing(self.path / "run.json", replaces=False) as file:
+                file.write(json.dumps(value, indent=1).encode() + b"\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes of this machine from deciding about this run meanwhile; a kill ends that, too."""
+        handle = os.open(self.path, os.O_RDONLY)
         try:
-            handle = os.open(self.path / "run.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"schema_version": SCHEMA_VERSION, "status": "running", **info}, file, indent=1)
-            file.write("\n")
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     @property
     def exists(self) -> bool:
@@ -101,6 +113,11 @@ class RunFolder:
         for path in self.shards.glob("*.jsonl"):
             path.unlink()
 
+    def clear_unfinished(self) -> None:
+        """Remove files that a kill kept from taking their names."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def merge(self, *, keep_samples: bool, each: Callable[[str, dict[str, Any]], None]) -> ShardIndex:
         """Go through all records in document order, task by task, and write the samples files.
 
@@ -125,10 +142,15 @@ class RunFolder:
 
 
 class _Replacing:
-    """A file that takes its name only when it is complete."""
+    """A file that takes its name only when it is complete.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: The name.
+        replaces: Whether it takes the place of another; else the first one stays.
+    """
+
+    def __init__(self, path: Path, *, replaces: bool = True) -> None:
+        self.path, self.replaces = path, replaces
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
     def __enter__(self) -> BinaryIO:
@@ -136,11 +158,25 @@ class _Replacing:
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
-        if kind is None:
-            self.temporary.replace(self.path)
+        try:
+            self._file.close()  # writes what is left, for which there may be no room
+            if kind is None:
+                self._take_name()
+        finally:
+            with contextlib.suppress(OSError):
+                self.temporary.unlink()
+
+    def _take_name(self) -> None:
+        if not self.replaces:
+            try:
+                os.link(self.temporary, self.path)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                if not self.path.exists():
+                    self.temporary.replace(self.path)
         else:
-            self.temporary.unlink(missing_ok=True)
+            self.temporary.replace(self.path)
 
 
 def file_name(text: str) -> str:
@@ -151,7 +187,7 @@ def file_name(text: str) -> str:
 def new_run_path(output_path: Path, model: str) -> Path:
     """Name a run folder: time, model, and a suffix that keeps runs of one second apart."""
     stamp = time.strftime("%Y%m%d_%H%M%S")
-    return output_path / f"{stamp}_{file_name(model)}_{secrets.token_hex(2)}"
+    return output_path / f"{stamp}_{file_name(model)}_{secrets.token_hex(4)}"
 
 
 def find_runs(output_path: Path) -> Iterable[RunFolder]:

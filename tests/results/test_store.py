@@ -131,7 +131,9 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 
 def test_runs_of_one_second_lie_in_different_folders(tmp_path):
-    assert len({new_run_path(tmp_path, "m") for _ in range(20)}) > 1
+    paths = {new_run_path(tmp_path, "m") for _ in range(20)}
+    assert len(paths) > 1
+    assert all(len(path.name.rpartition("_")[2]) == 8 for path in paths)  # of 32 bits: arrays of jobs start together
 
 
 def test_the_newest_run_comes_first(tmp_path):

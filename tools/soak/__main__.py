@@ -3,6 +3,7 @@
     python -m tools.soak kills --count 100 --seed 0 [--first 0] [--only "Ray actor"]
     python -m tools.soak requests --count 10000 --seed 0
     python -m tools.soak sharing --processes 16 --minutes 10
+    python -m tools.soak steps [--workers 2]
 
 Each command prints how it goes and a table; exit code 1: a promise was broken.
 """
@@ -42,6 +43,22 @@ def sharing(options: argparse.Namespace, folder: Path) -> bool:
     return _told(Crowd(folder, options.processes, seed=options.seed).run(options.minutes * 60))
 
 
+def steps(options: argparse.Namespace, folder: Path) -> bool:
+    """Whether a run may be disturbed at each thing that it does to its folder."""
+    from tools.soak.steps import Steps, kinds_in
+
+    workers = ["-n", str(options.workers)] if options.workers else []
+    soak, wrong = Steps(folder, workers), []
+    for process in ("main", *(["gw0"] if workers else [])):
+        names = soak.names(process)
+        for kind in kinds_in(process):
+            for step, what in enumerate(names, 1):
+                outcome = soak.disturb(kind, step, process, what)
+                print(outcome, flush=True)
+                wrong += outcome.breaches
+    return _told(wrong)
+
+
 def _told(wrong: list[str]) -> bool:
     for what in wrong:
         print(f"BREACH: {what}")
@@ -68,6 +85,9 @@ def main() -> int:
     command.add_argument("--minutes", type=float, default=10.0)
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=sharing)
+    command = commands.add_parser("steps", help="a run disturbed at each thing that it does to its folder")
+    command.add_argument("--workers", type=int, default=0)
+    command.set_defaults(run=steps)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="soak-"))
     is_well = options.run(options, folder)
