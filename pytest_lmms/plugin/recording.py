@@ -6,6 +6,7 @@ document is rendered or scored are attached to its report when it errs. What was
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
