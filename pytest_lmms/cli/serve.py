@@ -111,6 +111,7 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
         import uvicorn
 
         from pytest_lmms.server.app import make_app
+        from pytest_lmms.server.heads import BoundedHeads
     except ImportError as e:
         remedy = 'pip install "pytest-lmms[serve]"'
         raise UsageError(explain(f"the server needs {e.name}", where="pytest-lmms serve", remedy=remedy)) from e
@@ -124,7 +125,8 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
         import webbrowser
 
         webbrowser.open(f"http://{host}:{port}")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    config = uvicorn.Config(app, http=BoundedHeads, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has been put away
         server.run(sockets=[listening])
     return OK

@@ -21,16 +21,25 @@ DISCONNECT_TICKS = 8
 """Looks of a stream between two at whether anybody still reads it."""
 LOG_BYTES = 64_000
 """Of a log, in one event or answer."""
+MAX_ID_LENGTH = 18
+"""Longer numbers are no place in a file."""
+FIRST_OF_TWO, FIRST_OF_THREE, FIRST_OF_FOUR = 0xC0, 0xE0, 0xF0
+"""From these on, the first byte of a character of so many in UTF-8."""
 
 
 async def events_of(job_id: str, queue: JobQueue, request: Request) -> AsyncIterator[str]:
     """The log from its beginning, then what is new, until the job has ended or nobody reads any more.
 
+    The id of an event of the log is where the next one begins: who connects again and sends it as Last-Event-ID, as
+    browsers do, is told no line twice.
+
     Yields:
         Server-sent events: `status`, `progress`, `log`, each with JSON.
     """
     log, progress_file = queue.files.log_path(job_id), queue.files.progress_path(job_id)
-    offset, told, seen = 0, {"status": "", "progress": ""}, None
+    last = request.headers.get("last-event-id", "")
+    offset = int(last) if last.isascii() and last.isdigit() and len(last) <= MAX_ID_LENGTH else 0
+    told, seen = {"status": "", "progress": ""}, None
     for tick in itertools.count():
         if tick % DISCONNECT_TICKS == 0 and await request.is_disconnected():
             return
@@ -48,7 +57,7 @@ async def events_of(job_id: str, queue: JobQueue, request: Request) -> AsyncIter
         }
         while chunk := read_log(log, offset):
             offset += len(chunk)
-            yield _event("log", {"text": chunk.decode(errors="replace"), "next_offset": offset})
+            yield f"id: {offset}\n" + _event("log", {"text": chunk.decode(errors="replace"), "next_offset": offset})
         for name, value in news.items():
             text = json.dumps(value)
             if value is not None and text != told[name]:
@@ -73,11 +82,22 @@ def _event(name: str, value: Any) -> str:
 
 
 def read_log(path: Path, offset: int) -> bytes:
-    """At most `LOG_BYTES` of a log, whole lines where there are more."""
+    """At most `LOG_BYTES` of a log: whole lines where there are more, and whole characters."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
             chunk = file.read(LOG_BYTES)
     except OSError:
         return b""
-    return chunk[: chunk.rfind(b"\n") + 1] or chunk if len(chunk) == LOG_BYTES else chunk
+    chunk = chunk[: chunk.rfind(b"\n") + 1] or chunk if len(chunk) == LOG_BYTES else chunk
+    return _whole_characters(chunk)
+
+
+def _whole_characters(chunk: bytes) -> bytes:
+    """Leave out a character of UTF-8 whose end is not there yet."""
+    for length, byte in enumerate(reversed(chunk[-3:]), 1):
+        if byte >= FIRST_OF_FOUR or (byte >= FIRST_OF_THREE and length < 3) or (byte >= FIRST_OF_TWO and length < 2):
+            return chunk[:-length]
+        if byte & 0xC0 != 0x80:
+            break
+    return chunk
