@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -73,9 +72,9 @@ def until_recorded(lab, process):
 
 def kill(process):
     """With its workers."""
-    with contextlib.suppress(ProcessLookupError):
+    if process.poll() is None:  # the number of one that has ended may be another's
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        process.wait()
 
 
 @pytest.fixture
