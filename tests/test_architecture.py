@@ -240,6 +240,18 @@ def test_the_plugin_costs_nothing_in_a_project_without_documents():
     assert not heavy & set(loaded)
 
 
+def test_no_plugin_is_imported_by_one_listed_before_it():
+    """Pytest 8 warns of each: "Module already imported so cannot be rewritten"."""
+    early = run_python(
+        "import sys, pytest_lmms.plugin as plugin, importlib\n"
+        "for name in plugin.pytest_plugins:\n"
+        "    if name in sys.modules:\n"
+        "        print(name)\n"
+        "    importlib.import_module(name)\n"
+    ).split()
+    assert not early, f"list them earlier in pytest_plugins of pytest_lmms/plugin/__init__.py: {early}"
+
+
 def test_every_module_imports_alone():
     """Each with an empty module table: no module relies on another one having been imported before."""
     names = [name_of(p) for p in MODULES if p.name != "__main__.py" and p.stem not in OPTIONAL]

@@ -15,6 +15,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.fixtures",
     "pytest_lmms.plugin.loop",
     "pytest_lmms.plugin.recording",  # as environment
+    "pytest_lmms.plugin.reports",  # likewise
     "pytest_lmms.plugin.run_document",
     "pytest_lmms.plugin.worker",
     "pytest_lmms.plugin.budget",
@@ -25,6 +26,5 @@ pytest_plugins = (
     "pytest_lmms.plugin.dryrun",
     "pytest_lmms.plugin.loggers",
     "pytest_lmms.plugin.report",
-    "pytest_lmms.plugin.reports",
     "pytest_lmms.plugin.outward",
 )
