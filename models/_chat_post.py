@@ -96,7 +96,7 @@ class Poster:
         text, body = f"Error code: {answer.status_code}", None
         try:
             value = json.loads(answer.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         else:
             body = value.get("error", value) if isinstance(value, dict) else value

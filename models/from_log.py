@@ -165,7 +165,7 @@ def _task_inside(path: Path) -> str | None:
     with path.open(encoding="utf-8") as file:
         try:
             task = json.loads(file.readline()).get("task")
-        except (ValueError, AttributeError):
+        except (ValueError, RecursionError, AttributeError):
             return None
     return str(task) if task else None
 
@@ -181,7 +181,7 @@ def _read(path: Path, task: str) -> Iterator[tuple[int, _Logged]]:
                 row = json.loads(line)
                 doc_id = int(row["doc_id"])
                 logged = _Logged(_texts(row), _counts(row), _logprobs(row))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
                 raise ModelError(
                     explain(
                         f"this line is no sample: {type(error).__name__}: {error}",

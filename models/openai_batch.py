@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -115,8 +116,11 @@ class OpenAIBatch(ChatCompletions):
         found: dict[str, Response | ModelError] = {}
         for file in (batch.output_file_id, batch.error_file_id):
             for line in self._client.files.content(file).content.splitlines() if file else ():
-                value = loads(line)
-                found[value["custom_id"]] = self._outcome(value)
+                with contextlib.suppress(
+                    ValueError, KeyError, TypeError, AttributeError
+                ):  # its request is told missing
+                    value = loads(line)
+                    found[value["custom_id"]] = self._outcome(value)
         missing = ModelError(self._explain(f"the batch {batch.id} is {batch.status}, without this request", 1))
         return {name: found.get(name, missing) for name in asked}
 

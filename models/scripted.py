@@ -69,7 +69,7 @@ def _read(path: Path) -> Any:
         if path.suffix == ".jsonl":
             return dict(_read_line(line) for line in text.splitlines() if line.strip())
         answers = json.loads(text)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise UsageError(
             explain(
                 f"cannot read the script: {error}",

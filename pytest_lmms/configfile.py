@@ -245,7 +245,7 @@ def _labelled(entries: list[Entry]) -> tuple[Entry, ...]:
 def _from_results(path: Path, text: str) -> Entry:
     try:
         values, env = settings_of_results(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as e:
         expected = "the results.json of a run of pytest-lmms"
         raise UsageError(explain("no config.resolved_cli_args in this file", where=str(path), expected=expected)) from e
     return Entry(path=path, values=values, env=env)

@@ -25,24 +25,31 @@ def dumps(value: Any, *, default: Callable[[Any], Any] | None = None, sort_keys:
         sort_keys: Whether keys are sorted, so that equal mappings give equal bytes.
 
     Raises:
-        TypeError: A value that is no JSON, and no `default`.
+        TypeError: A value that is no JSON, and no `default`; or one nested deeper than Python writes.
     """
     try:
         return orjson.dumps(value, default=default, option=orjson.OPT_SORT_KEYS if sort_keys else None)
-    except (TypeError, ValueError):
-        return json.dumps(value, default=default, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as refused:
+        try:
+            text = json.dumps(value, default=default, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False)
+        except RecursionError:
+            raise TypeError("nested too deeply for JSON") from refused
+        return text.encode()
 
 
 def loads(data: bytes) -> Any:
     """Decode one JSON value.
 
     Raises:
-        ValueError: The bytes are no JSON.
+        ValueError: The bytes are no JSON, or nested deeper than Python reads (about a thousand levels).
     """
     try:
         return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return json.loads(data)
+    except orjson.JSONDecodeError as refused:
+        try:
+            return json.loads(data)
+        except RecursionError:
+            raise refused from None
 
 
 class LineFile:

@@ -35,3 +35,17 @@ def test_what_is_no_json_is_refused_or_converted() -> None:
 def test_torn_lines_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(b'{"a": 1')
+
+
+@pytest.mark.parametrize("line", [b"[" * 5000 + b"]" * 5000, b'{"a":' * 200_000])
+def test_a_line_too_deep_to_read_is_a_damaged_line(line: bytes) -> None:
+    with pytest.raises(ValueError, match="depth"):
+        loads(line)
+
+
+def test_a_value_too_deep_to_write_is_no_json() -> None:
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(TypeError, match="nested too deeply"):
+        dumps(value)

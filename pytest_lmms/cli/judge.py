@@ -85,7 +85,7 @@ def _read(path: Path, rubric: Rubric) -> list[dict[str, Any]]:
         where = f"{path}:{number}"
         try:
             row = json.loads(line)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise UsageError(explain(f"no JSON: {e}", where=where, expected=FILE_HELP)) from e
         label = row.get("label") if isinstance(row, dict) else None
         if not isinstance(label, dict) or not label.keys() <= rubric.verdict.keys() or "response" not in row:

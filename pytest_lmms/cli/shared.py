@@ -95,7 +95,7 @@ def read_results(path: Path) -> dict[str, Any]:
         found = loads(file.read_text(encoding="utf-8"))
     except OSError as e:
         raise UsageError(explain(f"cannot read: {e.strerror}", where=str(file), expected=expected)) from e
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise UsageError(explain(f"does not parse: {e}", where=str(file), expected=expected)) from e
     if not isinstance(found, dict) or "setting_sources" not in found.get("config", {}):
         raise UsageError(explain("no settings in this file", where=str(file), expected=expected))

@@ -116,7 +116,13 @@ def encode_response(response: Response) -> dict[str, Any]:
 
 
 def decode_response(value: Mapping[str, Any], *, cached: bool) -> Response:
-    """The inverse of `encode_response`."""
+    """The inverse of `encode_response`.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: It is no response.
+    """
+    if not isinstance(value["text"], str):
+        raise TypeError("a text that is none")
     return Response(
         text=value["text"],
         finish_reason=value.get("finish_reason"),
@@ -141,6 +147,8 @@ class ResponseStore:
     def __init__(self, folder: Path, *, writer: str, read: bool = False) -> None:
         self.folder = folder
         self.num_hits = 0
+        self.damaged: list[str] = []
+        """Where lines lie that hold no responses, as `file:line`; not the one that a kill cut short at a file's end."""
         self._file: LineFile | None = None
         self._path = folder / f"{writer}-{os.getpid()}.jsonl"
         self._index: dict[str, tuple[int, int]] = {}
@@ -159,24 +167,31 @@ class ResponseStore:
         self._paths.append(path)
         offset = 0
         with path.open("rb") as file:
-            for line in file:
+            for line_number, line in enumerate(file, 1):
                 entries = _parse(line, path)
-                for key in entries:
+                if entries is None and line.endswith(b"\n"):
+                    self.damaged.append(f"{path}:{line_number}")
+                for key in entries or ():
                     self._index[key] = (number, offset)
                 offset += len(line)
 
     def get(self, key: str) -> Response | None:
-        """The response stored under a key, marked as cached; None without one."""
+        """The response stored under a key, marked as cached; None without one, or where it cannot be read."""
         place = self._index.get(key)
         if place is None:
             return None
-        if self._line is None or self._line[0] != place:
-            path = self._paths[place[0]]
-            with path.open("rb") as file:
-                file.seek(place[1])
-                self._line = (place, _parse(file.readline(), path))
+        try:
+            if self._line is None or self._line[0] != place:
+                path = self._paths[place[0]]
+                with path.open("rb") as file:
+                    file.seek(place[1])
+                    self._line = (place, _parse(file.readline(), path) or {})
+            response = decode_response(self._line[1][key], cached=True)
+        except (OSError, KeyError, TypeError, ValueError, AttributeError):  # somebody else's, or gone meanwhile
+            del self._index[key]
+            return None
         self.num_hits += 1
-        return decode_response(self._line[1][key], cached=True)
+        return response
 
     def put(self, entries: Iterable[tuple[str, Response]]) -> None:
         """Append the responses of one batch as one line, and hand it to the operating system.
@@ -199,15 +214,15 @@ class ResponseStore:
             self._file = None
 
 
-def _parse(line: bytes, path: Path) -> dict[str, Any]:
-    """The entries of one line; none of a line that a kill cut short."""
+def _parse(line: bytes, path: Path) -> dict[str, Any] | None:
+    """The entries of one line; None of a line that a kill cut short, or that is damaged."""
     try:
         value = loads(line)
         version, responses = value["v"], value["responses"]
     except (ValueError, KeyError, TypeError):
-        return {}
+        return None
     if not isinstance(responses, dict):
-        return {}
+        return None
     if version != VERSION:
         raise StoreError(
             explain(

@@ -23,6 +23,7 @@ class SharedStore(ResponseStore):
     def __init__(self, own: ResponseStore, shared: ResponseStore) -> None:
         self.own = own
         self.shared = shared
+        self.damaged = [*own.damaged, *shared.damaged]
 
     def __len__(self) -> int:
         """How many responses can be given out."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pytest_lmms.documents import Document
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.evaluate import Line
@@ -30,6 +32,7 @@ class ModelLine:
         store = ResponseStore(recorder.folder.responses, writer=session.writer, read=session.reads_store)
         if settings.cache is not None:
             store = _shared(store, settings.cache, model, session)
+        _warn_of_damage(store, session)
         self.engine = Engine(
             model,
             store=store,
@@ -66,6 +69,13 @@ class ModelLine:
         self.engine.close()
         if self.engine.fitting_batch_size != self.engine.settings.batch_size and not self.engine.is_async:
             self.recorder.note(fitting_batch_size=self.engine.fitting_batch_size)
+
+
+def _warn_of_damage(store: ResponseStore, session: LmmsSession) -> None:
+    """Name the lines of a store that cannot be read, from workers too."""
+    for place in store.damaged:
+        text = f"{place}: this line holds no responses; whatever it was is asked again"
+        session.config.issue_config_time_warning(pytest.PytestWarning(text), stacklevel=2)
 
 
 def _shared(own: ResponseStore, folder: str, model: Any, session: LmmsSession) -> ResponseStore:

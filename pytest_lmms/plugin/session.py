@@ -238,22 +238,29 @@ def _digest_of(folder: RunFolder) -> str | None:
 
 
 def _process(*, is_worker: bool) -> list[Any]:
-    """Machine and number of the process that runs a session; a worker names its controller."""
-    return [socket.gethostname(), os.getppid() if is_worker else os.getpid()]
+    """Machine, number and start of the process that runs a session; a worker names its controller."""
+    pid = os.getppid() if is_worker else os.getpid()
+    return [socket.gethostname(), pid, (_stat_of(pid) or ("", None))[1]]
 
 
 def _running(info: Mapping[str, Any]) -> int | None:
     """The process that a run folder is in use by; None when it is free, or another machine's."""
-    host, pid = info.get("process") or ("", 0)
+    host, pid, *begun = info.get("process") or ("", 0)
     if info.get("status") != "running" or host != socket.gethostname() or pid == os.getpid():
         return None
+    state, now_begun = _stat_of(pid) or ("Z", None)
+    is_another = bool(begun) and begun[0] != now_begun  # numbers are given again, after a restart above all
+    return None if state == "Z" or is_another else int(pid)
+
+
+def _stat_of(pid: int) -> tuple[str, int] | None:
+    """A process's state, a letter, and its start in ticks since the machine's; None without it, or off Linux."""
     try:
-        os.kill(pid, 0)
-        with Path(f"/proc/{pid}/stat").open(encoding="utf-8", errors="replace") as file:
-            state = file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return None  # gone; or no way to tell whether its number is another's by now
-    return None if state == "Z" else int(pid)
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return fields[0], int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def mask_command(words: list[str]) -> str:

@@ -19,6 +19,18 @@ from pytest_lmms.results.codec import decode
 from pytest_lmms.results.store import SCHEMA_VERSION, file_name
 
 _FOREIGN = re.compile(r"(?P<date>.*_)results\.json$")
+_OF_MAPPINGS = ("results", "configs", "higher_is_better", "groups")
+_MAPPINGS = (
+    *_OF_MAPPINGS,
+    "node_ids",
+    "config",
+    "efficiency",
+    "counts",
+    "versions",
+    "n-samples",
+    "n-shot",
+    "group_subtasks",
+)
 _ERROR_KEYS = ("_stderr", "_stderr_clt", "_stderr_clustered")
 
 
@@ -133,7 +145,7 @@ class StoredRun:
         """The rows of a task's samples file, in its order.
 
         Raises:
-            StoreError: There is none, or a line does not parse.
+            StoreError: There is none, or a line is no sample.
         """
         path = self.samples_path(task)
         try:
@@ -141,10 +153,14 @@ class StoredRun:
                 for number, line in enumerate(file, 1):
                     if not line.strip():
                         continue
+                    where = f"{path}:{number}"
                     try:
-                        yield loads(line)
+                        row = loads(line)
                     except ValueError as e:
-                        raise StoreError(explain(f"not JSON: {e}", where=f"{path}:{number}")) from e
+                        raise StoreError(explain(f"not JSON: {e}", where=where)) from e
+                    if not isinstance(row, dict) or not isinstance(row.get("doc_id"), int):
+                        raise StoreError(explain("this is no sample", where=where, expected="a mapping with a doc_id"))
+                    yield row
         except OSError as e:
             remedy = "run with --lmms-log-samples (ours) or --log_samples (lmms-eval)"
             raise StoreError(explain(f"no samples of task {task}", where=str(path), remedy=remedy)) from e
@@ -216,6 +232,8 @@ def read_run(path: Path) -> StoredRun:
         raise StoreError(explain(f"cannot be read: {e}", where=str(file), expected="results of a finished run")) from e
     if not isinstance(results, dict) or not isinstance(results.get("results"), dict):
         raise StoreError(explain("no results of a run", where=str(file), expected="a mapping with `results`"))
+    if (part := _misshapen(results)) is not None:
+        raise StoreError(explain(f"{part} is no mapping", where=str(file), expected="results of a finished run"))
     is_foreign = "schema_version" not in results and "lmms_eval_version" in results
     version = results.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
@@ -228,6 +246,18 @@ def read_run(path: Path) -> StoredRun:
             )
         )
     return StoredRun(file, results, is_foreign)
+
+
+def _misshapen(results: Mapping[str, Any]) -> str | None:
+    """The part of a results file, perhaps edited by hand, that should be a mapping and is none."""
+    for name in _MAPPINGS:
+        part = results.get(name) or {}
+        if not isinstance(part, Mapping):
+            return f"`{name}`"
+        for key, value in part.items():
+            if name in _OF_MAPPINGS and not isinstance(value, Mapping):
+                return f"`{name}.{key}`"
+    return None
 
 
 def _results_file(path: Path) -> Path:

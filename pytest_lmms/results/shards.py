@@ -127,7 +127,7 @@ class Shard:
         for i, record in enumerate(written):
             try:
                 lines.append(encode_record(record))
-            except (TypeError, ValueError) as e:
+            except (TypeError, ValueError, RecursionError) as e:
                 written[i] = replace(
                     record, status="error", scores={}, filtered_resps={}, error=f"{record.task}[{record.doc_id}]: {e}"
                 )
@@ -192,7 +192,10 @@ def index_shards(folder: Path, *, only: str = "*.jsonl") -> ShardIndex:
                     index.num_duplicates += int(head[2]) in places
                     places[int(head[2])] = Place(path, start, head[3].decode())
                 elif line.startswith(b'{"note":') and line.endswith(b"}\n"):
-                    index.notes.append(json.loads(line)["note"])
+                    try:
+                        index.notes.append(json.loads(line)["note"])
+                    except (ValueError, RecursionError):
+                        index.num_torn += 1
                 elif line.strip():
                     index.num_torn += 1
     return index

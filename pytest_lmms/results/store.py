@@ -29,6 +29,8 @@ from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.results.shards import Shard, ShardIndex, decode_record, index_shards, read_in_order
 
 SCHEMA_VERSION = 1
+_LATER_NS = 1_000_000
+"""Between the dates of two runs that a clock would have put into another order."""
 
 
 class RunFolder:
@@ -53,6 +55,7 @@ class RunFolder:
             value = {"schema_version": SCHEMA_VERSION, "status": "running", **info}
             with _Replacing(self.path / "run.json", replaces=False) as file:
                 file.write(json.dumps(value, indent=1).encode() + b"\n")
+            self._date_last()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -81,8 +84,12 @@ class RunFolder:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as e:
             raise StoreError(explain("no run folder: run.json is missing", where=str(self.path))) from e
-        except ValueError as e:
+        except OSError as e:
+            raise StoreError(explain(f"run.json cannot be read: {e.strerror}", where=str(path))) from e
+        except (ValueError, RecursionError) as e:
             raise StoreError(explain(f"run.json does not parse: {e}", where=str(path))) from e
+        if not isinstance(value, dict):
+            raise StoreError(explain("run.json holds no mapping", where=str(path)))
         version = value.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StoreError(
@@ -90,11 +97,20 @@ class RunFolder:
                     f"run folder of schema version {version}", where=str(path), expected=f"version {SCHEMA_VERSION}"
                 )
             )
-        return value  # type: ignore[no-any-return]
+        return value
 
     def update(self, **changes: Any) -> None:
         """Change run.json, atomically."""
         self.write_json("run.json", {**self.info(), **changes})
+        self._date_last()
+
+    def _date_last(self) -> None:
+        """Date run.json after those of all other runs, which `find_runs` goes by, though a clock was set back."""
+        others = [date for path, date in _dates(self.path.parent) if path != self.path]
+        with contextlib.suppress(OSError):  # not on every file system
+            date = (self.path / "run.json").stat().st_mtime_ns
+            if others and date <= max(others):
+                os.utime(self.path / "run.json", ns=(max(others) + _LATER_NS,) * 2)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a JSON file, atomically."""
@@ -191,9 +207,17 @@ def new_run_path(output_path: Path, model: str) -> Path:
 
 
 def find_runs(output_path: Path) -> Iterable[RunFolder]:
-    """Run folders below a path, newest first; what is no run folder is passed over."""
-    if not output_path.is_dir():
-        return
-    paths = [p for p in output_path.iterdir() if (p / "run.json").is_file()]
-    for path in sorted(paths, key=lambda p: ((p / "run.json").stat().st_mtime_ns, p.name), reverse=True):
+    """Run folders below a path, newest first: the last one that was begun, gone on with, or ended.
+
+    What is no run folder is passed over.
+    """
+    for path, _ in sorted(_dates(output_path), key=lambda found: (found[1], found[0].name), reverse=True):
         yield RunFolder(path)
+
+
+def _dates(output_path: Path) -> Iterator[tuple[Path, int]]:
+    """Run folders below a path, each with the date of its run.json in nanoseconds; some may vanish meanwhile."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in output_path.iterdir():
+            with contextlib.suppress(OSError):
+                yield path, (path / "run.json").stat().st_mtime_ns

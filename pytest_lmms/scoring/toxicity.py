@@ -86,7 +86,7 @@ class Perspective:
             return Failure(message=f"{type(e).__name__}: {e}", may_pass=True)
         try:
             body = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if answer.status_code != httpx.codes.OK:
             if answer.status_code == httpx.codes.BAD_REQUEST and any(kind in answer.text for kind in NOT_SCORED):

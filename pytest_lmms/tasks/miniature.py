@@ -116,8 +116,8 @@ def read_miniature(path: Path) -> ListRows:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as e:
-            raise DatasetError(explain(f"no JSON: {e.msg}", where=f"{path}:{number}")) from e
+        except (ValueError, RecursionError) as e:
+            raise DatasetError(explain(f"no JSON: {e}", where=f"{path}:{number}")) from e
         if not isinstance(row, dict):
             raise DatasetError(explain("no JSON object", where=f"{path}:{number}"))
         if "$features" in row:

@@ -138,7 +138,7 @@ def _started_in(run: StoredRun) -> list[str]:
 
     try:
         plan = json.loads((run.path.parent / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return [plan[k] for k in ("rootdir", "cwd") if isinstance(plan.get(k), str)] if isinstance(plan, dict) else []
 

@@ -96,3 +96,48 @@ def test_a_store_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"v": 99, "responses": {}}) + "\n")
     with pytest.raises(StoreError, match=r"x\.jsonl: response store of version 99"):
         ResponseStore(tmp_path, writer="w", read=True)
+
+
+DEEP = b"[" * 5000 + b"]" * 5000
+DAMAGED = [
+    DEEP,
+    b"\xff\x00",
+    b"[]",
+    b'{"v": 1}',
+    b'{"v": 1, "responses": 5}',
+    b'{"v":1,"responses":{"b":' + DEEP + b"}}",
+]
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_a_damaged_line_is_named_and_costs_itself_only(tmp_path: Path, line: bytes) -> None:
+    store = ResponseStore(tmp_path, writer="w")
+    store.put([("a", Response(text="1"))])
+    (file,) = tmp_path.iterdir()
+    with file.open("ab") as appended:
+        appended.write(line + b"\n")
+    store.put([("c", Response(text="3"))])
+    store.close()
+    again = ResponseStore(tmp_path, writer="w", read=True)
+    assert again.damaged == [f"{file}:2"]
+    assert [again.get(name) is not None for name in "abc"] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "entry", ["text", None, {}, {"text": 5}, {"text": "a", "tool_calls": [1]}, {"text": "a", "tokens": 7}]
+)
+def test_an_entry_that_is_no_response_is_not_given_out(tmp_path: Path, entry: object) -> None:
+    good = {"text": "1"}
+    (tmp_path / "x.jsonl").write_text(json.dumps({"v": 1, "responses": {"a": entry, "b": good}}) + "\n")
+    store = ResponseStore(tmp_path, writer="w", read=True)
+    assert store.get("a") is None
+    assert (store.get("b").text, store.num_hits) == ("1", 1)  # type: ignore[union-attr]
+
+
+def test_a_file_that_is_removed_meanwhile_gives_nothing(tmp_path: Path) -> None:
+    writer = ResponseStore(tmp_path, writer="w")
+    writer.put([("a", Response(text="1"))])
+    store = ResponseStore(tmp_path, writer="x", read=True)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    assert store.get("a") is None

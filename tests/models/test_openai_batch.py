@@ -159,6 +159,18 @@ def test_one_refused_request_harms_only_itself(provider):
     assert "HTTP 400: too long" in str(second)
 
 
+def test_a_damaged_line_of_the_output_harms_only_its_own_request(provider, monkeypatch):
+    whole = Provider.output
+    monkeypatch.setattr(Provider, "output", lambda self: b"[" * 5000 + b"\n[]\n" + whole(self).split(b"\n", 1)[1])
+    model = make(provider)
+    model.start()
+    with pytest.raises(ModelError, match="without this request"):
+        model.generate([ask("a"), ask("b")])
+    assert model.generate([ask("a")])[0].text == "A"
+    model.stop()
+    assert len(provider.batches) == 1
+
+
 def test_a_batch_that_fails_as_a_whole_says_why(provider):
     provider.status = "failed"
     model = make(provider)

@@ -9,6 +9,8 @@ import signal
 import pytest
 from run_helpers import lab, timeless  # noqa: F401
 
+from pytest_lmms.plugin import session
+
 IN_PROCESS: tuple[str, ...] = ()
 TWO_WORKERS = ("-n", "2")
 BOTH = pytest.mark.parametrize("workers", [IN_PROCESS, TWO_WORKERS], ids=["in process", "two workers"])
@@ -126,11 +128,14 @@ def test_a_run_that_still_goes_on_cannot_be_resumed(lab):  # noqa: F811
     path = lab.run_path / "run.json"
     info = json.loads(path.read_text())
     info["status"] = "running"
-    info["process"][1] = os.getpid()
+    info["process"][1:] = session._process(is_worker=False)[1:]
     path.write_text(json.dumps(info))
     run = lab.run("--lmms-resume")
     assert run.code == 4, run
     assert "still going on" in run.output
+    info["process"][2] -= 1  # of another process, whose number this one was given
+    path.write_text(json.dumps(info))
+    assert lab.run("--lmms-resume").code == 0
 
 
 def test_only_errored_documents_are_asked_again(lab):  # noqa: F811

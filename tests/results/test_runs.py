@@ -90,3 +90,33 @@ def test_missing_and_broken_samples_are_named(tmp_path):
     path.unlink()
     with pytest.raises(StoreError, match="no samples of task t"):
         run.scores(Metric("t", "acc", "none"))
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, "[]", '"text"', "3", "{}", '{"doc_id": [1], "acc": 1}', '{"doc_id": "0", "acc": 1}', "{"]
+)
+def test_a_line_that_is_no_sample_is_named(tmp_path, line):
+    path = write_run(tmp_path / "run", {"t": [1, 0]})
+    with (path / "samples_t.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(StoreError, match=r"samples_t\.jsonl:3: "):
+        list(read_run(path).rows("t"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"results": {"t": 5}}, "`results.t`"),
+        ({"configs": ["t"]}, "`configs`"),
+        ({"configs": {"t": "x"}}, "`configs.t`"),
+        ({"higher_is_better": {"t": True}}, "`higher_is_better.t`"),
+        ({"groups": ["g"]}, "`groups`"),
+        ({"node_ids": 5}, "`node_ids`"),
+        ({"config": "x"}, "`config`"),
+    ],
+)
+def test_a_part_of_the_results_that_is_no_mapping_is_named(tmp_path, changes, part):
+    path = write_run(tmp_path / "run", {"t": [1, 0]}) / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(StoreError, match=f"{part} is no mapping"):
+        read_run(path)

@@ -144,6 +144,43 @@ def test_the_newest_run_comes_first(tmp_path):
     assert [r.path.name for r in find_runs(tmp_path)] == ["a", "b"]
 
 
+def test_the_newest_run_comes_first_though_the_clock_was_set_back(tmp_path):
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    first.start({})
+    os.utime(first.path / "run.json", (4e9, 4e9))  # before the clock was set right
+    second.start({})
+    assert [r.path.name for r in find_runs(tmp_path)] == ["second", "first"]
+    first.update(status="complete")
+    assert [r.path.name for r in find_runs(tmp_path)] == ["first", "second"]
+    second.update(status="complete")
+    assert [r.path.name for r in find_runs(tmp_path)] == ["second", "first"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "3"])
+def test_a_run_json_that_is_none_is_named(folder, text):
+    (folder.path / "run.json").write_text(text)
+    with pytest.raises(StoreError, match=r"run\.json"):
+        folder.info()
+
+
+def test_a_record_too_deep_to_be_written_is_an_error_that_says_so(folder):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    (written,) = folder.shard("main").write([record(0, scores={"none": {"m": deep}})])
+    assert (written.status, "recursion" in written.error) == ("error", True)
+    assert merged(folder)[0] == [("toy", 0)]
+
+
+def test_a_damaged_note_costs_itself_only(folder):
+    shard = folder.shard("main")
+    with (folder.shards / "main.jsonl").open("ab") as file:
+        file.write(b'{"note":{"task":"toy"}\n{"note":' + b"[" * 100_000 + b"}\n")
+    shard.write([record(0)])
+    seen, index = merged(folder)
+    assert (seen, index.notes, index.num_torn) == ([("toy", 0)], [], 2)
+
+
 def test_a_models_name_is_made_safe_for_a_file():
     assert file_name("org/model:v1 x") == "org_model_v1_x"
     assert file_name("///") == "unnamed"

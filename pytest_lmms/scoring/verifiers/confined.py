@@ -169,7 +169,7 @@ def _outcome(report: str, token: str) -> dict[str, Any] | None:
     """What the inside reported; None without a report, or where a program wrote one of its own."""
     try:
         found = json.loads(report)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("token") == token else None
 
