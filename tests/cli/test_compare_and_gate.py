@@ -83,3 +83,20 @@ def test_baselines_are_compared_by_their_names(run, runs, tmp_path, monkeypatch)
     code, _, error = run("compare", "last:mian", runs[1])
     assert code == 4
     assert "did you mean: main?" in error
+
+
+def test_a_run_is_put_beside_published_scores(run, tmp_path):
+    ours = write_run(tmp_path / "ours", {"mme": [1, 0]}, metric="mme_perception_score")
+    code, said, _ = run("compare", ours, "published")
+    assert code == 0
+    assert "mme/mme_perception_score: run 0.5000, published 1534.4400 (Qwen2.5-VL-3B)" in said
+    assert "source: https://github.com/EvolvingLMMs-Lab/lmms-eval/" in said
+    assert {entry["metric"][0] for entry in json.loads(run("compare", ours, "published", "--json")[1])} == {"mme"}
+    code, _, error = run("compare", ours, "published", "--markdown")
+    assert (code, "no table" in error) == (4, True)
+
+
+def test_a_run_without_published_scores_is_said_to_have_none(run, runs):
+    code, _, error = run("compare", runs[0], "published")
+    assert code == 1
+    assert "no published score of its tasks is known" in error

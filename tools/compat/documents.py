@@ -1,12 +1,16 @@
 """Recordings of documents that nobody recorded: rows of recordings with other values in some of their columns.
 
-    python tools/compat/documents.py --out ROWS [--seed 0] [--count 40] [--keep COLUMN...] FILE...
+    python tools/compat/documents.py --out ROWS [--seed 0] [--count 40] [--odd] [--keep COLUMN...] FILE...
     PYTHONPATH=OLD:. .compat-venv/bin/python tools/compat/record.py --out MADE --count 12 ROWS/*.jsonl
     python -m tests.parity.run MADE/*.jsonl
 
 Values keep their type: texts become other texts, numbers in other writings, the same in another case or with blanks
 around; lists lose, double and swap entries; a value may be that of another row. The first document is a row as it was,
 since lmms-eval looks at the first one when it builds a task. Media stay, with other sizes.
+
+With `--odd` values also lose their form: lists of 2 to 10 options, also null ones, answers in lower case, as index or
+as a list, numbers as texts and in other scripts, questions with braces, percent signs and placeholders, nulls, and
+columns that are missing.
 """
 
 from __future__ import annotations
@@ -34,6 +38,11 @@ TEXTS = (
 FORMS = (
     "{}.", "{} ", " {}", "the {}", "{}?", "{}\n", "{0} {0}", "{} (B)", "A. {}", "(A) {}", "{}!", '"{}"', "{}é", "",
 )  # fmt: skip
+ODD = (
+    "{x}", "{0} {}", "{{", "100% sure", "%s %d", "<image 1>", "<image>", "<video>", "<image 2> and <image 1>",
+    "\\boxed{?}", "$x$", "<think>", "**bold**", "\u200b", "(A) or (B)?", "Answer:", "\n\n", "\u0663",
+)  # fmt: skip
+SCRIPTS = tuple(str.maketrans("0123456789", digits) for digits in ("٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９", "०१२३४५६७८९"))  # noqa: RUF001
 CASES = (str.upper, str.lower, str.title, str.swapcase)
 LETTERS = "ABCDEFGHIJ"
 KEPT_OF_A_LINE = ("doc", "derived_doc", "aux", "responses")
@@ -67,6 +76,45 @@ def other_value(value: Any, siblings: Sequence[Any], rng: random.Random) -> Any:
     return value
 
 
+def odd_value(value: Any, rng: random.Random) -> Any:
+    """Draw a value of another form than the column's.
+
+    Args:
+        value: As a recording holds it.
+        rng: The seed.
+    """
+    if value is None or isinstance(value, Mapping):
+        return value
+    if not isinstance(value, list) and rng.random() < 0.05:
+        return None
+    if isinstance(value, list):
+        return _odd_list(value, rng)
+    if isinstance(value, bool):
+        return rng.choice((int(value), str(value), str(value).lower()))
+    if isinstance(value, (int, float)):
+        return rng.choice((str(value), float(value), -value, [value], f"{value:,}"))
+    if re.fullmatch(r"[A-J]", value):
+        index = LETTERS.index(value)
+        return rng.choice(
+            (value.lower(), index, str(index), index + 1, [value], f"({value})", f"{value}.", chr(9398 + index))
+        )
+    if re.fullmatch(r"-?[\d.,]+%?", value):
+        return rng.choice((value.translate(rng.choice(SCRIPTS)), f" {value}", [value], f"{value} cm", f"{value}%"))
+    return rng.choice(("{} {}", "{1} {0}", "{0}\n{1}", "{0}{1}")).format(value, rng.choice(ODD))
+
+
+def _odd_list(entries: Sequence[Any], rng: random.Random) -> list[Any]:
+    wanted = rng.randrange(2, 11)
+    entries = copy.deepcopy(list(entries)) or ["one", "two"]
+    grown = [
+        entries[i % len(entries)] if i < len(entries) else odd_value(entries[i % len(entries)], rng)
+        for i in range(wanted)
+    ]
+    if rng.random() < 0.3:
+        grown[rng.randrange(wanted)] = None
+    return grown
+
+
 def _other_text(text: str, rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.8 and re.fullmatch(r"[A-H]", text.strip()):
@@ -98,7 +146,7 @@ def _other_list(entries: Sequence[Any], rng: random.Random) -> list[Any]:
 
 
 def other_documents(
-    lines: Sequence[Mapping[str, Any]], count: int, rng: random.Random, kept: Sequence[str] = ()
+    lines: Sequence[Mapping[str, Any]], count: int, rng: random.Random, kept: Sequence[str] = (), *, odd: bool = False
 ) -> list[dict[str, Any]]:
     """Make documents from those of a recording; their responses stay, as examples of what may be said."""
     made = [dict(lines[0])]
@@ -108,7 +156,12 @@ def other_documents(
         columns = [column for column in doc if column not in kept]
         for column in rng.sample(columns, min(len(columns), rng.choice((1, 1, 2, 2, 3, 4)))):
             siblings = [other["doc"][column] for other in lines if column in other["doc"]]
-            doc[column] = other_value(doc[column], siblings, rng)
+            if not odd or rng.random() < 0.3:
+                doc[column] = other_value(doc[column], siblings, rng)
+            elif rng.random() < 0.06:
+                del doc[column]
+            else:
+                doc[column] = odd_value(doc[column], rng)
         made.append({**line, "doc": doc})
     return made
 
@@ -121,12 +174,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=40, help="documents a file")
     parser.add_argument("--keep", nargs="*", default=[], metavar="COLUMN", help="columns that stay, such as file names")
+    parser.add_argument("--odd", action="store_true", help="values of other forms too, null ones, and missing columns")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for path in given.files:
         header, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
         rng = random.Random(f"{given.seed}/{path.stem}")
-        made = other_documents(lines, given.count, rng, given.keep) if lines else []
+        made = other_documents(lines, given.count, rng, given.keep, odd=given.odd) if lines else []
         with (given.out / path.name).open("w", encoding="utf-8") as file:
             for line in [{"task": header["task"], "aggregated": {}}, *made]:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
