@@ -42,6 +42,8 @@ class DocumentItem(NamedTuple):
     doc_hash: str
     """As of `DocumentScore`."""
     target: str
+    cluster: Hashable | None = None
+    """As of `DocumentScore`."""
 
 
 class Metric(NamedTuple):
@@ -167,8 +169,14 @@ class StoredRun:
         Raises:
             StoreError: The samples cannot be read.
         """
+        cluster_key = ((self.results.get("configs") or {}).get(metric.task) or {}).get("cluster_key")
         return {
-            row["doc_id"]: DocumentItem(decode(row[metric.name]), self._hash_of(row), str(row.get("target", "")))
+            row["doc_id"]: DocumentItem(
+                decode(row[metric.name]),
+                self._hash_of(row),
+                str(row.get("target", "")),
+                _cluster_of(row[metric.name], cluster_key),
+            )
             for row in self.rows(metric.task)
             if row.get("status") != "error" and metric.name in row and row.get("filter", metric.filter) == metric.filter
         }
@@ -193,10 +201,14 @@ class StoredRun:
                 value = item.get(score_key) if isinstance(item, Mapping) else item
                 if not isinstance(value, (int, float)):
                     continue
-                cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
-                cluster = cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster)
+                cluster = _cluster_of(item, cluster_key)
                 found[metric][row["doc_id"]] = DocumentScore(float(value), cluster, doc_hash, target, prompt)
         return found
+
+
+def _cluster_of(item: Any, cluster_key: str | None) -> Hashable | None:
+    cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
+    return cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster)
 
 
 def read_run(path: Path) -> StoredRun:
