@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms import stats
-from pytest_lmms.errors import counted
+from pytest_lmms.errors import LmmsError, counted
 from pytest_lmms.results.comparison import CONFIDENCE, Comparison, aggregates_only, another_version
 from pytest_lmms.results.corpus import BOOTSTRAP_SEED, CannotResample, FindTask, resampling_of
 from pytest_lmms.results.runs import Metric, StoredRun
@@ -43,8 +43,8 @@ def over_corpus(
         effect_from = float(resampling.statistic(second))
         if resampling.is_own:
             _check_values(found, effect_from, aggregates, [here.keys() == set(common), there.keys() == set(common)])
-    except CannotResample as e:
-        return aggregates_only(str(e), aggregates)
+    except LmmsError as e:
+        return aggregates_only(str(e).replace("\n", " "), aggregates)
     except Exception as e:  # noqa: BLE001  (items and code of strangers, in any form)
         return aggregates_only(f"{name} of its items failed with {type(e).__name__}: {e}", aggregates)
     p_worse, num_unpaired = found.p_less, len(here.keys() ^ there.keys())

@@ -57,9 +57,10 @@ def test_a_regression_fails_the_run_and_names_its_documents(pytester, task, base
 
 JACCARD = """
 def keep(doc, results):
-    return {"jaccard": [set(results[0]), set(doc["answer"])]}
+    return {"jaccard": (results[0], doc["answer"])}
 
 def total(items):
+    items = [(set(a), set(b)) for a, b in items]
     return sum(len(a & b) for a, b in items) / sum(len(a | b) for a, b in items)
 """
 
