@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
-from pytest_lmms.scoring.captions import cider, tokenize
+from pytest_lmms.scoring.captions import cider_of, tokenize
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
 
 Doc = Mapping[str, Any]
@@ -23,6 +23,7 @@ screenspot_acc_05 = BOX_METRICS["ACC@0.5"]
 screenspot_acc_07 = BOX_METRICS["ACC@0.7"]
 screenspot_acc_09 = BOX_METRICS["ACC@0.9"]
 screenspot_center_acc = BOX_METRICS["Center_ACC"]
+screenspot_cider = cider_of(lambda items: [(tokenize(i["pred"]), [tokenize(i["instruction"])]) for i in items])
 
 
 def screenspot_rec_doc_to_visual(doc: Doc) -> list[Any]:
@@ -66,8 +67,3 @@ def screenspot_reg_process_results(doc: Doc, results: Sequence[str]) -> dict[str
     columns = ("instruction", "data_type", "data_source")
     item = {"pred": results[0], "ann_id": doc["file_name"], **{column: doc[column] for column in columns}}
     return {"screenspot_CIDEr": item}
-
-
-def screenspot_cider(items: Sequence[Doc]) -> float:
-    """Return CIDEr over all documents, 0 to 10."""
-    return cider([(tokenize(item["pred"]), [tokenize(item["instruction"])]) for item in items])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_lmms.cli.shared import DIFFERS, OK, print_json
+from pytest_lmms.cli.shared import DIFFERS, OK, add_include_path, finder_of, print_json
 from pytest_lmms.errors import UsageError, counted, explain
 from pytest_lmms.results.remote import local_runs
 
@@ -28,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--markdown", action="store_true", help="print a Markdown table")
     text = "also name so many documents that got worse, as node ids (default 0)"
     parser.add_argument("--documents", type=int, default=0, metavar="N", help=text)
+    add_include_path(parser)
     parser.set_defaults(run=_compare)
 
 
@@ -72,7 +73,7 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     from pytest_lmms.results.compare_table import compare_all, markdown_table, rows, text_table, to_json
 
     runs = [_read(path) for path in paths]
-    lines = compare_all(runs)
+    lines = compare_all(runs, find_task=finder_of(parsed))
     code = DIFFERS if any(line.comparison.obstacle for line in lines) else OK
     if parsed.json:
         print_json(to_json(runs[0], lines))
@@ -80,10 +81,11 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     cells = list(rows(runs[0], lines))
     print(*(markdown_table(cells) if parsed.markdown else text_table(cells)), sep="\n")
     notes = {f"{line.run.name}, {line.comparison.metric}: {n}" for line in lines for n in line.comparison.notes}
-    resampled = any(line.comparison.test == "paired bootstrap" for line in lines)
+    resampled = any(str(line.comparison.test).endswith("bootstrap") for line in lines)
     of_what = "of the documents' mean scores" + (", or of a metric over all of them together" if resampled else "")
     print(f"\ndifference: {of_what}; p: two-sided, corrected by Holm's method, * below 0.05")
-    print(*sorted(notes), sep="\n")
+    for note in sorted(notes):
+        print(note)
     for line in lines:
         worse = line.comparison.worse[: max(0, parsed.documents)]
         if worse:

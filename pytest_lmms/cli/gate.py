@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_lmms.cli.shared import DIFFERS, OK, print_json
+from pytest_lmms.cli.shared import DIFFERS, OK, add_include_path, finder_of, print_json
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.results.remote import local_runs
 
@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-baseline", metavar="NAME", help=text)
     text = "where baselines with a name lie (default .lmms/baselines)"
     parser.add_argument("--store", type=Path, default=Path(".lmms/baselines"), metavar="DIR", help=text)
+    add_include_path(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
     output.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -55,7 +56,7 @@ def _gate_local(parsed: argparse.Namespace, path: Path) -> int:
         raise UsageError(explain("nothing is demanded", where="gate", expected="--fail-on-regression or --fail-under"))
     baseline = find_baseline(parsed.baseline, parsed.store, where="--baseline") if parsed.baseline else None
     run = read_run(path)
-    verdicts = judge(run, gates, baseline)
+    verdicts = judge(run, gates, baseline, find_task=finder_of(parsed))
     if parsed.json:
         print_json(summary(verdicts, run, baseline))
     elif parsed.markdown:

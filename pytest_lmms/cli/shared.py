@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from pytest_lmms.errors import UsageError, explain
 
 if TYPE_CHECKING:
     from pytest_lmms.tasks.index import TaskIndex
+    from pytest_lmms.tasks.render import Task
 
 OK, DIFFERS, INTERRUPTED, WRONG = 0, 1, 2, 4
 """Exit codes: pytest's, so that a script may call either."""
@@ -78,6 +80,19 @@ def index_of(parsed: argparse.Namespace) -> TaskIndex:
             )
         roots.append(folder)
     return index_tasks(roots)
+
+
+def finder_of(parsed: argparse.Namespace) -> Callable[[str], Task | None]:
+    """From a name to its task, of the catalogue or of `--include-path`; they are looked through when first asked."""
+    from pytest_lmms.tasks.load import load_from
+
+    index = functools.lru_cache(maxsize=1)(lambda: index_of(parsed))
+
+    def find(name: str) -> Task | None:
+        path = index().tasks.get(name)
+        return load_from(path, name) if path is not None else None
+
+    return find
 
 
 def read_results(path: Path) -> dict[str, Any]:

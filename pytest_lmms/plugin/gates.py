@@ -132,6 +132,7 @@ class Gates:
         from pytest_lmms.results.gate import judge, summary
         from pytest_lmms.results.rules import DEFAULT_RULE, Gate
         from pytest_lmms.results.runs import read_run
+        from pytest_lmms.tasks.load import load_from
 
         gates = [*self.gates, *self._of_tasks(paths)]
         if self.baseline is not None and not any(g.needs_baseline for g in gates):
@@ -154,7 +155,10 @@ class Gates:
             )
         gates = [g for g in gates if g not in left_out]
         num_runs = num_judged_runs(self.config)
-        self.verdicts = judge(self.run, gates, self.baseline, num_runs=num_runs)
+        self.verdicts = judge(
+            self.run, gates, self.baseline, num_runs=num_runs,
+            find_task=lambda name: load_from(paths[name], name) if name in paths else None,
+        )  # fmt: skip
         self._write_step_summary()
         for verdict in self.verdicts:
             if not (self.is_default and verdict.gate.needs_baseline):

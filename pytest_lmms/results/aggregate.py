@@ -18,6 +18,7 @@ from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED
 from pytest_lmms.results.uncertainty import DOCUMENT_MEANS
 from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
 from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
+from pytest_lmms.scoring.metrics.aggregations import totals_of
 from pytest_lmms.tasks.render import Task
 
 
@@ -143,8 +144,9 @@ def standard_errors(
     if entry.aggregation_name == "mean":
         plain_error = clt
     elif entry.aggregation_name in BOOTSTRAPPED:
+        statistic = totals_of(entry.aggregation_name) or entry.aggregation
         plain_error = stats.bootstrap_standard_error(
-            items, entry.aggregation, iterations=BOOTSTRAPPED[entry.aggregation_name], seed=BOOTSTRAP_SEED
+            items, statistic, iterations=BOOTSTRAPPED[entry.aggregation_name], seed=BOOTSTRAP_SEED
         )
     else:
         plain_error = None

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_lmms import stats
 from pytest_lmms.errors import counted
-from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED, FRACTIONS, aggregation_of
-from pytest_lmms.results.runs import DocumentItem, DocumentScore, Metric, StoredRun
-from pytest_lmms.scoring.metrics import AGGREGATIONS
+from pytest_lmms.results.comparison import CONFIDENCE, Comparison, aggregates_only, another_version
+from pytest_lmms.results.corpus import FindTask
+from pytest_lmms.results.resampled import over_corpus
+from pytest_lmms.results.runs import DocumentScore, Metric, StoredRun
 
-CONFIDENCE = 0.95
 _SAME_TASK = ("dataset_path", "dataset_name", "test_split", "validation_split")
 _SAME_SETTINGS = ("generation_kwargs", "num_fewshot", "repeats", "output_type", "metadata")
 _SAME_OPTIONS = ("data", "gen_kwargs", "num_fewshot", "fewshot_as_multiturn", "system_instruction", "repeats",
@@ -24,55 +23,14 @@ _SAME_OPTIONS = ("data", "gen_kwargs", "num_fewshot", "fewshot_as_multiturn", "s
 _DIGITS = 9
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One metric of a run and of its baseline. Differences are run minus baseline."""
-
-    metric: Metric
-    higher_is_better: bool | None
-    value: float | None
-    """The run's aggregate over all its documents, in the metric's unit."""
-    baseline: float | None
-    """The same of the baseline."""
-    effect: float | None = None
-    """Difference of the metric over the common documents, in its unit; None where that cannot be told."""
-    effect_from: float | None = None
-    """The baseline's value that `effect` starts from."""
-    num_pairs: int = 0
-    """Documents that both runs scored."""
-    num_unpaired: int = 0
-    """Documents that only one of them scored."""
-    mean_difference: float | None = None
-    """Of the documents' scores, in their unit."""
-    low: float | None = None
-    """Lower end of its 95% confidence interval."""
-    high: float | None = None
-    p_value: float | None = None
-    """Two-sided: McNemar's exact test for scores of 0 and 1, else a paired t test, clustered where the task is; for a
-    metric over all documents together, a paired bootstrap."""
-    p_worse: float | None = None
-    """One-sided, small where the run is worse: McNemar's mid-p test, or the t test."""
-    test: str | None = None
-    std: float | None = None
-    """Standard deviation of a document's difference; of clustered documents, that which their error amounts to."""
-    points: float = 0.01
-    """What one point is, in the unit of the documents' scores: a hundredth for scores 0 to 1, else 1."""
-    worse: tuple[int, ...] = ()
-    """Documents that turned from right to wrong, or lost score; the largest loss first."""
-    better: tuple[int, ...] = ()
-    """Documents that turned from wrong to right, or gained."""
-    notes: tuple[str, ...] = ()
-    obstacle: str | None = None
-    """Why the two cannot be compared at all."""
-
-    @property
-    def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
-        return -1 if self.higher_is_better is False else 1
-
-
-def compare(run: StoredRun, baseline: StoredRun, metric: Metric) -> Comparison:
+def compare(run: StoredRun, baseline: StoredRun, metric: Metric, *, find_task: FindTask | None = None) -> Comparison:
     """Compare one metric of two runs, document by document.
+
+    Args:
+        run: Finished.
+        baseline: Finished.
+        metric: Of the run.
+        find_task: Gives the task whose own code aggregates a metric, which then can be computed on drawn documents.
 
     Returns:
         With `obstacle` set where the runs cannot be compared, and no numbers but the aggregates then.
@@ -89,58 +47,8 @@ def compare(run: StoredRun, baseline: StoredRun, metric: Metric) -> Comparison:
         return Comparison(**aggregates, obstacle=why)
     here, there = run.scores(metric), baseline.scores(metric)
     if not here and not there:
-        return _over_corpus(run, baseline, aggregates)
+        return over_corpus(run, baseline, aggregates, find_task)
     return pair(here, there, **aggregates)
-
-
-def _over_corpus(run: StoredRun, baseline: StoredRun, aggregates: Mapping[str, Any]) -> Comparison:
-    """Compare a metric whose documents have no number of their own, by computing it anew on resampled documents."""
-    metric: Metric = aggregates["metric"]
-    name = aggregation_of(run, metric)
-    if name is None or name != aggregation_of(baseline, metric):
-        return _aggregates_only("what aggregates it is code of the task, which may do more than that", aggregates)
-    here, there = run.items(metric), baseline.items(metric)
-    common = sorted(here.keys() & there.keys())
-    if not common:
-        return _aggregates_only("the samples hold no items of it", aggregates)
-    if (why := _another_version(here, there, common)) is not None:
-        return Comparison(**aggregates, obstacle=why)
-    try:
-        found = stats.bootstrap_difference(
-            [here[i].item for i in common], [there[i].item for i in common], AGGREGATIONS[name],
-            iterations=BOOTSTRAPPED.get(name, 1000), seed=BOOTSTRAP_SEED, confidence=CONFIDENCE,
-        )  # fmt: skip
-        effect_from = float(AGGREGATIONS[name]([there[i].item for i in common]))
-    except Exception as e:  # noqa: BLE001  (items of strangers, in any form)
-        return _aggregates_only(f"{name} of its items failed with {type(e).__name__}: {e}", aggregates)
-    p_worse, num_unpaired = found.p_less, len(here.keys() ^ there.keys())
-    if aggregates["higher_is_better"] is False and p_worse is not None:
-        p_worse = 1 - p_worse
-    notes = [f"{counted(num_unpaired, 'document')} scored by one of the two only"] if num_unpaired else []
-    error = found.standard_error
-    return Comparison(
-        **aggregates,
-        effect=found.mean,
-        effect_from=effect_from,
-        num_pairs=len(common),
-        num_unpaired=num_unpaired,
-        mean_difference=found.mean,
-        low=found.low,
-        high=found.high,
-        p_value=found.p_value,
-        p_worse=p_worse,
-        test="paired bootstrap",
-        std=None if error is None else error * math.sqrt(len(common)),
-        points=0.01 if name in FRACTIONS else 1.0,
-        notes=tuple(notes),
-    )
-
-
-def _aggregates_only(why: str, aggregates: Mapping[str, Any]) -> Comparison:
-    value, start = aggregates["value"], aggregates["baseline"]
-    effect = None if value is None or start is None else value - start
-    note = f"documents have no single number under this metric{why and ', and '}{why}: only its aggregates are compared"
-    return Comparison(**aggregates, effect=effect, effect_from=start, notes=(note,))
 
 
 def unlike(run: StoredRun, baseline: StoredRun, task: str) -> str | None:
@@ -176,10 +84,10 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
     """
     common = sorted(here.keys() & there.keys())
     if not here and not there:
-        return _aggregates_only("", aggregates)
+        return aggregates_only("", aggregates)
     if not common:
         return Comparison(**aggregates, obstacle="no common documents")
-    if (why := _another_version(here, there, common)) is not None:
+    if (why := another_version(here, there, common)) is not None:
         return Comparison(**aggregates, obstacle=why)
     a, b = [here[i].value for i in common], [there[i].value for i in common]
     clusters = [here[i].cluster for i in common]
@@ -223,20 +131,6 @@ def pair(here: Mapping[int, DocumentScore], there: Mapping[int, DocumentScore], 
         better=tuple(i for loss, i in reversed(losses) if loss > 0),
         notes=tuple(notes),
     )
-
-
-def _another_version(here: Mapping[int, Any], there: Mapping[int, Any], common: list[int]) -> str | None:
-    changed = [i for i in common if _is_another(here[i], there[i])]
-    if not changed:
-        return None
-    shown = ", ".join(map(str, changed[:5])) + (", ..." if len(changed) > 5 else "")
-    return f"another dataset version: {len(changed)} documents are not the same ({shown})"
-
-
-def _is_another(first: DocumentScore | DocumentItem, second: DocumentScore | DocumentItem) -> bool:
-    if first.doc_hash and second.doc_hash:
-        return first.doc_hash != second.doc_hash
-    return first.target != second.target
 
 
 def _effect(

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from pytest_lmms import stats
 from pytest_lmms.errors import LmmsError
-from pytest_lmms.results.compare import Comparison, compare
+from pytest_lmms.results.compare import compare
+from pytest_lmms.results.comparison import Comparison
+from pytest_lmms.results.corpus import FindTask
 from pytest_lmms.results.runs import Metric, StoredRun
 
 _SIGNIFICANT = 0.05
@@ -23,20 +25,20 @@ class Line(NamedTuple):
     """Holm's, over all lines."""
 
 
-def compare_all(runs: Sequence[StoredRun]) -> list[Line]:
+def compare_all(runs: Sequence[StoredRun], *, find_task: FindTask | None = None) -> list[Line]:
     """Compare every further run with the first, on all metrics that the first has.
 
-    What cannot be compared, or not be read, stays in the list with its `obstacle`.
+    What cannot be compared, or not be read, stays in the list with its `obstacle`; `find_task` as of `compare`.
     """
     first, *others = runs
     metrics = [metric for task in first.tasks for metric in first.metrics(task)]
-    found = [(run, _compared(run, first, metric)) for metric in metrics for run in others]
+    found = [(run, _compared(run, first, metric, find_task)) for metric in metrics for run in others]
     tested = [i for i, (_, c) in enumerate(found) if c.p_value is not None]
     adjusted = dict(zip(tested, stats.holm([found[i][1].p_value or 0.0 for i in tested]), strict=True))
     return [Line(run, c, adjusted.get(i)) for i, (run, c) in enumerate(found)]
 
 
-def _compared(run: StoredRun, first: StoredRun, metric: Metric) -> Comparison:
+def _compared(run: StoredRun, first: StoredRun, metric: Metric, find_task: FindTask | None) -> Comparison:
     known: dict[str, Any] = {
         "metric": metric,
         "higher_is_better": first.higher_is_better(metric),
@@ -45,7 +47,7 @@ def _compared(run: StoredRun, first: StoredRun, metric: Metric) -> Comparison:
     if metric not in list(run.metrics(metric.task)):
         return Comparison(**known, value=None, obstacle=f"has no {metric}")
     try:
-        return compare(run, first, metric)
+        return compare(run, first, metric, find_task=find_task)
     except LmmsError as e:
         return Comparison(**known, value=run.value(metric), obstacle=str(e).replace("\n", " "))
 

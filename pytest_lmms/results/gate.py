@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 from pytest_lmms import stats
 from pytest_lmms.errors import LmmsError, did_you_mean
-from pytest_lmms.results.compare import CONFIDENCE, Comparison, compare
+from pytest_lmms.results.compare import compare
+from pytest_lmms.results.comparison import CONFIDENCE, Comparison
+from pytest_lmms.results.corpus import FindTask
 from pytest_lmms.results.rules import Gate, Rule, Size
 from pytest_lmms.results.runs import Metric, StoredRun
 
@@ -89,7 +91,12 @@ class Verdict:
 
 
 def judge(
-    run: StoredRun, gates: Sequence[Gate], baseline: StoredRun | None = None, *, num_runs: int = 1
+    run: StoredRun,
+    gates: Sequence[Gate],
+    baseline: StoredRun | None = None,
+    *,
+    num_runs: int = 1,
+    find_task: FindTask | None = None,
 ) -> list[Verdict]:
     """Judge a run.
 
@@ -98,6 +105,7 @@ def judge(
         gates: What is demanded; a gate that names no metric becomes one a metric.
         baseline: What gates about a difference are judged against.
         num_runs: See `decide`.
+        find_task: See `compare`.
     """
     verdicts: list[Verdict] = []
     compared: dict[Metric, Comparison] = {}
@@ -115,7 +123,7 @@ def judge(
                 continue
             if metric not in compared:
                 try:
-                    compared[metric] = compare(run, baseline, metric)
+                    compared[metric] = compare(run, baseline, metric, find_task=find_task)
                 except LmmsError as e:
                     verdicts.append(Verdict(gate=gate, metric=metric, outcome="unjudged", reason=str(e)))
                     continue
@@ -217,7 +225,8 @@ def _obstacle(c: Comparison, rule: Rule) -> str | None:
     if c.higher_is_better is None:
         return f"{c.metric} says not whether more is better; name higher_is_better in its metric_list"
     if c.mean_difference is None and (rule.alpha is not None or rule.margin is not None):
-        return "documents have no single number under this metric: only a rule of size, such as 2%, can be judged"
+        why = next(iter(c.notes), "documents have no single number under this metric")
+        return f"{why}; only a rule of size, such as 2%, can be judged"
     if c.low is None and (rule.alpha is not None or rule.margin is not None):
         return f"{c.num_pairs} common documents (or one cluster) tell nothing about chance"
     sizes = [s for s in (rule.tolerance, rule.margin) if s is not None]

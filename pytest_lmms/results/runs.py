@@ -54,6 +54,8 @@ class DocumentItem(NamedTuple):
     doc_hash: str
     """As of `DocumentScore`."""
     target: str
+    cluster: Hashable | None = None
+    """As of `DocumentScore`."""
 
 
 class Metric(NamedTuple):
@@ -183,11 +185,21 @@ class StoredRun:
         Raises:
             StoreError: The samples cannot be read.
         """
+        cluster_key = ((self.results.get("configs") or {}).get(metric.task) or {}).get("cluster_key")
         return {
-            row["doc_id"]: DocumentItem(decode(row[metric.name]), self._hash_of(row), str(row.get("target", "")))
+            row["doc_id"]: DocumentItem(
+                decode(row[metric.name]),
+                self._hash_of(row),
+                str(row.get("target", "")),
+                _cluster_of(row[metric.name], cluster_key),
+            )
             for row in self.rows(metric.task)
             if row.get("status") != "error" and metric.name in row and row.get("filter", metric.filter) == metric.filter
         }
+
+    def _no_filter(self, task: str) -> StoreError:
+        text = f"documents of task {task} do not say which of its filters scored them"
+        return StoreError(explain(text, where=str(self.samples_path(task)), remedy="run one filter at a time"))
 
     def _hash_of(self, row: Mapping[str, Any]) -> str:
         return "" if self.is_foreign else row.get("doc_hash", "")
@@ -196,10 +208,13 @@ class StoredRun:
         config = (self.results.get("configs") or {}).get(task) or {}
         score_key, cluster_key = config.get("score_key") or "score", config.get("cluster_key")
         metrics = list(self.metrics(task))
+        has_filters = len({metric.filter for metric in metrics}) > 1
         found: dict[Metric, dict[int, DocumentScore]] = {metric: {} for metric in metrics}
         for row in self.rows(task):
             if row.get("status") == "error":
                 continue
+            if has_filters and "filter" not in row:
+                raise self._no_filter(task)
             doc_hash = self._hash_of(row)
             target, prompt = str(row.get("target", "")), str(hash(row.get("input", "")))
             for metric in metrics:
@@ -209,10 +224,14 @@ class StoredRun:
                 value = item.get(score_key) if isinstance(item, Mapping) else item
                 if not isinstance(value, (int, float)):
                     continue
-                cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
-                cluster = cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster)
+                cluster = _cluster_of(item, cluster_key)
                 found[metric][row["doc_id"]] = DocumentScore(float(value), cluster, doc_hash, target, prompt)
         return found
+
+
+def _cluster_of(item: Any, cluster_key: str | None) -> Hashable | None:
+    cluster = item.get(cluster_key) if cluster_key and isinstance(item, Mapping) else None
+    return cluster if cluster is None or isinstance(cluster, (str, int)) else repr(cluster)
 
 
 def read_run(path: Path) -> StoredRun:
@@ -220,7 +239,7 @@ def read_run(path: Path) -> StoredRun:
 
     Args:
         path: A run folder, its results.json, lmms-eval's `<date>_results.json`, or a folder that holds such: then the
-            newest.
+            newest. A samples file stands for the results beside it.
 
     Raises:
         StoreError: There is none, it does not parse, or it has another schema version.
@@ -260,14 +279,32 @@ def _misshapen(results: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _beside_samples(path: Path) -> Path:
+    """The results of a samples file, which lmms-eval takes for a baseline."""
+    date, is_samples, _ = path.name.partition("samples_")
+    results = path.with_name(f"{date}results.json")
+    if not is_samples or not results.is_file():
+        raise StoreError(
+            explain(
+                "documents alone say neither settings nor which metrics there are",
+                where=str(path),
+                expected=f"{results.name} beside it",
+            )
+        )
+    return results
+
+
 def _results_file(path: Path) -> Path:
     if path.is_file():
-        return path
+        return _beside_samples(path) if path.suffix == ".jsonl" else path
     if (path / "results.json").is_file():
         return path / "results.json"
-    found = sorted(path.glob("*_results.json")) if path.is_dir() else []
+    found = [*path.glob("*_results.json")] or [*path.glob("*/*_results.json")] if path.is_dir() else []
+    if len(models := sorted({p.parent.name for p in found})) > 1:
+        text = explain("results of several models", where=str(path), expected="the folder of one: " + ", ".join(models))
+        raise StoreError(text)
     if found:
-        return found[-1]
+        return max(found, key=lambda p: p.name)
     if (path / "run.json").is_file():
         raise StoreError(
             explain("this run has no results.json: it did not end", where=str(path), remedy="--lmms-resume ends it")

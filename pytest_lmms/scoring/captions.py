@@ -7,6 +7,7 @@ is not here.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -15,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Item
+from pytest_lmms.stats import OfTotals
 
 Tokens = list[str]
 Corpus = Sequence[tuple[Tokens, Sequence[Tokens]]]
@@ -75,18 +77,28 @@ def ngrams(tokens: Tokens, n: int) -> Counter[tuple[str, ...]]:
 
 def bleu(corpus: Corpus) -> list[float]:
     """Return corpus BLEU-1 to BLEU-4, 0 to 1, with the reference closest in length for the brevity penalty."""
-    matched, proposed = [0] * MAX_N, [0] * MAX_N
-    length = reference_length = 0
+    return _bleu_of([math.fsum(column) for column in zip(*_bleu_rows(corpus), strict=True)])
+
+
+def _bleu_rows(corpus: Corpus) -> list[list[float]]:
+    """For each caption: its n-grams that a reference has, its n-grams, its tokens, those of the closest reference."""
+    rows: list[list[float]] = []
     for tokens, references in corpus:
-        length += len(tokens)
-        reference_length += min((abs(len(r) - len(tokens)), len(r)) for r in references)[1]
+        matched, proposed = [0] * MAX_N, [0] * MAX_N
         for n in range(1, MAX_N + 1):
             own = ngrams(tokens, n)
             limit: Counter[tuple[str, ...]] = Counter()
             for reference in references:
                 limit |= ngrams(reference, n)
-            proposed[n - 1] += max(0, len(tokens) - n + 1)
-            matched[n - 1] += sum((own & limit).values())
+            proposed[n - 1] = max(0, len(tokens) - n + 1)
+            matched[n - 1] = sum((own & limit).values())
+        closest = min((abs(len(r) - len(tokens)), len(r)) for r in references)[1]
+        rows.append([*matched, *proposed, len(tokens), closest])
+    return rows
+
+
+def _bleu_of(sums: Sequence[float]) -> list[float]:
+    matched, proposed, (length, reference_length) = sums[:MAX_N], sums[MAX_N:-2], sums[-2:]
     ratio = (length + 1e-15) / (reference_length + 1e-9)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     scores, product = [], 1.0
@@ -113,6 +125,11 @@ def rouge_l(corpus: Corpus, beta: float = 1.2) -> float:
 
 def cider(corpus: Corpus, sigma: float = 6.0) -> float:
     """Return CIDEr-D, 0 to 10: cosine of n-gram vectors, rarer n-grams weighing more, with a Gaussian over lengths."""
+    return fmean(_ciders(corpus, sigma))
+
+
+def _ciders(corpus: Corpus, sigma: float = 6.0) -> list[float]:
+    """CIDEr-D of each caption; how rare an n-gram is, the references of all pictures say."""
     in_pictures: Counter[tuple[str, ...]] = Counter()
     for _, references in corpus:
         in_pictures.update({gram for r in references for n in range(1, MAX_N + 1) for gram in ngrams(r, n)})
@@ -131,7 +148,7 @@ def cider(corpus: Corpus, sigma: float = 6.0) -> float:
             shorter = math.exp(-((own_pairs - max(0, len(reference) - 1)) ** 2) / (2 * sigma**2))
             total += fmean(_cosine(a, b) for a, b in zip(own, theirs, strict=True)) * shorter
         scores.append(10 * total / len(references))
-    return fmean(scores)
+    return scores
 
 
 def _cosine(own: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
@@ -141,22 +158,41 @@ def _cosine(own: dict[tuple[str, ...], float], other: dict[tuple[str, ...], floa
     return product / norms if norms else product
 
 
-def _over_items(score: Callable[[Corpus], float]) -> Callable[[Sequence[Mapping[str, Any]]], float]:
-    """Return an aggregation over items with a caption ``pred`` and its references ``answer``."""
+_tokens = functools.lru_cache(maxsize=1 << 15)(tokenize)
+"""Each metric of a task reads the same texts, and so does each of two runs that are compared."""
 
-    def aggregation(items: Sequence[Mapping[str, Any]]) -> float:
-        return score([(tokenize(item["pred"]), [tokenize(text) for text in item["answer"]]) for item in items])
 
-    return aggregation
+def _corpus(items: Sequence[Mapping[str, Any]]) -> Corpus:
+    """Of items with a caption ``pred`` and its references ``answer``."""
+    return [(_tokens(item["pred"]), [_tokens(text) for text in item["answer"]]) for item in items]
+
+
+def _rouge_l_of(items: Sequence[Mapping[str, Any]]) -> float:
+    return rouge_l(_corpus(items))
+
+
+def _bleu_n(n: int) -> OfTotals:
+    return OfTotals(lambda items: _bleu_rows(_corpus(items)), lambda sums: _bleu_of(sums)[n - 1])
+
+
+def cider_of(corpus_of: Callable[[Sequence[Any]], Corpus]) -> OfTotals:
+    """CIDEr-D as a mean over captions; in draws of them, n-grams stay as rare as in all pictures.
+
+    Args:
+        corpus_of: From items to what `cider` takes.
+    """
+    return OfTotals(
+        lambda items: [(score, 1.0) for score in _ciders(corpus_of(items))], lambda sums: sums[0] / sums[1], points=0.01
+    )
 
 
 CAPTION_METRICS: dict[str, Callable[[Sequence[Mapping[str, Any]]], float]] = {
-    "Bleu_4": _over_items(lambda corpus: bleu(corpus)[3]),
-    "Bleu_3": _over_items(lambda corpus: bleu(corpus)[2]),
-    "Bleu_2": _over_items(lambda corpus: bleu(corpus)[1]),
-    "Bleu_1": _over_items(lambda corpus: bleu(corpus)[0]),
-    "ROUGE_L": _over_items(rouge_l),
-    "CIDEr": _over_items(cider),
+    "Bleu_4": _bleu_n(4),
+    "Bleu_3": _bleu_n(3),
+    "Bleu_2": _bleu_n(2),
+    "Bleu_1": _bleu_n(1),
+    "ROUGE_L": _rouge_l_of,
+    "CIDEr": cider_of(_corpus),
 }
 """Metrics over all documents, by the names that COCO's evaluation gives them."""
 CAPTION_ITEMS = (*CAPTION_METRICS, "METEOR")

@@ -10,9 +10,9 @@ errors and for the power analysis; Efron and Tibshirani, "An Introduction to the
 for the bootstrap.
 """
 
+from pytest_lmms.stats.bootstrap import OfTotals, bootstrap_difference, bootstrap_standard_error
 from pytest_lmms.stats.intervals import (
     Interval,
-    bootstrap_standard_error,
     confidence_interval,
     pooled_standard_error,
     standard_error_clt,
@@ -22,7 +22,6 @@ from pytest_lmms.stats.multiplicity import holm
 from pytest_lmms.stats.paired import (
     McNemar,
     PairedDifference,
-    bootstrap_difference,
     mcnemar,
     paired_difference,
 )
@@ -44,6 +43,7 @@ __all__ = [
     "DEFAULT_STD",
     "Interval",
     "McNemar",
+    "OfTotals",
     "PairedDifference",
     "bootstrap_difference",
     "bootstrap_standard_error",

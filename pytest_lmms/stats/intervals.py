@@ -1,25 +1,20 @@
-"""Standard errors and confidence intervals of a mean or of any statistic."""
+"""Standard errors and confidence intervals of a mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from operator import itemgetter
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from pytest_lmms.stats.numbers import (
     MIN_VALUES,
     deviations,
-    finite,
     require_equal_lengths,
     require_probability,
     special,
     sum_of_squares,
 )
-
-Item = TypeVar("Item")
-_INDICES_PER_CHUNK = 1_000_000
 
 
 class Interval(NamedTuple):
@@ -76,47 +71,6 @@ def standard_error_clustered(values: Sequence[float], clusters: Sequence[Hashabl
         return None
     between = sum_of_squares([math.fsum(members) for members in deviations_by_cluster.values()])
     return math.sqrt(sum_of_squares(by_document) / (num_values - 1) + between) / num_values
-
-
-def bootstrap_standard_error(
-    items: Sequence[Item],
-    statistic: Callable[[list[Item]], Any],
-    *,
-    iterations: int,
-    seed: int,
-) -> float | None:
-    """Return the standard error of any statistic by resampling the items with replacement.
-
-    The sample standard deviation (divisor iterations - 1) of the statistic over `iterations`
-    resamples, each as long as `items`. Indices are drawn by numpy in large blocks; the statistic
-    itself is called once per resample.
-
-    Args:
-        items: What the statistic aggregates, one per document: numbers, pairs, anything.
-        statistic: The aggregation. Must be free of side effects; what it raises passes through.
-        iterations: How many resamples; fewer than two switch the estimate off.
-        seed: Starts the generator; the same seed gives the same answer.
-
-    Returns:
-        In the unit of the statistic, 0 or more; None for fewer than two items or iterations, or
-        when the statistic is not a finite number.
-    """
-    num_items = len(items)
-    if num_items < MIN_VALUES or iterations < MIN_VALUES:
-        return None
-    import numpy as np
-
-    generator = np.random.default_rng(seed)
-    rows_per_chunk = max(1, _INDICES_PER_CHUNK // num_items)
-    estimates: list[float] = []
-    while len(estimates) < iterations:
-        num_rows = min(rows_per_chunk, iterations - len(estimates))
-        for row in generator.integers(0, num_items, size=(num_rows, num_items)).tolist():
-            estimate = finite(statistic(list(itemgetter(*row)(items))))
-            if estimate is None:
-                return None
-            estimates.append(estimate)
-    return math.sqrt(sum_of_squares(deviations(estimates)) / (iterations - 1))
 
 
 def pooled_standard_error(standard_errors: Sequence[float | None], sizes: Sequence[int]) -> float | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 from pytest_lmms.stats.intervals import (
-    bootstrap_standard_error,
     confidence_interval,
     standard_error_clt,
     standard_error_clustered,
@@ -85,57 +84,11 @@ def paired_difference(
         error, freedom = standard_error_clustered(differences, clusters), len(set(clusters)) - 1
     if error is None:
         return PairedDifference(num_pairs, mean, None, None, None, None, None)
-    return _tested(num_pairs, mean, error, freedom, confidence)
+    return tested(num_pairs, mean, error, freedom, confidence)
 
 
-def bootstrap_difference(
-    a: Sequence[Any],
-    b: Sequence[Any],
-    statistic: Callable[[list[Any]], float],
-    *,
-    iterations: int,
-    seed: int,
-    confidence: float = 0.95,
-) -> PairedDifference:
-    """Compare two models by a statistic that is no mean of documents, such as corpus BLEU.
-
-    Documents are drawn with replacement, the same ones for both models, and the statistic's difference is computed anew
-    on each draw (Koehn, EMNLP 2004). The spread of these differences is the standard error of the one that was seen;
-    the test is a t test with one degree of freedom less than there are draws, which can tell p values that are smaller
-    than counting a few hundred draws could.
-
-    Args:
-        a: Items of the first model, one per document: whatever the statistic takes.
-        b: Items of the second model on the same documents, in the same order.
-        statistic: Must be free of side effects; what it raises passes through.
-        iterations: How many draws; the statistic is computed twice on each.
-        seed: Starts the generator; the same seed gives the same answer.
-        confidence: Of the interval, between 0 and 1.
-
-    Returns:
-        As of `paired_difference`, with the statistic's difference for the mean. All but that is None where there are
-        fewer than two documents, or a draw has no finite statistic.
-
-    Raises:
-        ValueError: The sequences differ in length, or `confidence` is out of range.
-    """
-    require_equal_lengths(a, b)
-    require_probability("confidence", confidence)
-    if not a:
-        return PairedDifference(0, None, None, None, None, None, None)
-
-    def difference(pairs: list[tuple[Any, Any]]) -> float:
-        return float(statistic([first for first, _ in pairs])) - float(statistic([second for _, second in pairs]))
-
-    pairs = list(zip(a, b, strict=True))
-    seen = difference(pairs)
-    error = bootstrap_standard_error(pairs, difference, iterations=iterations, seed=seed)
-    if error is None:
-        return PairedDifference(len(pairs), seen, None, None, None, None, None)
-    return _tested(len(pairs), seen, error, iterations - 1, confidence)
-
-
-def _tested(num_pairs: int, mean: float, error: float, freedom: int, confidence: float) -> PairedDifference:
+def tested(num_pairs: int, mean: float, error: float, freedom: int, confidence: float) -> PairedDifference:
+    """A t test of a difference with this standard error and so many degrees of freedom, and its interval."""
     if error == 0:
         p_less = 0.5 if mean == 0 else float(mean > 0)
         p_value = float(mean == 0)

@@ -55,6 +55,28 @@ def test_a_regression_fails_the_run_and_names_its_documents(pytester, task, base
     again.assert_outcomes(passed=2)
 
 
+JACCARD = """
+def keep(doc, results):
+    return {"jaccard": (results[0], doc["answer"])}
+
+def total(items):
+    items = [(set(a), set(b)) for a, b in items]
+    return sum(len(a & b) for a, b in items) / sum(len(a | b) for a, b in items)
+"""
+
+
+def test_what_the_tasks_own_code_aggregates_is_judged_by_resampling(pytester, write_task, run, run_folder, results_of):
+    entry = {"metric": "jaccard", "aggregation": "!function utils.total", "higher_is_better": True}
+    task = write_task(pytester.path / "tasks", "t", ROWS, code=JACCARD,
+                      process_results="!function utils.keep", metric_list=[entry])  # fmt: skip
+    assert run(task).ret == 0
+    judged = ["--lmms-baseline", run_folder(), "--lmms-fail-on-regression"]
+    assert run(task, *judged).ret == 0
+    assert run(task, *worse(*judged)).ret == 1
+    (verdict,) = results_of()["gates"]["verdicts"]
+    assert (verdict["outcome"], verdict["test"]) == ("fail", "paired bootstrap")
+
+
 def test_workers_do_not_change_a_verdict(pytester, task, baseline):
     args = [task, "-n2", "--lmms-model", "dummy", "--lmms-data", "mini"]
     args += worse("--lmms-baseline", baseline, "--lmms-fail-on-regression", "exact_match:2%")

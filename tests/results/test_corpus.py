@@ -13,6 +13,7 @@ from pytest_lmms.results.gate import judge
 from pytest_lmms.results.rules import parse_regression
 from pytest_lmms.results.runs import Metric, read_run
 from pytest_lmms.scoring.metrics import AGGREGATIONS
+from pytest_lmms.scoring.metrics.aggregations import totals_of
 from tests.results.run_files import write_run
 
 GOLD = [f"a red bird number {i} sits on the old stone wall" for i in range(40)]
@@ -79,12 +80,27 @@ def test_less_is_better_turns_the_bootstrap_around(tmp_path):
     assert c.p_worse < 0.01
 
 
-def test_code_of_a_task_is_not_run_again_and_that_is_said(tmp_path):
+def test_bleu_of_five_thousand_documents_reads_each_text_once(tmp_path, monkeypatch):
+    sacrebleu = pytest.importorskip("sacrebleu")
+    read = []
+    extract = sacrebleu.metrics.BLEU._extract_corpus_statistics
+    monkeypatch.setattr(
+        sacrebleu.metrics.BLEU,
+        "_extract_corpus_statistics",
+        lambda self, texts, references: read.append(len(texts)) or extract(self, texts, references),
+    )
+    totals = totals_of("bleu")
+    found = stats.bootstrap_difference(WRONG, RIGHT, totals, iterations=100, seed=1)
+    assert read == [40, 40, 40, 40]  # once for what was seen, once for all draws
+    slow = stats.bootstrap_difference(WRONG, RIGHT, AGGREGATIONS["bleu"], iterations=100, seed=1)
+    assert found == pytest.approx(slow)
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "ter"])
+def test_sums_over_documents_give_what_sacrebleu_gives_over_all_of_them(name):
     pytest.importorskip("sacrebleu")
-    runs = Runs(tmp_path, "!function utils.cider")
-    c = compare(runs.written("run", WRONG), runs.written("baseline", RIGHT), METRIC)
-    assert (c.test, c.low) == (None, None)
-    assert "code of the task" in c.notes[0]
+    items = [*WRONG, [["another", "a second one"], "a second one"]]
+    assert totals_of(name)(items) == pytest.approx(AGGREGATIONS[name](items))
 
 
 def test_the_same_documents_are_drawn_for_both_so_that_what_they_share_cancels():

@@ -59,6 +59,42 @@ def test_lmms_eval_results_are_read_with_their_samples(tmp_path):
     assert [(s.value, s.doc_hash) for s in run.scores(Metric("t", "acc", "none")).values()] == [(0, ""), (1, "")]
 
 
+def foreign_run(folder, rows, **values):
+    folder.mkdir(parents=True)
+    results = {"results": {"t": values}, "configs": {"t": {"task": "t"}}, "higher_is_better": {"t": {"acc": True}}}
+    path = folder / "20260101_000000_results.json"
+    path.write_text(json.dumps(results | {"lmms_eval_version": "main@x"}))
+    path.with_name("20260101_000000_samples_t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_samples_file_of_lmms_eval_stands_for_the_results_beside_it(tmp_path):
+    path = foreign_run(tmp_path / "m", [{"doc_id": 0, "acc": 1.0}], **{"acc,none": 1.0})
+    samples = path.with_name("20260101_000000_samples_t.jsonl")
+    assert read_run(samples).path == path
+    path.unlink()
+    with pytest.raises(StoreError, match=r"20260101_000000_results\.json beside it"):
+        read_run(samples)
+
+
+def test_lmms_evals_output_path_is_enough_where_one_model_ran(tmp_path):
+    path = foreign_run(tmp_path / "out" / "org__a", [], **{"acc,none": 1.0})
+    assert read_run(tmp_path / "out").path == path
+    foreign_run(tmp_path / "out" / "org__b", [], **{"acc,none": 1.0})
+    with pytest.raises(StoreError, match="the folder of one: org__a, org__b"):
+        read_run(tmp_path / "out")
+
+
+def test_documents_of_two_filters_that_are_not_told_apart_are_not_compared(tmp_path):
+    rows = [
+        {"doc_id": 0, "acc": 1.0},
+        {"doc_id": 0, "acc": 0.0},
+    ]  # as lmms-eval writes them: first one filter, then the other
+    run = read_run(foreign_run(tmp_path / "m", rows, **{"acc,strict": 1.0, "acc,loose": 0.0}))
+    with pytest.raises(StoreError, match="which of its filters"):
+        run.scores(Metric("t", "acc", "strict"))
+
+
 def test_another_schema_version_is_refused(tmp_path):
     path = write_run(tmp_path / "run", {"t": [1]}, schema_version=99)
     with pytest.raises(StoreError, match="schema version 99"):

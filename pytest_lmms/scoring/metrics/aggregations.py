@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import LmmsError, TaskError, explain
+from pytest_lmms.stats import OfTotals
 
 BYPASSED = 999.0
 """What the aggregation `bypass` says, whatever it is given: the task has no score of its own."""
@@ -155,8 +156,32 @@ def ter(items: Sequence[Sequence[Any]]) -> float:
 
 
 def _corpus_score(function: str, items: Sequence[Sequence[Any]]) -> float:
+    return float(getattr(_sacrebleu(function), function)(*_texts(items)).score)
+
+
+def totals_of(name: str) -> OfTotals | None:
+    """What an aggregation sums over documents, by its name; None for those that are quick, or more than sums.
+
+    Of sacrebleu's metrics, which offer no other way to resample a difference, two methods without a public name are
+    used, where they are there.
+
+    Raises:
+        LmmsError: sacrebleu is not installed.
+    """
+    classes = {"bleu": "BLEU", "chrf": "CHRF", "ter": "TER"}
+    if name not in classes:
+        return None
+    metric: Any = getattr(_sacrebleu(f"corpus_{name}").metrics, classes[name])()
+    extract = getattr(metric, "_extract_corpus_statistics", None)
+    score = getattr(metric, "_compute_score_from_stats", None)
+    if extract is None or score is None:
+        return None
+    return OfTotals(lambda items: extract(*_texts(items)), lambda sums: float(score(list(map(int, sums))).score))
+
+
+def _sacrebleu(function: str) -> Any:
     try:
-        sacrebleu: Any = importlib.import_module("sacrebleu")
+        return importlib.import_module("sacrebleu")
     except ImportError as error:
         raise LmmsError(
             explain(
@@ -164,12 +189,16 @@ def _corpus_score(function: str, items: Sequence[Sequence[Any]]) -> float:
                 remedy="pip install sacrebleu",
             )
         ) from error
+
+
+def _texts(items: Sequence[Sequence[Any]]) -> tuple[list[Any], list[list[Any]]]:
+    """Predictions, and their references as sacrebleu has them."""
     references = [_as_list(references) for references, _ in items]
     predictions = [_as_list(prediction)[0] for _, prediction in items]
     # sacrebleu wants one stream per position; documents with fewer references are filled with None.
     longest = max(map(len, references))
     streams = [[own[position] if position < len(own) else None for own in references] for position in range(longest)]
-    return float(getattr(sacrebleu, function)(predictions, streams).score)
+    return predictions, streams
 
 
 def _weighted_mean(items: Sequence[Sequence[float]]) -> float:
