@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import message_format
-from pytest_lmms.inference.retry import Failure
+from pytest_lmms.inference.retry import Failure, worth_retrying
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response, ToolCall
@@ -51,10 +51,12 @@ class ChatCompletions(RemoteChat):
     """Send videos whole, as `video_url`: web addresses as they are, files inside a data URI."""
     reasoning_effort: str | None = None
     """How much a reasoning model thinks: ``minimal``, ``low``, ``medium``, ``high``, or what the server knows."""
+    reasoning: bool | None = None
+    """Whether the model takes `max_completion_tokens`, and neither temperature, top_p nor stop. None: by its name."""
     enable_thinking: bool | None = None
     """For servers that render chat templates (vLLM, SGLang): the template's switch."""
     extra_body: Mapping[str, Any] | None = None
-    """Further keys of the request's JSON, as they are."""
+    """Further keys of the request's JSON, as they are; null leaves one out that would be sent."""
     mcp_server_path: str | None = None
     """A script that serves tools (Model Context Protocol, on standard input and output)."""
     max_turns: int = 5
@@ -75,7 +77,8 @@ class ChatCompletions(RemoteChat):
             self._base_url = address.rstrip("/").removesuffix(_PATH) + mark + query
         self._media = replace(self._media, pass_video_url=self.pass_video_url)
         self._write_messages = message_format(self.message_format)
-        self._reasons = bool(_REASONING_MODEL.match(self._name.rpartition("/")[2]))
+        by_name = bool(_REASONING_MODEL.match(self._name.rpartition("/")[2]))
+        self._reasons = by_name if self.reasoning is None else self.reasoning
         if self._reasons:
             self.honours = frozenset({"max_new_tokens", "seed", *_PASSED_ON})
         self._tools = Tools(self.mcp_server_path) if self.mcp_server_path else None
@@ -88,7 +91,7 @@ class ChatCompletions(RemoteChat):
     @property
     def identity(self) -> Mapping[str, Any]:
         """The server, the model and what this adapter adds to a request; no key."""
-        said = ("message_format", "pass_video_url", "reasoning_effort", "enable_thinking", "extra_body")
+        said = ("message_format", "pass_video_url", "reasoning_effort", "enable_thinking", "extra_body", "reasoning")
         added = {name: getattr(self, name) for name in (*said, "mcp_server_path")}
         return {**super().identity, **{name: value for name, value in added.items() if value}}
 
@@ -182,7 +185,8 @@ class ChatCompletions(RemoteChat):
             said["chat_template_kwargs"] = {"enable_thinking": self.enable_thinking}
         if self.stream:
             said |= {"stream": True, "stream_options": {"include_usage": True}}
-        return {**said, **(self.extra_body or {})}
+        said |= self.extra_body or {}
+        return {name: value for name, value in said.items() if value is not None}
 
     async def _attempt(self, prepared: Prepared, clock: Clock) -> tuple[Response, list[ToolCall]]:
         content, flags = prepared
@@ -198,7 +202,7 @@ class ChatCompletions(RemoteChat):
         """Send a request's JSON, and read what comes."""
 
         async def read(answer: Any) -> ChatReply:
-            if not self.stream or "event-stream" not in answer.headers.get("content-type", ""):
+            if not self.stream or "event-stream" not in answer.headers.get("content-type", "").lower():
                 return read_whole(await read_all(answer.aiter_bytes()))
             return await read_stream(answer.aiter_bytes(), clock.spoke)
 
@@ -223,9 +227,21 @@ class ChatCompletions(RemoteChat):
 
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
         if isinstance(error, (BrokenReplyError, RefusedError)):
-            may_pass = getattr(error, "code", None) not in ("insufficient_quota", "invalid_request_error")
+            code = getattr(error, "code", None)
+            may_pass = code not in ("insufficient_quota", "invalid_request_error", "BadRequestError")
+            if isinstance(code, int) and code in range(400, 500):
+                may_pass = worth_retrying(code)
             return Failure(message=self._explain(f"broken reply: {error}", num_attempts), may_pass=may_pass)
         return super()._failure(error, num_attempts)
+
+    def _remedy(self, status: int, text: str) -> str | None:
+        if status in (400, 422):
+            said = text.lower()
+            if "max_completion_tokens" in said or ("temperature" in said and "support" in said):
+                return "pass reasoning=true, if this is a reasoning model under another name"
+            if "stream_options" in said:
+                return 'pass extra_body={"stream_options": null}, which leaves it out'
+        return super()._remedy(status, text)
 
 
 def respond(reply: ChatReply, clock: Clock) -> Response:

@@ -82,6 +82,8 @@ class Poster:
                 stream_cls=self._openai.AsyncStream[object] if self._stream else None,
                 options={"headers": {"Content-Type": "application/json"}},
             )
+        except self._openai.APIStatusError as error:
+            raise self._refusal(error.response) from error  # worded as all later ones
         finally:
             self._set_hooks(lambda hooks: [hook for hook in hooks if hook is not keep])
             self._writing = None

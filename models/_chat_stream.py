@@ -12,7 +12,11 @@ from pytest_lmms.records import FinishReason, TokenCounts, ToolCall
 
 LONGEST_REPLY_BYTES = 64 * 2**20
 """A reply of more is broken: one that never ends would fill the memory before its time is up."""
-_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
+_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop", "length": "length", "max_tokens": "length", "content_filter": "filtered", "safety": "filtered",
+}  # fmt: skip
+_BROKEN_OFF = frozenset({"error", "abort", "cancelled"})
+"""Finish reasons of answers that the server gave up."""
 
 
 class BrokenReplyError(Exception):
@@ -20,15 +24,16 @@ class BrokenReplyError(Exception):
 
 
 class RefusedError(Exception):
-    """An error object came where a reply was expected.
+    """An error came where a reply was expected.
 
     Args:
-        error: It.
+        error: An object, or a text.
     """
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
-        super().__init__(str(error.get("message") or error))
-        self.code = error.get("code") or error.get("type")
+    def __init__(self, error: Any) -> None:
+        known = error if isinstance(error, Mapping) else {}
+        super().__init__(str(known.get("message") or known.get("detail") or error))
+        self.code = known.get("code") or known.get("type")
 
 
 @dataclass(kw_only=True)
@@ -55,14 +60,18 @@ class ChatReply:
     @property
     def text(self) -> str:
         """All that was said; what the model said in refusing, when it said nothing else."""
-        return "".join(self.texts) or "".join(self.refusals)
+        text = "".join(self.texts) or "".join(self.refusals)
+        if text.isascii():
+            return text
+        # Servers that count in UTF-16 may cut a character in two, and send the halves one after the other.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
     @property
     def finish_reason(self) -> FinishReason:
         """Why it ended."""
         if self.refusals and not any(self.texts):
             return "filtered"
-        return _REASONS.get(str(self.reason), "stop")
+        return _REASONS.get(str(self.reason).lower(), "stop")
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -112,7 +121,7 @@ def _joined(parts: Any) -> str:
     """The text of a content that came as a list of parts."""
     if not isinstance(parts, list):
         raise TypeError(f"content is {type(parts).__name__}")
-    return "".join(part.get("text") or "" for part in parts if isinstance(part, Mapping))
+    return "".join(part if isinstance(part, str) else part.get("text") or "" for part in parts)
 
 
 def token_counts(usage: Any) -> TokenCounts:
@@ -152,10 +161,16 @@ def read_whole(data: bytes) -> ChatReply:
     with of_the_right_shape():
         choices = value.get("choices")
         if not choices:
-            raise BrokenReplyError("the server sent no choices")
+            raise BrokenReplyError(f"the server sent no choices: {data[:200]!r}")
         reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
         reply.add(choices[0]["message"])
+        _check_end(reply)
         return reply
+
+
+def _check_end(reply: ChatReply) -> None:
+    if str(reply.reason).lower() in _BROKEN_OFF:
+        raise BrokenReplyError(f"the server gave the answer up (finish_reason {reply.reason!r})")
 
 
 async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -> ChatReply:
@@ -170,7 +185,9 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
         RefusedError: An error came among the events.
     """
     reply = ChatReply()
-    num_choices = 0
+    first: Any = None
+    """The number of the choice that is read: the first that comes."""
+    num_pieces = 0
     has_spoken = is_done = False
     async for data in events(chunks):
         # What comes after the end, such as the same answer once more, is no part of it.
@@ -180,14 +197,21 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
         value = read_object(data)
         with of_the_right_shape():
             reply.usage = value.get("usage") or reply.usage
-            for choice in (value.get("choices") or ())[:1]:
-                num_choices += 1
-                if reply.add(choice.get("delta") or {}):
+            for choice in value.get("choices") or ():
+                place = choice.get("index")
+                first = place if first is None else first
+                if place not in (None, first):
+                    continue
+                num_pieces += "delta" in choice or "message" in choice
+                if reply.add(choice.get("delta") or choice.get("message") or {}):
                     has_spoken = True
                     spoke()
                 reply.reason = choice.get("finish_reason") or reply.reason
+    if not num_pieces:
+        raise BrokenReplyError("no choices came")
     if reply.reason is None and not (is_done and has_spoken):
-        raise BrokenReplyError("the stream ended without a finish reason" if num_choices else "no choices came")
+        raise BrokenReplyError("the stream ended without a finish reason")
+    _check_end(reply)
     return reply
 
 
@@ -255,6 +279,8 @@ def read_object(data: bytes) -> Mapping[str, Any]:
         raise BrokenReplyError(f"the server sent what is no JSON ({why}): {data[:80]!r}")
     if not isinstance(value, Mapping):
         raise BrokenReplyError(f"the server sent {data[:80]!r} where a completion was expected")
-    if isinstance(value.get("error"), Mapping):
-        raise RefusedError(value["error"])
+    if error := value.get("error"):
+        raise RefusedError(error)
+    if "choices" not in value and any(isinstance(value.get(name), str) for name in ("message", "detail")):
+        raise RefusedError(value)  # vLLM's and FastAPI's, which are not inside another
     return value

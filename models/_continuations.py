@@ -3,9 +3,61 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pytest_lmms.records import Request, Response, Timing, TokenCounts
+
+from ._generation import on_device
+from ._prepared import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a model gives to the continuation of one request."""
+
+    num_input: int
+    """Tokens of the prompt."""
+    logprob: float
+    """Natural log of the continuation's probability."""
+    is_greedy: bool
+    """Whether each of its tokens is the most likely at its place."""
+
+    def response(self, timing: Timing) -> Response:
+        """Return it as a response; `timing` is the batch's."""
+        tokens = TokenCounts(input_tokens=self.num_input)
+        return Response(text="", tokens=tokens, timing=timing, logprob=self.logprob, is_greedy=self.is_greedy)
+
+
+def score(
+    model: Any, tokenizer: Any, requests: Sequence[Request], texts: Sequence[str], parts: Iterable[Part]
+) -> list[Row]:
+    """Score the continuations of a batch, one forward pass a part.
+
+    Args:
+        model: Of transformers.
+        tokenizer: Of transformers; pads.
+        requests: With continuations.
+        texts: The rendered prompt of each.
+        parts: Their inputs; each is asked for after the one before was scored.
+
+    Returns:
+        A row for each request, in order.
+    """
+    import torch
+
+    found: dict[int, Row] = {}
+    for part in parts:
+        continuations = [
+            continuation_tokens(tokenizer, texts[place], requests[place].continuation or "") for place in part.places
+        ]
+        packed = pack(part.inputs, continuations, pad_token_id=tokenizer.pad_token_id)
+        with torch.inference_mode():
+            rows = logprobs(model, packed, on_device(packed.inputs, model))
+        for place, start, (logprob, is_greedy) in zip(part.places, packed.starts, rows, strict=True):
+            found[place] = Row(num_input=start, logprob=logprob, is_greedy=is_greedy)
+    return [found[place] for place in range(len(requests))]
 
 
 def continuation_tokens(tokenizer: Any, context: str, continuation: str) -> list[int]:

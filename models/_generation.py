@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_lmms.errors import OutOfMemoryError, explain
-from pytest_lmms.records import FinishReason, Generation, Request, Response, Timing, TokenCounts
+from pytest_lmms.records import PROMPT_TRUNCATED, FinishReason, Generation, Request, Response, Timing, TokenCounts
 
 from ._clock import TokenClock
 
@@ -27,8 +27,10 @@ class Row:
     first_token_seconds: float | None
     seconds_per_token: float | None
 
-    def response(self, num_input: int | None, *, seconds: float, batch_size: int) -> Response:
-        """Return it as a response, with what the whole batch shares."""
+    def response(
+        self, num_input: int | None, context_length: int | None = None, *, seconds: float, batch_size: int
+    ) -> Response:
+        """Return it as a response, with what the whole batch shares; flagged where the prompt exceeds the context."""
         timing = Timing(
             seconds=seconds,
             batch_size=batch_size,
@@ -37,7 +39,9 @@ class Row:
             source="wall" if self.first_token_seconds is None else "hook",
         )
         tokens = TokenCounts(input_tokens=num_input, output_tokens=self.num_tokens)
-        return Response(text=self.text, finish_reason=self.reason, tokens=tokens, timing=timing)
+        cut = context_length is not None and (num_input or 0) > context_length
+        flags = (PROMPT_TRUNCATED,) if cut else ()
+        return Response(text=self.text, finish_reason=self.reason, tokens=tokens, timing=timing, flags=flags)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -6,8 +6,9 @@ A subclass opens its client, writes a request in its provider's words, makes one
 from __future__ import annotations
 
 import asyncio
+import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -154,27 +155,45 @@ class RemoteChat(RemoteSettings, ABC):
         """Say what an error of `_attempt` means: a status of HTTP, a time-out, a broken connection, or a bug."""
         status = _status(error)
         if status is not None:
-            key = f"api_key or {self.key_variables[0]}" if self.key_variables else "api_key"
-            remedies = {
-                401: f"check the key: {key}",
-                403: f"check what the key may do: {key}",
-                404: "check base_url and model",
-            }
             is_spent = getattr(error, "code", None) == "insufficient_quota"
             headers = getattr(getattr(error, "response", None), "headers", None)
             return Failure(
-                message=self._explain(f"HTTP {status}: {str(error)[:500]}", num_attempts, remedies.get(status)),
+                message=self._explain(
+                    f"HTTP {status}: {str(error)[:500]}", num_attempts, self._remedy(status, str(error))
+                ),
                 may_pass=worth_retrying(status) and not is_spent,
                 is_overload=status in OVERLOAD_STATUSES and not is_spent,
                 retry_after_seconds=retry_after_seconds(headers),
             )
         is_network = type(error).__module__.partition(".")[0] in _CLIENTS or isinstance(error, OSError)
         is_late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
-        cause = f" ({error.__cause__})" if error.__cause__ is not None and str(error.__cause__) else ""
-        what = f"{'time-out' if is_late else type(error).__name__}: {error}{cause}"
+        is_refused = any(isinstance(each, (ConnectionRefusedError, socket.gaierror)) for each in _causes(error))
+        cause = str(error.__cause__ or "")
+        what = f"{'time-out' if is_late else type(error).__name__}: {error}" + (f" ({cause})" if cause else "")
+        if is_refused:
+            what = f"no connection: {cause or error}"
         remedy = "check base_url: is it up?" if is_network and type(error) is not TimeoutError else None
         message = self._explain(what, num_attempts, remedy)
         return Failure(message=message, may_pass=is_network or is_late, is_overload=is_network or is_late)
+
+    def _remedy(self, status: int, text: str) -> str | None:  # noqa: ARG002  (for those who read it)
+        """What to do about an HTTP status, which came with a text."""
+        key = f"api_key or {self.key_variables[0]}" if self.key_variables else "api_key"
+        return {
+            401: f"check the key: {key}",
+            403: f"check what the key may do: {key}",
+            404: "check base_url and model",
+            413: "send less: a smaller max_size_in_mb, max_image_size or nframes",
+        }.get(status)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on: clients wrap what a transport says, which wraps the system's."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _status(error: Exception) -> int | None:

@@ -119,6 +119,20 @@ def _empty(found: Any, pretrained: str, options: Mapping[str, Any]) -> Any:
         return make(config).eval()
 
 
+def describe(
+    model: Any, pretrained: str, *, revision: str | None, peft: str | None, quantization: str | None
+) -> dict[str, Any]:
+    """Return what of loaded weights changes text, as JSON values."""
+    return {
+        "weights": _loading.weights_identity(pretrained, revision, getattr(model.config, "_commit_hash", None)),
+        "peft": _loading.weights_identity(peft, None, None) if peft else None,
+        "quantization": quantization,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "attn_implementation": getattr(model.config, "_attn_implementation", None),
+    }
+
+
 def context_length(model: Any) -> int | None:
     """Tokens that prompt and answer of a model may have together; None where its configuration does not say."""
     config = model.config

@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.inference.model import HONOURS_ALL, Measured
-from pytest_lmms.records import PROMPT_TRUNCATED, Request, Response, Timing, TokenCounts
+from pytest_lmms.records import Request, Response, Timing
 
 from . import _continuations, _conversation, _generation, _loading, _processing, _weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Requests of a batch that go through the model together, ready for the device."""
-
-    places: tuple[int, ...]
-    """Which of the batch's requests these are."""
-    inputs: Mapping[str, Any]
-    """What the model's ``generate`` takes, as CPU tensors; `input_ids` and `attention_mask` are
-    int64 (num_requests, num_columns), padded on the left."""
-    input_tokens: tuple[int, ...]
-    """For each request, its prompt's tokens: image placeholders expanded, padding left out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A batch, in as many parts as its processor needs; one for most families."""
-
-    parts: tuple[Part, ...]
+from ._prepared import Part, Prepared
 
 
 class TransformersChat:
@@ -177,14 +157,7 @@ class TransformersChat:
             self._processing.set_padding(self._end_tokens)
         self._identity = {
             "adapter": type(self).__name__,
-            "weights": _loading.weights_identity(
-                self.pretrained, revision, getattr(self._model.config, "_commit_hash", None)
-            ),
-            "peft": _loading.weights_identity(peft, None, None) if peft else None,
-            "quantization": quantization,
-            "dtype": str(self._model.dtype).removeprefix("torch."),
-            "device": self._device.type,
-            "attn_implementation": getattr(self._model.config, "_attn_implementation", None),
+            **_weights.describe(self._model, self.pretrained, revision=revision, peft=peft, quantization=quantization),
             "limits": self._limits,
             "video": "video" if self._processing.shows_videos else "frames as images",
             "wording": vars(self._wording),
@@ -260,13 +233,7 @@ class TransformersChat:
             MediaError: A medium cannot be read.
             ModelError: A request holds something that this adapter cannot show to the model.
         """
-        texts, shown = self._rendered(requests)
-        parts = []
-        for places in self._processing.alike(requests):
-            inputs = self._tokenise([texts[place] for place in places], [shown[place] for place in places])
-            counts = inputs["attention_mask"].sum(dim=1).tolist()
-            parts.append(Part(places=tuple(places), inputs=inputs, input_tokens=tuple(counts)))
-        return Prepared(parts=tuple(parts))
+        return Prepared(parts=tuple(self._parts(requests, *self._rendered(requests))))
 
     def generate_prepared(self, prepared: Prepared, requests: Sequence[Request]) -> list[Response]:
         """Answer what `prepare` returned; see `pytest_lmms.inference.model.Prepares`.
@@ -275,25 +242,12 @@ class TransformersChat:
             OutOfMemoryError: The batch does not fit.
         """
         started = time.perf_counter()
-        found: dict[int, tuple[int, _generation.Row]] = {}
-        for part in prepared.parts:
-            rows = _generation.mapping_memory_errors(
-                lambda part=part: self._generate(part.inputs, requests[part.places[0]], started),  # type: ignore[misc]
-                num_requests=len(requests),
-            )
-            found.update(zip(part.places, zip(part.input_tokens, rows, strict=True), strict=True))
+        rows = _generation.mapping_memory_errors(
+            lambda: self._generate(prepared, requests, started), num_requests=len(requests)
+        )
         seconds = time.perf_counter() - started
-        return [
-            self._flagged(row.response(num_input, seconds=seconds, batch_size=len(requests)))
-            for num_input, row in (found[place] for place in range(len(requests)))
-        ]
-
-    def _flagged(self, response: Response) -> Response:
-        """Say so where the prompt is longer than the context."""
         length = _weights.context_length(self._model)
-        if length is None or (response.tokens.input_tokens or 0) <= length:
-            return response
-        return replace(response, flags=(*response.flags, PROMPT_TRUNCATED))
+        return [row.response(count, length, seconds=seconds, batch_size=len(requests)) for count, row in rows]
 
     def score(self, requests: Sequence[Request]) -> list[Response]:
         """Give the log-probability of each request's continuation after its rendered prompt.
@@ -308,16 +262,7 @@ class TransformersChat:
         started = time.perf_counter()
         rows = _generation.mapping_memory_errors(lambda: self._score(requests), num_requests=len(requests))
         timing = Timing(seconds=time.perf_counter() - started, batch_size=len(requests), source="wall")
-        return [
-            Response(
-                text="",
-                tokens=TokenCounts(input_tokens=num_input),
-                timing=timing,
-                logprob=logprob,
-                is_greedy=is_greedy,
-            )
-            for num_input, logprob, is_greedy in rows
-        ]
+        return [row.response(timing) for row in rows]
 
     def _rendered(self, requests: Sequence[Request]) -> tuple[list[str], list[_conversation.Shown]]:
         """Return each request's prompt and its media; requests that share messages share the work."""
@@ -328,6 +273,15 @@ class TransformersChat:
         found = [known[id(request.messages)] for request in requests]
         return [text for text, _ in found], [shown for _, shown in found]
 
+    def _parts(
+        self, requests: Sequence[Request], texts: Sequence[str], shown: Sequence[_conversation.Shown]
+    ) -> Iterator[Part]:
+        """Tokenise requests that the processor takes together, group after group."""
+        for places in self._processing.alike(requests):
+            inputs = self._tokenise([texts[place] for place in places], [shown[place] for place in places])
+            counts = inputs["attention_mask"].sum(dim=1).tolist()
+            yield Part(places=tuple(places), inputs=inputs, input_tokens=tuple(counts))
+
     def _prompt(self, request: Request) -> tuple[str, _conversation.Shown]:
         """Return one request's prompt and its opened media; a family may word it otherwise."""
         return _processing.conversation(self._processing, request, self._wording, self._limits)
@@ -336,34 +290,26 @@ class TransformersChat:
         """Return the model's inputs; a family whose processor is called otherwise overrides this."""
         return self._processing.tokenise(texts, shown)
 
-    def _generate(self, inputs: Mapping[str, Any], request: Request, started: float) -> list[_generation.Row]:
-        return _generation.generate(
-            self._model,
-            self._processing.tokenizer,
-            inputs,
-            request,
-            end_tokens=self._end_tokens,
-            max_new_tokens=self._max_new_tokens,
-            use_cache=self._use_cache,
-            started=started,
-        )
-
-    def _score(self, requests: Sequence[Request]) -> list[tuple[int, float, bool]]:
-        import torch
-
-        tokenizer = self._processing.tokenizer
-        texts, shown = self._rendered(requests)
-        found: dict[int, tuple[int, float, bool]] = {}
-        for places in self._processing.alike(requests):
-            continuations = [
-                _continuations.continuation_tokens(tokenizer, texts[place], requests[place].continuation or "")
-                for place in places
-            ]
-            inputs = self._tokenise([texts[place] for place in places], [shown[place] for place in places])
-            packed = _continuations.pack(inputs, continuations, pad_token_id=tokenizer.pad_token_id)
-            with torch.inference_mode():
-                inputs = _generation.on_device(packed.inputs, self._model)
-                rows = _continuations.logprobs(self._model, packed, inputs)
-            for place, start, (logprob, is_greedy) in zip(places, packed.starts, rows, strict=True):
-                found[place] = (start, logprob, is_greedy)
+    def _generate(
+        self, prepared: Prepared, requests: Sequence[Request], started: float
+    ) -> list[tuple[int, _generation.Row]]:
+        """Return the number of each prompt's tokens, and what was said to it."""
+        found: dict[int, tuple[int, _generation.Row]] = {}
+        for part in prepared.parts:
+            rows = _generation.generate(
+                self._model,
+                self._processing.tokenizer,
+                part.inputs,
+                requests[part.places[0]],
+                end_tokens=self._end_tokens,
+                max_new_tokens=self._max_new_tokens,
+                use_cache=self._use_cache,
+                started=started,
+            )
+            found.update(zip(part.places, zip(part.input_tokens, rows, strict=True), strict=True))
         return [found[place] for place in range(len(requests))]
+
+    def _score(self, requests: Sequence[Request]) -> list[_continuations.Row]:
+        texts, shown = self._rendered(requests)
+        parts = self._parts(requests, texts, shown)
+        return _continuations.score(self._model, self._processing.tokenizer, requests, texts, parts)

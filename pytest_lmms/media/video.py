@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_lmms.errors import MediaError, UsageError, did_you_mean, explain
-from pytest_lmms.media import backends
+from pytest_lmms.media import backends, decodethreads
 from pytest_lmms.media.backends import BACKENDS, NEED_A_PATH
+from pytest_lmms.media.decodethreads import natural
 from pytest_lmms.media.framecache import FrameCache
 from pytest_lmms.media.frames import VideoFrames, shaped, shrinker
 from pytest_lmms.media.lance_blob import LanceBlob
@@ -31,17 +32,9 @@ CACHE_DIR_VARIABLE = "LMMS_VIDEO_CACHE_DIR"
 CACHE_DIR_MB_VARIABLE = "LMMS_VIDEO_CACHE_DIR_MB"
 DEFAULT_CACHE_MB = 512
 DEFAULT_CACHE_DIR_MB = 20_000
-MAX_THREADS = 8
 
 AUTO = "pyav"
 """What `auto` means: the quickest backend in all groups of `make bench-media`; docs/videos.md has the table."""
-_THREADS = {
-    "pyav": ("LMMS_VIDEO_PYAV_THREADS", MAX_THREADS),
-    "torchcodec": ("LMMS_VIDEO_TORCHCODEC_THREADS", MAX_THREADS),
-    "decord": ("LMMS_VIDEO_DECORD_THREADS", 2),
-    "dali": ("LMMS_VIDEO_DALI_THREADS", 2),
-}
-"""By backend: the environment variable for its threads, and how many there are, cores permitting, without it."""
 
 
 def open_video(
@@ -186,11 +179,12 @@ def _reader_for(name: str, source: Any) -> str:
 def _read(name: str, source: Any, where: str, sampling: Sampling, max_side_px: int | None) -> VideoFrames:
     """Have a backend read frames of a file that is not known to be cut."""
     refuse_shortened(source, where)
-    limit = _natural(LIMIT_VARIABLE)
-    found = backends.read(
-        name, source, sampling, where=where, threads=num_threads(name), max_side_px=max_side_px,
-        limit_seconds=DEFAULT_LIMIT_SECONDS if limit is None else limit,
-    )  # fmt: skip
+    limit = natural(LIMIT_VARIABLE)
+    with decodethreads.taken(name) as threads:
+        found = backends.read(
+            name, source, sampling, where=where, threads=threads, max_side_px=max_side_px,
+            limit_seconds=DEFAULT_LIMIT_SECONDS if limit is None else limit,
+        )  # fmt: skip
     found.frames.setflags(write=False)
     return found
 
@@ -204,40 +198,12 @@ def _read_blob(name: str, blob: LanceBlob, sampling: Sampling, max_side_px: int 
         return _read(_reader_for(name, file), file, where, sampling, max_side_px)
 
 
-def num_threads(backend: str = AUTO) -> int:
-    """Threads with which a backend decodes one video.
-
-    Returns:
-        What its environment variable says (LMMS_VIDEO_PYAV_THREADS, LMMS_VIDEO_TORCHCODEC_THREADS,
-        LMMS_VIDEO_DECORD_THREADS, LMMS_VIDEO_DALI_THREADS), else 8 (PyAV, TorchCodec) or 2, at most the cores that this
-        process may use.
-
-    Raises:
-        UsageError: The variable holds no whole number.
-    """
-    variable, most = _THREADS[backend]
-    said = _natural(variable)
-    return said or min(most, _num_cores())
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _natural(variable: str) -> int | None:
-    """The whole number in an environment variable; None where it is not set."""
-    said = os.environ.get(variable) or None
-    if said is not None and not said.strip().isdecimal():
-        raise UsageError(explain(f"{said!r}", where=variable, expected="a whole number from 0"))
-    return None if said is None else int(said)
-
-
 def _cache() -> FrameCache:
     """The cache that the environment asks for; one a process, until the environment says otherwise."""
     kept, folder, in_folder = (
-        _natural(CACHE_MB_VARIABLE),
+        natural(CACHE_MB_VARIABLE),
         os.environ.get(CACHE_DIR_VARIABLE),
-        _natural(CACHE_DIR_MB_VARIABLE),
+        natural(CACHE_DIR_MB_VARIABLE),
     )
     return _cache_of(
         DEFAULT_CACHE_MB if kept is None else kept,

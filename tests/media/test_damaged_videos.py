@@ -147,6 +147,17 @@ def test_a_file_shorter_than_its_header_says_is_an_error(tmp_path, name, backend
     assert f"{len(whole):,} bytes" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_finished_matroska_file_cut_between_two_clusters_is_an_error(tmp_path, name):
+    codec = "libvpx" if name == "a.webm" else "libx264"
+    whole = Path(make_video(tmp_path / name, codec=codec, container_options={"cluster_time_limit": "300"})).read_bytes()
+    starts = [n for n in range(len(whole)) if whole.startswith(CLUSTER, n)]
+    assert len(starts) > 3
+    for start in starts:
+        with pytest.raises(MediaError, match=f"{start:,} of {len(whole):,} bytes"):
+            open_video(MediaRef(kind="video", data=whole[:start]))
+
+
 def test_a_matroska_file_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
     path = make_video(tmp_path / "a.mkv", num_frames=30, container_options={"live": "1"})
     assert open_video(at(path), num_frames=30).num_replaced == 0

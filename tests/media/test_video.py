@@ -13,7 +13,7 @@ import pytest
 from pytest_lmms.errors import MediaError, UsageError
 from pytest_lmms.media import _packets, _pyav, video
 from pytest_lmms.media.frames import shrinker
-from pytest_lmms.media.video import num_threads, open_video, read_video, read_video_pyav
+from pytest_lmms.media.video import open_video, read_video, read_video_pyav
 from pytest_lmms.records import MediaRef
 from tests.made_videos import decoded, make_video, picture
 
@@ -223,20 +223,6 @@ def test_the_environment_chooses_the_backend(made, monkeypatch):
 def test_a_backend_that_is_not_installed_says_what_to_install(made):
     with pytest.raises(UsageError, match=r"backend dali cannot be imported(.|\n)*pip install nvidia-dali"):
         open_video(at(made("plain.mp4")), backend="dali")
-
-
-def test_threads_are_eight_at_most_the_cores_unless_the_environment_says(monkeypatch):
-    for name in ("PYAV", "TORCHCODEC", "DECORD", "DALI"):
-        monkeypatch.delenv(f"LMMS_VIDEO_{name}_THREADS", raising=False)
-    monkeypatch.setattr(video, "_num_cores", lambda: 64)
-    assert [num_threads(b) for b in ("pyav", "torchcodec", "decord", "dali")] == [8, 8, 2, 2]
-    monkeypatch.setattr(video, "_num_cores", lambda: 3)
-    assert num_threads("torchcodec") == 3
-    monkeypatch.setenv("LMMS_VIDEO_TORCHCODEC_THREADS", "16")
-    assert num_threads("torchcodec") == 16
-    monkeypatch.setenv("LMMS_VIDEO_TORCHCODEC_THREADS", "many")
-    with pytest.raises(UsageError, match="LMMS_VIDEO_TORCHCODEC_THREADS"):
-        num_threads("torchcodec")
 
 
 # --- decoding once -------------------------------------------------------------------------------------------------

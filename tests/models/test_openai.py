@@ -404,6 +404,41 @@ def test_a_model_that_the_server_does_not_have_is_named(server):
         answer(make(server), ask())
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "remedy"),
+    [
+        (400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "reasoning=true"),
+        (400, "'temperature' does not support 0.0 with this model.", "reasoning=true"),
+        (422, "Unrecognized request argument supplied: stream_options", r"extra_body=.*null"),
+        (413, "too large", "max_size_in_mb, max_image_size or nframes"),
+    ],
+)
+def test_what_a_server_does_not_take_is_followed_by_what_to_do(server, status, message, remedy):
+    server.plan = [{"status": status, "message": message}]
+    with pytest.raises(ModelError, match=rf"HTTP {status}[\s\S]*{remedy}"):
+        answer(make(server), ask())
+    assert len(server.requests) == 1
+
+
+def test_a_reasoning_model_under_another_name_and_keys_that_are_left_out(server):
+    model = make(server, model="my-deployment", reasoning=True, extra_body={"stream_options": None})
+    answer(model, ask(max_new_tokens=7, temperature=0.5))
+    body = server.requests[0][2]
+    assert body["max_completion_tokens"] == 7
+    assert not {"max_tokens", "temperature", "stream_options"} & set(body)
+    assert "temperature" not in model.honours
+    answer(make(server, model="o3-but-a-server-of-mine", reasoning=False), ask(temperature=0.5))
+    assert server.requests[1][2]["temperature"] == 0.5
+
+
+def test_a_port_where_nobody_listens_is_no_time_out(server):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(ModelError, match=r"no connection: Cannot connect to host 127.0.0.1[\s\S]*is it up"):
+        answer(make(server, base_url=url, max_retries=0), ask())
+
+
 # --- what is counted, and what is passed on -----------------------------------------------------------------------
 
 
@@ -530,6 +565,7 @@ def test_a_later_request_looks_like_the_first(server, stream):
     [
         {"status": 401},
         {"status": 404, "code": "model_not_found", "message": "no such model"},
+        {"status": 422, "raw": b'{"detail": "no messages"}'},
         {"status": 429, "code": "insufficient_quota"},
         {"status": 503, "headers": {"Retry-After": "0"}},
         {"status": 400, "code": "content_filter"},
