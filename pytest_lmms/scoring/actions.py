@@ -28,6 +28,7 @@ NOTHING_FOUND = {
     "error": "no valid <tool_call> or <submit> found",
     "hint": "emit exactly one tool call or submit",
 }
+NO_OBJECT = "arguments must be a JSON object"
 NOTHING_CALLED = {"error": "no tool was called", "hint": "call exactly one tool, or submit"}
 
 
@@ -43,6 +44,8 @@ class Simulator:
     """What the final payload says of the state."""
     reads_bare_json: bool = False
     """Whether calls and submissions count without tags around them."""
+    checks_arguments: bool = True
+    """Whether arguments must be an object before a tool sees them; else those that read none do not mind."""
 
 
 def read_calls(text: str, *, bare: bool = False) -> list[Any]:
@@ -93,7 +96,7 @@ def play(
     result: Any = None
     info["tool_results"] = results = []
     for call in calls:
-        result = _call(simulator.tools, offered, state, call)
+        result = _call(simulator, offered, state, call)
         results.append(result)
         info["tool_calls"] += 1
         info["invalid_steps" if "error" in result else "valid_tool_calls"] += 1
@@ -120,8 +123,11 @@ def begin(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_payload(text: Any) -> dict[str, Any]:
-    """Return an episode's final payload; empty when there is none."""
-    value = _json(text) if isinstance(text, str) else None
+    """Return an episode's final payload, as `play` or the harness wrote it; empty when there is none."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return {}
     return value if isinstance(value, dict) else {}
 
 
@@ -131,12 +137,14 @@ def step_validity(payload: Mapping[str, Any]) -> float:
     return valid / max(valid + float(payload.get("invalid_steps", 0) or 0), 1.0)
 
 
-def number(arguments: Mapping[str, Any], name: str, default: float) -> float:
+def number(arguments: Any, name: str, default: float) -> float:
     """Return an argument as a finite number of reasonable size.
 
     Raises:
         ValueError: It is none; the agent is shown why.
     """
+    if not isinstance(arguments, Mapping):
+        raise ValueError(NO_OBJECT)  # noqa: TRY004  (what a tool says to the agent)
     value = arguments.get(name, default)
     try:
         value = float(value)
@@ -147,19 +155,18 @@ def number(arguments: Mapping[str, Any], name: str, default: float) -> float:
     return value
 
 
-def _call(
-    tools: Mapping[str, Tool], offered: Mapping[str, Mapping[str, Any]], state: State, call: Any
-) -> dict[str, Any]:
+def _call(simulator: Simulator, offered: Mapping[str, Mapping[str, Any]], state: State, call: Any) -> dict[str, Any]:
     if not isinstance(call, dict):
         return {"error": "a tool call must be a JSON object with name and arguments"}
     name, arguments = call.get("name", ""), call.get("arguments", {})
-    if not isinstance(arguments, dict):
-        return {"error": "arguments must be a JSON object"}
-    tool = tools.get(name) if isinstance(name, str) else None
+    tool = simulator.tools.get(name) if isinstance(name, str) else None
+    is_ours = tool is not None
     if tool is None and isinstance(name, str) and name in offered:
         tool = TOOLS.find(name)
     if tool is None:
         return {"error": f"unknown tool '{str(name)[:100]}'"}
+    if not isinstance(arguments, dict) and (simulator.checks_arguments or not is_ours):
+        return {"error": NO_OBJECT}
     if (schema := schema_of(offered.get(name, {}))) and (wrong := complaint(arguments, schema)):
         return {"error": wrong}
     try:
@@ -195,21 +202,21 @@ def _literal(text: str) -> Any:
     if value is None and len(text) <= MAX_LITERAL_CHARACTERS:
         try:
             value = ast.literal_eval(text)
+            json.dumps(value)  # no sets, bytes and the like: what becomes of it is written as JSON
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return None
     return value
 
 
 def _bare_calls(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Calls as servers write them, in a list, and one by itself; those without a name are none."""
     listed = value.get("tool_calls")
-    if isinstance(listed, list):
-        entries = [entry.get("function") for entry in listed if isinstance(entry, dict)]
-        functions = [entry for entry in entries if isinstance(entry, dict)]
-        return [{"name": f.get("name", ""), "arguments": _arguments(f.get("arguments"))} for f in functions]
-    name = value.get("name", value.get("tool_name"))
-    if name is None or "final" in value:
-        return []
-    return [{"name": name, "arguments": _arguments(value.get("arguments", value.get("args")))}]
+    entries = listed if isinstance(listed, list) else []
+    functions = [entry.get("function") for entry in entries if isinstance(entry, dict)]
+    calls = [(f.get("name"), f.get("arguments")) for f in functions if isinstance(f, dict)]
+    if "final" not in value:
+        calls.append((value.get("name") or value.get("tool_name"), value.get("arguments", value.get("args"))))
+    return [{"name": name, "arguments": _arguments(arguments)} for name, arguments in calls if name]
 
 
 def _arguments(value: Any) -> dict[str, Any]:

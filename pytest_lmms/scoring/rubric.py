@@ -147,7 +147,10 @@ class Rubric:
         """
         problem = "it holds no JSON object"
         verdicts: list[dict[str, Any]] = []
-        for found in _objects(strip_reasoning(text[:MAX_REPLY], DEFAULT_TAGS)):
+        said = strip_reasoning(text[:MAX_REPLY], DEFAULT_TAGS)
+        if said.startswith(tuple(opening for opening, _ in DEFAULT_TAGS)):
+            said, problem = "", "its thoughts do not end"
+        for found in _objects(said):
             wrong = self._wrong(found)
             if wrong is None:
                 verdicts.append({name: found[name] for name in self.verdict})
@@ -243,7 +246,7 @@ def _decided(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects in a text, from left to right; those inside others are not looked at."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_without_contradiction, strict=False)
     at = text.find("{")
     for _ in range(MAX_ATTEMPTS):
         if at < 0:
@@ -256,6 +259,14 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
             if isinstance(found, dict):
                 yield found
         at = text.find("{", end)
+
+
+def _without_contradiction(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names stand for one value each."""
+    found = dict(pairs)
+    if any(found[name] is not value and found[name] != value for name, value in pairs):
+        raise ValueError("a name with two values")
+    return found
 
 
 def find_rubric(task_file: Path, name: str = FILE) -> Rubric | None:

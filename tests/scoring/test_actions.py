@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -94,6 +95,51 @@ def test_bare_json_counts_only_where_the_task_says_so() -> None:
     assert read_calls(text) == []
     assert read_calls(text, bare=True) == [{"name": "add", "arguments": {"by": 2}}, {"name": "x", "arguments": {}}]
     assert read_submits('{"final": 1} {"submit": {"a": 2}} {"submit": 3}', bare=True) == [{"final": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ('{"tool_calls": [], "name": "a"}', ["a"]),
+        ('{"tool_calls": [{"function": {"name": "a"}}], "name": "b"}', ["a", "b"]),
+        ('{"tool_calls": [{"function": {"name": "a"}}], "name": "b", "final": 1}', ["a"]),
+        ('{"name": "", "tool_name": "a", "args": {}}', ["a"]),
+        ('{"name": null, "arguments": {}}', []),
+        ('{"tool_calls": [{"function": {}}, {"function": 3}, 4]}', []),
+    ],
+)
+def test_which_bare_objects_are_calls(text: str, calls: list[str]) -> None:
+    assert [call["name"] for call in read_calls(text, bare=True)] == calls
+
+
+@pytest.mark.parametrize("value", ["{1, 2}", "b'x'", "...", "1j"])
+def test_a_bare_literal_that_json_cannot_hold_is_no_submission_and_never_an_error(value: str) -> None:
+    bare = dataclasses.replace(COUNTER, reads_bare_json=True)
+    _, _, terminal, outputs, info = play(bare, DOC, [f"{{'final': {value}}}"], None)
+    assert (terminal, info["invalid_steps"]) == (False, 1)
+    assert len(outputs) == 1
+
+
+def test_a_submission_with_a_number_too_large_for_a_float_still_ends_an_episode() -> None:
+    _, _, terminal, outputs, _ = play(COUNTER, DOC, [call(by=2) + '<submit>{"final": 1e999}</submit>'], None)
+    assert terminal
+    assert read_payload(outputs[-1])["success"] is True
+
+
+def test_arguments_that_are_no_object_are_told_unless_no_tool_of_the_simulator_reads_them() -> None:
+    reply = '<tool_call>{"name": "look", "arguments": "[]"}</tool_call>'
+    tools = {**COUNTER.tools, "look": lambda state, arguments: {"count": state["count"]}}
+    careful = dataclasses.replace(COUNTER, tools=tools)
+    assert play(careful, DOC, [reply], None)[4]["last_tool_result"] == {"error": "arguments must be a JSON object"}
+    lenient = dataclasses.replace(careful, checks_arguments=False)
+    assert play(lenient, DOC, [reply], None)[4]["last_tool_result"] == {"count": 0}
+    info = play(lenient, DOC, [reply.replace("look", "add")], None)[4]
+    assert info["last_tool_result"] == {"error": "arguments must be a JSON object"}
+
+
+def test_an_unknown_tool_is_told_before_arguments_that_are_none() -> None:
+    (info,) = play(COUNTER, DOC, ['<tool_call>{"name": "fly", "arguments": 3}</tool_call>'], None)[4:]
+    assert info["last_tool_result"] == {"error": "unknown tool 'fly'"}
 
 
 def test_tags_go_before_bare_json() -> None:

@@ -50,6 +50,7 @@ def test_a_name_that_is_no_column_is_told_with_those_there_are(rubric):
     [
         json.dumps(GOOD), f"```json\n{json.dumps(GOOD)}\n```", f"Well. {{maybe}} {json.dumps(GOOD)} So there.",
         f'<think>{{"score": 9}}</think>{json.dumps(GOOD)}', json.dumps({**GOOD, "more": [1]}),
+        f"{json.dumps(GOOD)} <think>", json.dumps(GOOD)[:-1] + ', "score": ' + json.dumps(GOOD["score"]) + "}",
     ],
 )  # fmt: skip
 def test_a_verdict_is_found_in_what_judges_write(rubric, text):
@@ -66,11 +67,16 @@ def test_a_verdict_is_found_in_what_judges_write(rubric, text):
         (json.dumps({**GOOD, "score": "0.5"}), "not a number"), (json.dumps({**GOOD, "score": True}), "not a number"),
         (json.dumps({**GOOD, "is_right": 1}), "not a boolean"), (json.dumps({**GOOD, "grade": "fine"}), "none of"),
         (json.dumps({"score": 0.5}), "is missing"), ("x" * 1_000_000, "no JSON object"),
+        (json.dumps(GOOD)[:-1] + ', "score": 0.75}', "no JSON object"), (f"<think>{json.dumps(GOOD)}", "do not end"),
     ],
 )  # fmt: skip
 def test_what_is_no_verdict_is_an_error_that_says_why(rubric, text, said):
     with pytest.raises(VerdictError, match=said):
         rubric.read(text)
+
+
+def test_a_reason_may_run_over_several_lines(rubric):
+    assert rubric.read(json.dumps({**GOOD, "reason": "a\nb"}).replace("\\n", "\n"))["reason"] == "a\nb"
 
 
 @given(st.text(max_size=300))
