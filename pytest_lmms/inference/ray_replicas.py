@@ -61,7 +61,7 @@ class Replicas:
 
         Args:
             cluster: Where.
-            what: The model's name, where its class is, the arguments of its constructor, and secrets; see `Replica.load`.
+            what: The model's name, where its class is, arguments of its constructor, and secrets; see `Replica.load`.
             number: How many replicas.
             num_gpus: GPUs of each.
             environment: Variables that the actors get.
