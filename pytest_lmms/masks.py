@@ -18,9 +18,12 @@ SHORTEST_SECRET = 6
 """Shorter values are looked for nowhere else: they may be part of anything."""
 _SIGNATURES = frozenset({"sig", "signature", "auth", "code"})
 """Further names that secrets have in the query of an address."""
-_USER = re.compile(r"(?<=://)[^/@\s]*(?=@)")
+_USER = re.compile(r"(?<=://)[^/?#,\s'\"]*(?=@)")
 _QUERY = re.compile(r"(?<=[?&])([\w.~%-]+)=([^&#\s,;'\"]*)")
 _PAIR = re.compile(r"(?<![\w-])([A-Za-z_][\w-]*)=([^,\s&;]+)")
+_MEMBER = re.compile(r"""(["'])([A-Za-z_][\w-]*)\1(\s*:\s*)(["'])(.*?)\4""", re.DOTALL)
+_SHORTEST_TOKEN = 16
+"""A user without a password, in an address, that is so long is a token: `https://ghp_...@host`."""
 
 
 def is_secret(name: str) -> bool:
@@ -50,16 +53,23 @@ def mask_addresses(text: str) -> str:
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if _is_secret_of_query(match[1]) and _says(match[2]) else match[0]
 
-    return _QUERY.sub(hide, _USER.sub(lambda user: MASK if ":" in user[0] else user[0], text))
+    return _QUERY.sub(hide, _USER.sub(lambda user: MASK if _password_of(user[0]) else user[0], text))
 
 
 def mask_text(text: str) -> str:
-    """`mask_addresses`, and the values of secret names in `name=value,name=value`."""
+    """`mask_addresses`, and the values of secret names in `name=value,name=value` and in JSON, whole or not."""
 
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if is_secret(match[1]) and _says(match[2]) else match[0]
 
-    return _PAIR.sub(hide, mask_addresses(text))
+    def hide_inner(match: re.Match[str]) -> str:
+        return hide(match) if is_secret(match[1]) else f"{match[1]}={_PAIR.sub(hide, match[2])}"
+
+    def hide_member(match: re.Match[str]) -> str:
+        is_told = not (is_secret(match[2]) and _says(match[5]))
+        return match[0] if is_told else f"{match[1]}{match[2]}{match[1]}{match[3]}{match[4]}{MASK}{match[4]}"
+
+    return _MEMBER.sub(hide_member, _PAIR.sub(hide_inner, mask_addresses(text)))
 
 
 class Secrets:
@@ -102,12 +112,20 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
 def _secrets_in_text(text: str) -> Iterator[str]:
     if "://" in text:
         for user in _USER.findall(text):
-            password = user.partition(":")[2]
+            password = _password_of(user)
             yield from (password, unquote(password))
         yield from (
             v for name, value in _QUERY.findall(text) if _is_secret_of_query(name) for v in (value, unquote(value))
         )
-    yield from (value for name, value in _PAIR.findall(text) if is_secret(name))
+    for name, value in _PAIR.findall(text):  # with those of `-o lmms_model_args=api_key=...`
+        yield from (v for n, v in [(name, value), *_PAIR.findall(value)] if is_secret(n))
+    yield from (match[5] for match in _MEMBER.finditer(text) if is_secret(match[2]))
+
+
+def _password_of(user: str) -> str:
+    """What is secret of the part of an address before its `@`; empty for a mere name."""
+    name, _, password = user.partition(":")
+    return password or (name if len(name) >= _SHORTEST_TOKEN else "")
 
 
 def _masked_member(name: str, value: Any) -> Any:

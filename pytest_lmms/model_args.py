@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
+from pytest_lmms.masks import mask_text
 
 _PAIRS = {"'": "'", '"': '"'}
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -96,7 +97,7 @@ def parse_model_args(text: str, *, where: str = "--lmms-model-args") -> dict[str
         if not equals or not name:
             raise UsageError(
                 explain(
-                    f"cannot read {part.strip()!r}",
+                    f"cannot read {mask_text(part.strip())!r}",
                     where=where,
                     expected="name=value, separated by commas",
                     remedy="put a value that holds a comma into quotes",
@@ -149,6 +150,6 @@ def _split(text: str, where: str) -> list[str]:
         if not character.isspace():
             previous = character
     if closing:
-        raise UsageError(explain(f"a {closing[-1]} is missing in {text!r}", where=where))
+        raise UsageError(explain(f"a {closing[-1]} is missing in {mask_text(text)!r}", where=where))
     parts.append("".join(current))
     return [part for part in parts if part.strip()]

@@ -48,13 +48,24 @@ def test_keys_in_queries_headers_and_lists_of_arguments_are_masked():
     }
 
 
+def test_keys_in_json_in_nested_pairs_and_alone_before_a_host_are_masked():
+    assert mask('{"api_key": "abc", \'token\' : \'def\', "n": "m"') == (
+        f'{{"api_key": "{MASK}", \'token\' : \'{MASK}\', "n": "m"'
+    )
+    assert mask("-o lmms_model_args=api_key=abc,model=m") == f"-o lmms_model_args=api_key={MASK},model=m"
+    assert mask("https://ghp_0123456789abcdef@host/x") == f"https://{MASK}@host/x"
+    assert mask("ssh://git@host/x?mail=a@b") == "ssh://git@host/x?mail=a@b"
+    assert mask("https://me:p@ss@host/x") == f"https://{MASK}@host/x"
+
+
 def test_what_is_masked_is_known_as_a_secret():
     given = [
         {"api_key": "sk-123456"}, {"headers": {"X": "Bearer tok-1234"}}, "https://u:p%40ssword@h/v1?sig=abcdefg",
-        "a=b,HF_TOKEN=hf_abcdef",
+        "a=b,HF_TOKEN=hf_abcdef", '{"my_key": "json-key"}', "-o x_args=a_key=inner-key", "https://ghp_0123456789abcdef@h",
     ]  # fmt: skip
     found = set(secrets_in(given))
-    assert {"sk-123456", "tok-1234", "p%40ssword", "p@ssword", "abcdefg", "hf_abcdef"} <= found
+    assert {"sk-123456", "tok-1234", "p%40ssword", "p@ssword", "abcdefg", "hf_abcdef", "json-key", "inner-key",
+            "ghp_0123456789abcdef"} <= found  # fmt: skip
     assert not {"h", "b", "u"} & found
 
 

@@ -14,14 +14,13 @@ _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
 
 def split_top(text: str) -> list[str]:
     """Split at commas and semicolons that are in no brackets; blank parts are left out."""
-    parts, depth = [""], 0
-    for character in text:
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
         depth += (character in _OPENING) - (character in _CLOSING and depth > 0)
         if character in ",;" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
+            parts.append(text[start:place])
+            start = place + 1
+    return [part.strip() for part in (*parts, text[start:]) if part.strip()]
 
 
 def _boxes(text: str) -> Iterator[str]:

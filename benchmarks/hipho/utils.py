@@ -79,7 +79,7 @@ def hipho_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     answers, score = read_answers(results[0]) if golds else [], 0.0
     unused = list(answers)
     for gold, weight in zip(golds, _weights(doc["points"], len(golds)), strict=True):
-        if (hit := next((answer for answer in unused if is_match(answer, gold)), None)) is not None:
+        if (hit := next((answer for answer in dict.fromkeys(unused) if is_match(answer, gold)), None)) is not None:
             unused.remove(hit)
             score += weight
     item = {"id": doc["id"], "source": doc["source"], "field": doc["field"], "score": score, "answers": golds}

@@ -36,6 +36,7 @@ class RayPool:
         num_replicas: int | None = None,
         num_gpus: float | None = None,
         environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> None:
         """Join a cluster and start the replicas; returns as soon as one of them can answer.
@@ -47,7 +48,8 @@ class RayPool:
             address: See `Cluster`.
             num_replicas: None: one a GPU of the cluster, or one a machine where there is none.
             num_gpus: GPUs of each replica; None: 1 where the cluster has any. A fraction lets several share one.
-            environment: Variables that the actors get.
+            environment: Variables that the processes of the actors get; Ray writes them into its logs.
+            secrets: Variables that are set in them before the model is built, and stand in no log.
             timeout_seconds: For one batch. An actor that takes longer counts as one that died.
 
         Raises:
@@ -60,7 +62,8 @@ class RayPool:
         number = num_replicas or max(1, room)
         self.num_parallel = DEPTH * number
         self._timeout_seconds = timeout_seconds
-        what = (name, str(Path(target).absolute()) if ".py:" in target else target, dict(arguments))
+        target = str(Path(target).absolute()) if ".py:" in target else target
+        what = (name, target, dict(arguments), dict(secrets or {}))
         self._replicas = Replicas(cluster, what, number=number, num_gpus=num_gpus, environment=environment or {})
         try:
             loaded = self._replicas.wait_for_first()

@@ -51,7 +51,7 @@ class Replicas:
     def __init__(
         self,
         cluster: Cluster,
-        what: tuple[str, str, Mapping[str, Any]],
+        what: tuple[str, str, Mapping[str, Any], Mapping[str, str]],
         *,
         number: int,
         num_gpus: float,
@@ -61,7 +61,7 @@ class Replicas:
 
         Args:
             cluster: Where.
-            what: The model's name, where its class is, and the arguments of its constructor; see `Replica.load`.
+            what: The model's name, where its class is, arguments of its constructor, and secrets; see `Replica.load`.
             number: How many replicas.
             num_gpus: GPUs of each.
             environment: Variables that the actors get.

@@ -5,6 +5,7 @@ Runs beside the accelerator, in an actor; knows no Ray. Media are opened here, b
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,17 +46,21 @@ class Replica:
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self, name: str, target: str, arguments: Mapping[str, Any]) -> Loaded | LmmsError:
+    def load(
+        self, name: str, target: str, arguments: Mapping[str, Any], secrets: Mapping[str, str] | None = None
+    ) -> Loaded | LmmsError:
         """Build the model.
 
         Args:
             name: What the user calls it.
             target: Where its class is, as `Registry.register` takes it.
             arguments: Of its constructor.
+            secrets: Variables to set first. Those that Ray is told of stand in its logs.
 
         Returns:
             What it is, or why it could not be built.
         """
+        os.environ.update(secrets or {})
         return self._thread.submit(_attempt, self._load, name, target, arguments).result()
 
     def _load(self, name: str, target: str, arguments: Mapping[str, Any]) -> Loaded:

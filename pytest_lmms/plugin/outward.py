@@ -7,7 +7,9 @@ Log records are changed before any handler sees them. Sessions without tasks are
 from __future__ import annotations
 
 import logging
+import threading
 import traceback
+import warnings
 from collections.abc import Generator
 from typing import Any
 
@@ -34,9 +36,13 @@ class Outward:
         self.secrets = secrets
         self._make_record = logging.getLogRecordFactory()
         logging.setLogRecordFactory(self._record)
+        self._thread_failed = threading.excepthook
+        threading.excepthook = self._tell_of_thread
 
     def pytest_unconfigure(self) -> None:
-        """Let log records be made as before."""
+        """Let log records be made, and threads' errors told, as before."""
+        if threading.excepthook == self._tell_of_thread:
+            threading.excepthook = self._thread_failed
         if logging.getLogRecordFactory() == self._record:
             logging.setLogRecordFactory(self._make_record)
 
@@ -54,6 +60,17 @@ class Outward:
             if self.secrets.hide(trace) != trace:
                 record.exc_text = self.secrets.hide(trace)
         return record
+
+    def _tell_of_thread(self, args: threading.ExceptHookArgs) -> None:
+        """Hide secrets in an error that ended a thread, whoever tells of it, and however late."""
+        hide, error = self.secrets.hide, args.exc_value
+        if error is not None:
+            trace = "".join(traceback.format_exception(args.exc_type, error, args.exc_traceback))
+            if hide(trace) != trace:
+                kind = type(args.exc_type.__name__, (Exception,), {"__module__": args.exc_type.__module__})
+                shown = kind(hide(str(error))).with_traceback(args.exc_traceback)
+                args = threading.ExceptHookArgs((kind, shown, args.exc_traceback, args.thread))
+        self._thread_failed(args)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -80,6 +97,13 @@ class Outward:
         elif problem is not None and fit(text := str(problem)) != text:
             report.longrepr = fit(text)
         report.sections = [(name, fit(text)) for name, text in report.sections]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Hide secrets in a warning, in place; that of a thread's error holds a traceback."""
+        text = str(warning_message.message)
+        if (hidden := self.secrets.hide(text)) != text:
+            warning_message.message = hidden
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:

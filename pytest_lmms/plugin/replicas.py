@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.masks import mask
 from pytest_lmms.plugin.environment import entry_of
 from pytest_lmms.plugin.session import LmmsSession
 from pytest_lmms.plugin.videos import VARIABLES
@@ -50,6 +51,8 @@ def replicas_of(session: LmmsSession, arguments: Mapping[str, Any]) -> Any:
 
     settings = session.settings
     assert settings.model is not None and settings.ray is not None  # noqa: S101, PT018
+    variables = _environment(session)
+    secrets = {name: value for name, value in variables.items() if mask({name: value}) != {name: value}}
     return RayPool(
         settings.model,
         MODELS.target(settings.model),
@@ -57,7 +60,8 @@ def replicas_of(session: LmmsSession, arguments: Mapping[str, Any]) -> Any:
         address=settings.ray,
         num_replicas=settings.replicas,
         num_gpus=settings.gpus_per_replica,
-        environment=_environment(session),
+        environment={name: value for name, value in variables.items() if name not in secrets},
+        secrets=secrets,
         timeout_seconds=settings.timeout,
     )
 

@@ -102,7 +102,7 @@ def finish_run(
         chosen = expected.documents.get(name, ())
         values, complaints = collected.result(args)
         counts[name] = collected.counts(len(chosen))
-        finished.complaints += complaints
+        finished.complaints += map(settings.secrets.hide, complaints)
         finished.num_errors += counts[name]["n_error"]
         finished.num_expected += len(chosen)
         lost = sorted(set(chosen) - index.places.get(name, {}).keys())
@@ -111,7 +111,7 @@ def finish_run(
         results[name] = values | counts[name] | {"complete": not lost and counts[name]["n_error"] == 0}
         samples[name] = {"original": totals.get(name, len(chosen)), "effective": len(chosen)}
     by_group, members, group_complaints = group_results(groups, results)
-    finished.complaints += group_complaints
+    finished.complaints += map(settings.secrets.hide, group_complaints)
     if finished.lost and status == "complete":
         status = "incomplete"
     reason = expected.reason_incomplete or ("documents are missing" if finished.lost else None)
@@ -134,7 +134,7 @@ def finish_run(
             "batch_sizes": sorted({n["fitting_batch_size"] for n in index.notes if "fitting_batch_size" in n}),
             "limit": settings.limit,
             "offset": settings.offset,
-            "gen_kwargs": dict(settings.gen_kwargs),
+            "gen_kwargs": mask(dict(settings.gen_kwargs)),
             "seed": settings.seed,
             "resolved_cli_args": settings.resolved(),
             "setting_sources": dict(settings.sources),
@@ -175,7 +175,7 @@ def _config(task: Task) -> dict[str, Any]:
     for f in fields(task.spec):
         value = getattr(task.spec, f.name)
         if value not in (None, (), {}, "", f.default):
-            shown[f.name] = _plain_config(value)
+            shown[f.name] = _plain_config(mask(value) if f.name == "dataset_kwargs" else value)
     return shown
 
 

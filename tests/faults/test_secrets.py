@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_lmms.errors import UsageError
+from pytest_lmms.model_args import parse_model_args
 from tests.faults.conftest import CANARY
 
 ECHO = [{"status": 401, "message": f"Incorrect API key provided: {CANARY}"}] * 40
@@ -127,7 +129,7 @@ def test_a_key_in_the_locals_of_a_failing_fixture_shows_nowhere(remote, server):
     check(remote, run)
 
 
-@pytest.mark.parametrize("where", ["headers", "query", "user"])
+@pytest.mark.parametrize("where", ["headers", "query", "user", "user alone"])
 def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkeypatch, where):
     monkeypatch.setenv("OPENAI_API_KEY", "another")
     monkeypatch.delenv("OPENAI_API_BASE")
@@ -136,6 +138,7 @@ def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkey
         "headers": {"base_url": server.url, "extra_headers": {"X-Gateway": f"Bearer {CANARY}"}},
         "query": {"base_url": f"{server.url}?api_key={CANARY}&region=eu"},
         "user": {"base_url": server.url.replace("://", f"://name:{CANARY}@")},
+        "user alone": {"base_url": server.url.replace("://", f"://{CANARY}@")},
     }[where]
     config = {"model": "openai", "model_args": {"model": "m", "max_retries": 0, **arguments}}
     (remote.path / "run.yaml").write_text(json.dumps(config))
@@ -154,6 +157,83 @@ def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkey
     )  # fmt: skip
     assert "openai" in exported.stdout, exported.stderr
     assert CANARY not in exported.stdout + exported.stderr
+
+
+OTHER_WAYS = """
+import threading, warnings
+from models.openai import OpenAIChat
+
+class Careless(OpenAIChat):
+    async def generate(self, request):
+        key = self._key.value
+        warnings.warn(f"the key {key} is old")
+        def work():
+            try:
+                raise ValueError(f"no {key}")
+            except ValueError:
+                raise RuntimeError(f"no thread for {key}")
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return await super().generate(request)
+
+def pytest_lmms_register_models(register):
+    register("careless", "conftest:Careless")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_a_key_in_warnings_and_in_errors_of_threads_shows_nowhere(remote, server, workers):
+    remote.task(3)
+    (remote.path / "conftest.py").write_text(OTHER_WAYS)
+    run = remote.run("--lmms-model", "careless", "--lmms-model-args", "model=m", *WRITTEN, *workers)
+    assert run.code == 0, run
+    assert "the key ******** is old" in run.output
+    assert "RuntimeError: no thread for ********" in run.output
+    check(remote, run)
+
+
+def test_a_key_that_a_judges_server_says_back_shows_nowhere(remote, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    code = (
+        "def judged(doc, results, reply):\n    return {'acc': float(reply)}\n"
+        "def process(doc, results):\n    return {'acc': 0.0}\nprocess.judged = judged\n"
+    )
+    metric = {"metric": "acc", "aggregation": "mean", "higher_is_better": True}
+    remote.task(3, code=code, process_results="!function utils.process", metric_list=[metric])
+    (remote.path / "bench" / "rubric.yaml").write_text(
+        "version: 1\nsystem: You grade.\nprompt: '{{response}}'\nreply: '{{score}}'\n"
+        "verdict:\n  score: {type: number, minimum: 0, maximum: 1}\n"
+    )
+    server.plan = list(ECHO)
+    judge = f"api_key={CANARY},max_retries=0"
+    run = remote.run("--lmms-model", "dummy", "--lmms-judge", "openai:m", "--lmms-judge-args", judge, *WRITTEN)
+    assert server.requests[0][1]["authorization"] == f"Bearer {CANARY}", run
+    assert "Incorrect API key provided: ********" in run.output
+    check(remote, run)
+
+
+def test_a_token_of_a_tasks_dataset_and_a_key_in_an_aggregations_error_are_in_no_results(remote, server):
+    code = (
+        "import os\ndef process(doc, results):\n    return {'acc': 1}\n"
+        "def aggregate(items):\n    raise RuntimeError('not with ' + os.environ['OPENAI_API_KEY'])\n"
+    )
+    metric = {"metric": "acc", "aggregation": "!function utils.aggregate", "higher_is_better": True}
+    remote.task(
+        3, code=code, process_results="!function utils.process", metric_list=[metric],
+        dataset_kwargs={"token": f"{CANARY}-of-the-task"},
+    )  # fmt: skip
+    run = remote.run("--lmms-model", "dummy", "--lmms-report", *WRITTEN)
+    assert "RuntimeError: not with ********" in run.output
+    assert remote.results["configs"]["toy"]["dataset_kwargs"] == {"token": "********"}
+    check(remote, run, besides=("toy.yaml",))
+
+
+@pytest.mark.parametrize("written", ["api_key='{}", '{{"api_key": "{}"', '{{"api_key": "{}"}}', "api_key={},oops"])
+def test_arguments_that_cannot_be_read_are_told_without_their_key(written):
+    with pytest.raises(UsageError) as told:
+        parse_model_args(written.format(CANARY))
+    assert CANARY not in str(told.value)
 
 
 def test_trackers_are_told_no_key(remote, server, monkeypatch):

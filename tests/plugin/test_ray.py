@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from run_helpers import Lab, lab, timeless  # noqa: F401
 
+CANARY = "sk-canary-5b2e60c8f1"
 ray = pytest.importorskip("ray", reason="ray is not installed")
 
 CONFTEST = """
@@ -48,7 +49,8 @@ class Mortal:
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
         for request in requests:
             with (self.folder / "asked").open("a") as file:
-                file.write(f"{request.doc_id} {os.getpid()} {node} {os.environ.get('SAID_BY_FILE')}\\n")
+                file.write(f"{request.doc_id} {os.getpid()} {node} {os.environ.get('SAID_BY_FILE')} "
+                           f"{len(os.environ.get('SAID_API_KEY', ''))}\\n")
         deadline = time.monotonic() + 60  # the others may be slow to start
         while time.monotonic() < deadline and self.num_nodes() < self.wanted_nodes:
             time.sleep(0.05)
@@ -123,6 +125,21 @@ def test_replicas_on_several_nodes_give_the_records_of_one_process_and_ask_nothi
     assert set(ray_lab.asked().values()) == {1}
     assert len(nodes_of(ray_lab)) == 2
     assert {line.split()[3] for line in (ray_lab.path / "asked").read_text().splitlines()} == {"yes"}
+
+
+def test_a_key_of_a_config_file_reaches_every_replica_and_none_of_rays_logs(ray_lab, cluster):
+    ray_lab.task(6)
+    environment = {"SAID_BY_FILE": "told-to-everybody", "SAID_API_KEY": CANARY}
+    config = {"env": environment, "ray": ray_lab.on_cluster[1], "replicas": 2}
+    (ray_lab.path / "exp.yaml").write_text(json.dumps(config))
+    run = ray_lab.run("--lmms-config", "exp.yaml", *ray_lab.arguments())
+    assert run.code == 0, run
+    assert {line.split()[-1] for line in (ray_lab.path / "asked").read_text().splitlines()} == {str(len(CANARY))}
+    logs = [path for path in Path(cluster.head_node.get_session_dir_path()).rglob("*") if path.is_file()]
+    assert any(environment["SAID_BY_FILE"].encode() in path.read_bytes() for path in logs)
+    written = [path for path in ray_lab.path.glob("results/**/*") if path.is_file()]
+    assert not [path for path in (*logs, *written) if CANARY.encode() in path.read_bytes()]
+    assert CANARY not in run.output
 
 
 def test_an_actor_that_dies_is_replaced_and_its_batch_asked_again(ray_lab):
