@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from pytest_lmms.client.protocol import (
+    KEPT_SECONDS,
     Event,
     Events,
     JobError,
@@ -41,7 +42,10 @@ class EvalClient:
             token: What the server wants to see; default: the variable LMMS_SERVER_TOKEN.
             transport: Carries the requests; for tests and proxies.
         """
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_SECONDS)
+        self._http = httpx.Client(
+            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport, limits=limits
+        )
 
     def __enter__(self) -> EvalClient:  # noqa: PYI034  (Self is newer than Python 3.10)
         """The client."""

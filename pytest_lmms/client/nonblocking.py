@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from pytest_lmms.client.protocol import (
+    KEPT_SECONDS,
     Event,
     Events,
     JobError,
@@ -34,8 +35,9 @@ class AsyncEvalClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Nothing is sent yet; arguments as for `EvalClient`."""
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_SECONDS)
         self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport
+            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport, limits=limits
         )
 
     async def __aenter__(self) -> AsyncEvalClient:  # noqa: PYI034  (Self is newer than Python 3.10)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FINISHED = ("completed", "failed", "cancelled")
 FIRST_PAUSE_SECONDS = 0.25
 """Between the first two looks at a job."""
+KEPT_SECONDS = 30.0
+"""How long a connection on which nothing is asked is kept: longer than the pause between two looks, and less than the
+server keeps it."""
 
 
 class JobError(LmmsError, RuntimeError):
