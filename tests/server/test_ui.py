@@ -119,6 +119,63 @@ def test_a_config_file_is_exported_and_imported_again(serve, page, tmp_path):
     assert page.input_value("#model") == "tiny_vlm"
 
 
+def tab_to(page, name):
+    """Press Tab until the element of a name or id has the keyboard; how often."""
+    for presses in range(1, 80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name || document.activeElement.id") == name:
+            return presses
+    raise AssertionError(f"Tab never leads to {name}")
+
+
+def test_a_keyboard_is_enough_from_the_form_to_a_document(serve, page):
+    server = serve()
+    page.goto(server.url)
+    page.wait_for_selector("html[data-ready=form]")
+    tab_to(page, "model")
+    page.keyboard.type("tiny_vlm")
+    page.wait_for_selector("[name=arg-noise]")
+    tab_to(page, "task-search")
+    page.keyboard.type("mme")
+    tab_to(page, "task-mme")
+    page.keyboard.press("Space")
+    for name, text in (("set-data", "mini"), ("gen_kwargs-name-0", "max_new_tokens"), ("gen_kwargs-value-0", "8")):
+        tab_to(page, name)
+        page.keyboard.type(text)
+    for name, text in (("gen_kwargs-name-1", "temperature"), ("gen_kwargs-value-1", "0")):
+        assert tab_to(page, name) <= 2
+        page.keyboard.type(text)
+    tab_to(page, "start")
+    page.wait_for_selector("#yaml:has-text('temperature: 0')")
+    assert "max_new_tokens: 8" in page.inner_text("#yaml")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#open", timeout=90_000)
+    tab_to(page, "open")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=mme_perception_score")
+    page.locator("tbody a").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".row")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".pager")
+    assert "mme[1]" in page.inner_text("h1")
+
+
+def test_a_pair_is_removed_and_the_others_stay(serve, page):
+    server = serve()
+    start(page, server)
+    for i, (name, value) in enumerate([("temperature", "0.5"), ("top_p", "0.9")]):
+        page.fill(f"[name=gen_kwargs-name-{i}]", name)
+        page.fill(f"[name=gen_kwargs-value-{i}]", value)
+        page.press(f"[name=gen_kwargs-value-{i}]", "Tab")
+    page.wait_for_selector("#yaml:has-text('top_p: 0.9')")
+    page.click("[aria-label='remove temperature']")
+    page.wait_for_selector("#yaml:not(:has-text('temperature'))")
+    assert "top_p: 0.9" in page.inner_text("#yaml")
+    assert page.evaluate("document.activeElement.value") == "top_p"
+
+
 def test_what_is_wrong_is_said_while_one_types_and_cannot_be_started(serve, page):
     server = serve()
     start(page, server)
