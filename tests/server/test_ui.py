@@ -97,6 +97,19 @@ def test_from_the_form_to_a_wrong_document_and_a_comparison(serve, page, picture
     picture("viewer-compare")
 
 
+def test_the_report_of_a_job_opens_from_the_disk(serve, page, picture):
+    server = serve()
+    settings = {"data": "mini", "fail_under": "mme_perception_score=100"}
+    job_id = server.evaluate("tiny_vlm", ("mme", "mmmu_val"), {"noise": 0.2}, settings=settings)
+    folder = Path(server.client.wait_for_job(job_id, poll_interval=0.2, timeout=120)["run_folder"])
+    server.stop()
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert page.inner_text(".badge.right") == "pass"
+    assert "mmmu_acc" in page.inner_text("main")
+    picture("report")
+
+
 def test_a_config_file_is_exported_and_imported_again(serve, page, tmp_path):
     server = serve()
     start(page, server, noise=0.25)
