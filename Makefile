@@ -75,6 +75,9 @@ PAGE_TESTS := tests/server/test_serve.py tests/server/test_ui.py tests/server/te
 test-pages: setup-dev  ## Run the tests of server, web pages, training and skills
 	$(BIN)/pytest $(PAGE_TESTS) -n $(NUM_WORKERS) $(PYTEST_ARGS)
 
+pictures: setup-dev  ## Take the pictures of docs/ again, from the tests that use the pages
+	LMMS_SCREENSHOTS=docs/pictures $(BIN)/pytest tests/server/test_ui.py -k "comparison or report"
+
 # Real servers, which load a model of their own.
 SERVER_TESTS := tests/models/test_servers.py
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_lmms.server.app import ServerSettings
 
 TOKEN = "LMMS_SERVER_TOKEN"  # noqa: S105  (the name of a variable)
+KEEP_ALIVE_SECONDS = 75
+"""Of a connection on which nobody asks; more than clients wait between two polls, so that none meets its end."""
 EPILOG = f"""\
 Variables of the server reach its jobs. Any --host but this machine needs a token: clients send {TOKEN}'s value as
 `Authorization: Bearer ...`. Put a proxy that speaks TLS in front where the network is not yours."""
@@ -110,8 +112,8 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
     try:
         import uvicorn
 
+        from pytest_lmms.server.again import RepeatedRequests
         from pytest_lmms.server.app import make_app
-        from pytest_lmms.server.heads import BoundedHeads
     except ImportError as e:
         remedy = 'pip install "pytest-lmms[serve]"'
         raise UsageError(explain(f"the server needs {e.name}", where="pytest-lmms serve", remedy=remedy)) from e
@@ -125,7 +127,10 @@ def serve(parsed: argparse.Namespace, *, open_browser: bool = False) -> int:
         import webbrowser
 
         webbrowser.open(f"http://{host}:{port}")
-    config = uvicorn.Config(app, http=BoundedHeads, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, http=RepeatedRequests, log_level="warning", access_log=False, timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has been put away
         server.run(sockets=[listening])

@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 
 from pytest_lmms.client.protocol import (
+    FIRST_PAUSE_SECONDS,
+    KEPT_SECONDS,
+    Away,
     Event,
     Events,
     JobError,
@@ -41,7 +44,10 @@ class EvalClient:
             token: What the server wants to see; default: the variable LMMS_SERVER_TOKEN.
             transport: Carries the requests; for tests and proxies.
         """
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_SECONDS)
+        self._http = httpx.Client(
+            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport, limits=limits
+        )
 
     def __enter__(self) -> EvalClient:  # noqa: PYI034  (Self is newer than Python 3.10)
         """The client."""
@@ -135,26 +141,49 @@ class EvalClient:
         Raises:
             JobError: It failed or was cancelled.
             TimeoutError: It had not ended in time; it goes on.
+            httpx.TransportError: The server has not answered for a minute.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        away, job = Away(), {"status": "not known"}
         for pause in pauses(poll_interval):
-            if has_ended(job := self.get_job(job_id)):
-                break
-            tell(job, print if verbose else None)
+            try:
+                job = self.get_job(job_id)
+                away.is_over()
+            except httpx.TransportError as e:
+                away.goes_on(e)
+            else:
+                if has_ended(job):
+                    break
+                tell(job, print if verbose else None)
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"job {job_id} is {job['status']} after {timeout} s")
             time.sleep(pause)
         return job
 
     def stream(self, job_id: str) -> Iterator[Event]:
-        """What happens, as it happens: status, progress and log, from the beginning until the job has ended."""
-        with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=httpx.Timeout(30.0, read=None)) as response:
-            if response.is_error:
-                answer_of(response)
-            events = Events()
-            for line in response.iter_lines():
-                if (event := events.event(line)) is not None:
-                    yield event
+        """What happens, as it happens: status, progress and log, from the beginning until the job has ended.
+
+        Where the server is started again meanwhile, the stream goes on: no line of the log is told twice.
+
+        Raises:
+            RefusedError: There is no such job.
+            httpx.TransportError: The server has not answered for a minute.
+        """
+        path, timeout = f"/jobs/{job_id}/events", httpx.Timeout(30.0, read=None)
+        events, away = Events(), Away()
+        while not events.is_over:
+            try:
+                with self._http.stream("GET", path, timeout=timeout, headers=events.headers()) as response:
+                    if response.is_error:
+                        answer_of(response)
+                    away.is_over()
+                    for line in response.iter_lines():
+                        if (event := events.event(line)) is not None:
+                            yield event
+            except httpx.TransportError as e:
+                away.goes_on(e)
+            if not events.is_over:
+                time.sleep(FIRST_PAUSE_SECONDS)
 
     def results(self, job_id: str) -> dict[str, Any]:
         """What a completed job's tasks scored: task -> metric -> value.

@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 
 from pytest_lmms.client.protocol import (
+    FIRST_PAUSE_SECONDS,
+    KEPT_SECONDS,
+    Away,
     Event,
     Events,
     JobError,
@@ -34,8 +37,9 @@ class AsyncEvalClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Nothing is sent yet; arguments as for `EvalClient`."""
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_SECONDS)
         self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport
+            base_url=base_url, timeout=timeout, headers=headers_of(token), transport=transport, limits=limits
         )
 
     async def __aenter__(self) -> AsyncEvalClient:  # noqa: PYI034  (Self is newer than Python 3.10)
@@ -88,10 +92,17 @@ class AsyncEvalClient:
     ) -> dict[str, Any]:
         """Wait until a job has ended; as `EvalClient.wait_for_job`."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        away, job = Away(), {"status": "not known"}
         for pause in pauses(poll_interval):
-            if has_ended(job := await self.get_job(job_id)):
-                break
-            tell(job, print if verbose else None)
+            try:
+                job = await self.get_job(job_id)
+                away.is_over()
+            except httpx.TransportError as e:
+                away.goes_on(e)
+            else:
+                if has_ended(job):
+                    break
+                tell(job, print if verbose else None)
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"job {job_id} is {job['status']} after {timeout} s")
             await asyncio.sleep(pause)
@@ -99,15 +110,22 @@ class AsyncEvalClient:
 
     async def stream(self, job_id: str) -> AsyncIterator[Event]:
         """What happens, as it happens; as `EvalClient.stream`."""
-        timeout = httpx.Timeout(30.0, read=None)
-        async with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=timeout) as response:
-            if response.is_error:
-                await response.aread()
-                answer_of(response)
-            events = Events()
-            async for line in response.aiter_lines():
-                if (event := events.event(line)) is not None:
-                    yield event
+        path, timeout = f"/jobs/{job_id}/events", httpx.Timeout(30.0, read=None)
+        events, away = Events(), Away()
+        while not events.is_over:
+            try:
+                async with self._http.stream("GET", path, timeout=timeout, headers=events.headers()) as response:
+                    if response.is_error:
+                        await response.aread()
+                        answer_of(response)
+                    away.is_over()
+                    async for line in response.aiter_lines():
+                        if (event := events.event(line)) is not None:
+                            yield event
+            except httpx.TransportError as e:
+                away.goes_on(e)
+            if not events.is_over:
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
 
     async def results(self, job_id: str) -> dict[str, Any]:
         """What a completed job's tasks scored; as `EvalClient.results`."""

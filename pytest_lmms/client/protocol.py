@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 FINISHED = ("completed", "failed", "cancelled")
 FIRST_PAUSE_SECONDS = 0.25
 """Between the first two looks at a job."""
+AWAY_SECONDS = 60.0
+"""How long a server may be away while a client waits for a job: it keeps its queue when it is started again."""
+KEPT_SECONDS = 30.0
+"""How long a connection on which nothing is asked is kept: longer than the pause between two looks, and less than the
+server keeps it."""
 
 
 class JobError(LmmsError, RuntimeError):
@@ -104,20 +110,54 @@ def has_ended(job: dict[str, Any]) -> bool:
     return bool(job["status"] == "completed")
 
 
+class Away:
+    """How long a server has not answered somebody who waits."""
+
+    def __init__(self) -> None:
+        """It answers."""
+        self._since: float | None = None
+
+    def is_over(self) -> None:
+        """It answers again."""
+        self._since = None
+
+    def goes_on(self, error: Exception) -> None:
+        """It does not answer.
+
+        Raises:
+            Exception: The error, once it has not for too long.
+        """
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since > AWAY_SECONDS:
+            raise error
+
+
 class Events:
-    """Lines of a stream -> events."""
+    """Lines of a stream -> events; of one that breaks off, where the next one goes on."""
 
     def __init__(self) -> None:
         """Before the first line."""
+        self.is_over = False
+        """Whether the job's last state was told."""
         self._name = "message"
+        self._id = self._next_id = ""
+
+    def headers(self) -> dict[str, str]:
+        """What goes with a request for the rest."""
+        return {"Last-Event-ID": self._id} if self._id else {}
 
     def event(self, line: str) -> Event | None:
         """What the line ends, if it ends one."""
         field, _, value = line.partition(": ")
         if field == "event":
             self._name = value
+        elif field == "id":
+            self._next_id = value
         elif field == "data":
-            return Event(self._name, json.loads(value))
+            event = Event(self._name, json.loads(value))
+            self._id = self._next_id  # not before: what broke off in between is sent again
+            self.is_over = event.name == "status" and event.data["status"] in FINISHED
+            return event
         return None
 
 

@@ -8,8 +8,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_lmms.server.guard import App, Message, Receive, Send
 
@@ -17,17 +18,34 @@ MAX_KEPT = 256
 """Answers; the ones that were asked for longest ago make room."""
 MAX_BODY_BYTES = 256_000
 """Of an answer that is kept."""
-LOOK_SECONDS = 0.25
-"""How often the files behind an answer are looked at, at most: as often as a stream of events does."""
+LOOK_SECONDS = 1.0
+"""How often the files behind an answer are looked at, at most. They say how far a job is; its state is news at once."""
+AGAIN = "pytest_lmms.again"
+"""Name of an extension of ASGI: takes a function that answers the same request later, or says that it cannot."""
+
+
+class Answer(NamedTuple):
+    """What is sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    text: bytes
+    """Headers and body as they are sent, after a status line and before nothing."""
 
 
 @dataclass
 class _Kept:
     version: object
     files: dict[Path, int]
-    body: bytes
     etag: bytes
+    whole: Answer
+    not_modified: Answer
     looked: float = field(default_factory=time.monotonic)
+
+    def answer(self, shown: bytes) -> Answer:
+        """To a client that shows these tags."""
+        return self.not_modified if self.etag in shown else self.whole
 
 
 class Polls:
@@ -63,7 +81,16 @@ class Polls:
                 return
             kept = await self._made(scope, receive, send, files)
         if kept is not None:
-            await _give(kept, scope, send)
+            shown = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
+            if remember := scope.get("extensions", {}).get(AGAIN):
+                remember(partial(self._again, scope["path"], shown))
+            answer = kept.answer(shown)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
+
+    def _again(self, path: str, shown: bytes) -> Answer | None:
+        kept = self._kept.get(path)
+        return None if kept is None or not self._is_true(kept) else kept.answer(shown)
 
     def _is_true(self, kept: _Kept) -> bool:
         if kept.version != self._version():
@@ -91,7 +118,10 @@ class Polls:
                 await send(message)
             return None
         etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
-        kept = self._kept[scope["path"]] = _Kept(version, changes, body, etag)
+        headers = [(b"etag", etag), (b"cache-control", b"no-cache")]
+        sized = [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        kept = _Kept(version, changes, etag, _answer(200, sized, body), _answer(304, headers))
+        self._kept[scope["path"]] = kept
         self._kept.move_to_end(scope["path"])
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
@@ -109,10 +139,6 @@ def _changes(files: Iterable[Path]) -> dict[Path, int]:
     return found
 
 
-async def _give(kept: _Kept, scope: MutableMapping[str, Any], send: Send) -> None:
-    is_known = any(name == b"if-none-match" and kept.etag in value for name, value in scope["headers"])
-    headers = [(b"etag", kept.etag), (b"cache-control", b"no-cache")]
-    if not is_known:
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(kept.body)).encode())]
-    await send({"type": "http.response.start", "status": 304 if is_known else 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if is_known else kept.body})
+def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> Answer:
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return Answer(status, headers, body, b"".join((*lines, b"\r\n", body)))

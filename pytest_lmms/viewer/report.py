@@ -43,12 +43,13 @@ def write_report(
     """
     run = read_run(folder)
     found: dict[str, list[dict[str, Any]]] = {}
-    left = MAX_RECORDS
+    left, is_cut = MAX_RECORDS, False
     for task in run.tasks:
         found[task] = []
         if run.samples_path(task).is_file():
             for record in records(run, task):
                 if left <= 0:
+                    is_cut = True
                     break
                 found[task].append(record)
                 left -= 1
@@ -60,7 +61,7 @@ def write_report(
         "runs": [summarise(run, KEY)],
         "records": {KEY: found},
         "messages": {KEY: messages},
-        "is_cut": left <= 0,
+        "is_cut": is_cut,
         "comparison": None if baseline is None else comparison(run, baseline),
     }
     path = run.path.parent / FILE

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from served import until
 
 from pytest_lmms.cli.serve import listen
-from pytest_lmms.client import JobError, RefusedError
+from pytest_lmms.client import AsyncEvalClient, EvalClient, JobError, RefusedError, protocol
 from tests.chat_server import Server
 
 
@@ -137,6 +138,52 @@ def test_a_killed_server_comes_back_with_its_queue_and_resumes_without_asking_tw
     assert len(asked) <= 8 + 1  # the one in flight
 
 
+def test_clients_that_wait_see_their_jobs_through_a_restart(serve, slow_model, slow_arguments):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = serve("--port", str(port))
+    running = server.evaluate("async_openai", model_args=slow_arguments)
+    waiting = server.evaluate()
+    client = EvalClient(server.url)
+
+    async def wait():
+        async with AsyncEvalClient(server.url) as other:
+            return await other.wait_for_job(waiting, poll_interval=0.2, timeout=120)
+
+    with ThreadPoolExecutor() as pool:
+        streamed, waited = pool.submit(lambda: list(client.stream(running))), pool.submit(asyncio.run, wait())
+        until(lambda: (server.job(running)["progress"] or {}).get("done", 0) >= 2)
+        server.kill()
+        server.start()
+        events = streamed.result()
+        assert waited.result()["status"] == "completed"
+    assert events[-1].data["status"] == "failed"
+    told = "".join(e.data["text"] for e in events if e.name == "log")
+    assert told == httpx.get(f"{server.url}/jobs/{running}/log").text
+    client.close()
+
+
+def test_a_server_that_stays_away_is_an_error(monkeypatch):
+    monkeypatch.setattr(protocol, "AWAY_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with EvalClient(f"http://127.0.0.1:{port}") as client:
+        with pytest.raises(httpx.ConnectError):
+            client.wait_for_job("0" * 32, poll_interval=0.1)
+        with pytest.raises(httpx.ConnectError):
+            list(client.stream("0" * 32))
+
+
+def test_a_job_that_is_cancelled_while_it_starts_leaves_the_device_to_the_next(serve, slow_arguments):
+    server = serve()
+    job_id = server.evaluate("async_openai", model_args=slow_arguments)
+    server.client.cancel_job(job_id)
+    following = server.evaluate()
+    until(lambda: server.job(job_id)["status"] == "cancelled")
+    assert server.client.wait_for_job(following, poll_interval=0.1, timeout=120)["status"] == "completed"
+    assert not pids_of(job_id)
+
+
 def test_a_run_ends_when_its_server_is_gone(serve, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)
@@ -197,8 +244,6 @@ def test_other_machines_need_a_token(tmp_path, monkeypatch):
 
 
 def test_with_a_token_only_those_who_have_it_are_answered(serve):
-    from pytest_lmms.client import EvalClient
-
     server = serve(env={"LMMS_SERVER_TOKEN": "not-a-secret"})
     assert "mme" in server.client.list_tasks()
     with EvalClient(server.url, token="another") as stranger:

@@ -97,6 +97,19 @@ def test_from_the_form_to_a_wrong_document_and_a_comparison(serve, page, picture
     picture("viewer-compare")
 
 
+def test_the_report_of_a_job_opens_from_the_disk(serve, page, picture):
+    server = serve()
+    settings = {"data": "mini", "fail_under": "mme_perception_score=100"}
+    job_id = server.evaluate("tiny_vlm", ("mme", "mmmu_val"), {"noise": 0.2}, settings=settings)
+    folder = Path(server.client.wait_for_job(job_id, poll_interval=0.2, timeout=120)["run_folder"])
+    server.stop()
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert page.inner_text(".badge.right") == "pass"
+    assert "mmmu_acc" in page.inner_text("main")
+    picture("report")
+
+
 def test_a_config_file_is_exported_and_imported_again(serve, page, tmp_path):
     server = serve()
     start(page, server, noise=0.25)
@@ -117,6 +130,63 @@ def test_a_config_file_is_exported_and_imported_again(serve, page, tmp_path):
     page.wait_for_selector("#yaml:has-text('noise: 0.25')")
     assert page.inner_text("#yaml") == before
     assert page.input_value("#model") == "tiny_vlm"
+
+
+def tab_to(page, name):
+    """Press Tab until the element of a name or id has the keyboard; how often."""
+    for presses in range(1, 80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name || document.activeElement.id") == name:
+            return presses
+    raise AssertionError(f"Tab never leads to {name}")
+
+
+def test_a_keyboard_is_enough_from_the_form_to_a_document(serve, page):
+    server = serve()
+    page.goto(server.url)
+    page.wait_for_selector("html[data-ready=form]")
+    tab_to(page, "model")
+    page.keyboard.type("tiny_vlm")
+    page.wait_for_selector("[name=arg-noise]")
+    tab_to(page, "task-search")
+    page.keyboard.type("mme")
+    tab_to(page, "task-mme")
+    page.keyboard.press("Space")
+    for name, text in (("set-data", "mini"), ("gen_kwargs-name-0", "max_new_tokens"), ("gen_kwargs-value-0", "8")):
+        tab_to(page, name)
+        page.keyboard.type(text)
+    for name, text in (("gen_kwargs-name-1", "temperature"), ("gen_kwargs-value-1", "0")):
+        assert tab_to(page, name) <= 2
+        page.keyboard.type(text)
+    tab_to(page, "start")
+    page.wait_for_selector("#yaml:has-text('temperature: 0')")
+    assert "max_new_tokens: 8" in page.inner_text("#yaml")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#open", timeout=90_000)
+    tab_to(page, "open")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=mme_perception_score")
+    page.locator("tbody a").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".row")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".pager")
+    assert "mme[1]" in page.inner_text("h1")
+
+
+def test_a_pair_is_removed_and_the_others_stay(serve, page):
+    server = serve()
+    start(page, server)
+    for i, (name, value) in enumerate([("temperature", "0.5"), ("top_p", "0.9")]):
+        page.fill(f"[name=gen_kwargs-name-{i}]", name)
+        page.fill(f"[name=gen_kwargs-value-{i}]", value)
+        page.press(f"[name=gen_kwargs-value-{i}]", "Tab")
+    page.wait_for_selector("#yaml:has-text('top_p: 0.9')")
+    page.click("[aria-label='remove temperature']")
+    page.wait_for_selector("#yaml:not(:has-text('temperature'))")
+    assert "top_p: 0.9" in page.inner_text("#yaml")
+    assert page.evaluate("document.activeElement.value") == "top_p"
 
 
 def test_what_is_wrong_is_said_while_one_types_and_cannot_be_started(serve, page):

@@ -9,6 +9,7 @@ import pytest
 from waiting import evaluate, wait
 
 from pytest_lmms.errors import StoreError
+from pytest_lmms.viewer import report
 from pytest_lmms.viewer.report import write_report
 
 DOC = "#/run/run/doc/" + quote("lmms/mme/mme.yaml::mme[{}]", safe="").replace("%7B%7D", "{}")
@@ -120,6 +121,24 @@ def test_markup_in_a_record_is_text(make_run, show, field):
 def test_half_of_a_surrogate_pair_does_not_cost_the_page(make_run, show):
     path = write_report(make_run([{"filtered_resps": ["a smile cut in two: \ud83d"], "input": "größer"}]))
     assert "a smile cut in two" in show(path, DOC.format(0)).inner_text("main")
+
+
+def test_text_that_is_read_from_the_right_is_shown_so(make_run, show):
+    path = write_report(make_run([{"input": "ما هو لون الدائرة؟ (A) أحمر", "filtered_resps": ["حمراء 100% (A)"]}] * 2))
+    page = show(path, TASK)
+    assert page.evaluate("getComputedStyle(document.querySelector('.row span[dir]')).direction") == "rtl"
+    page = show(path, DOC.format(0))
+    first = """(() => { const text = document.querySelector('.columns section:last-child pre').firstChild;
+      const place = (i) => { const range = document.createRange(); range.setStart(text, i); range.setEnd(text, i + 1);
+        return range.getBoundingClientRect().left; };
+      return place(0) > place(text.length - 2); })()"""
+    assert page.evaluate(first)
+
+
+def test_a_report_of_as_many_records_as_fit_says_nothing_of_more(make_run, show, monkeypatch):
+    monkeypatch.setattr(report, "MAX_RECORDS", 8)
+    assert "more records than fit" not in show(write_report(make_run(8))).inner_text("main")
+    assert "more records than fit" in show(write_report(make_run(9))).inner_text("main")
 
 
 def test_reasoning_is_folded_and_the_rest_is_shown(make_run, show):

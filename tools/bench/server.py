@@ -2,11 +2,10 @@
 
     python tools/bench/server.py [--jobs 1000] [--clients 50] [--rounds 5]
 
-The job evaluates the tiny model on the MME miniature, again and again (`--lmms-repeats`); its time is that of
-answering, with and without clients in turn, so that a machine that grows slower harms both; the figure is the median
-of the pairs' ratios. Each client asks for the job that runs once a second, on a connection that it keeps. Clients are
-one process with next to no work of its own: in life they are other machines. What they take from the job here is the
-server's part and theirs.
+The job asks the tiny model 50,000 short questions, and tells ten times a second how far it is. Each client asks for it
+once a second, on a connection that it keeps; clients are one process, for in life they are other machines. What polls
+cost is CPU time, which a busy machine changes less than the time that passes: what the server uses while clients poll,
+less what it uses in as long a time before, with the same job running; beside what all processes of the job use.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import json
 import multiprocessing
 import os
 import re
@@ -27,16 +27,47 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import NamedTuple
 
 from pytest_lmms.client import EvalClient
 
 POLL_SECONDS = 1.0
+NUM_ROWS = 50_000
+TASK = """\
+task: polled
+dataset_path: json
+dataset_kwargs:
+  data_files: {{test: {rows}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{question}}}} Answer yes or no."
+doc_to_target: answer
+generation_kwargs: {{max_new_tokens: 16}}
+metric_list: [{{metric: exact_match}}]
+"""
 
 
 @contextlib.contextmanager
 def served(folder: str) -> Iterator[tuple[EvalClient, int]]:
-    """A server on a free port, and its process."""
-    command = [sys.executable, "-m", "pytest_lmms", "serve", "--port", "0", "--devices", "cpu"]
+    """A server on a free port with a task of many documents, and its process."""
+    tasks = Path(folder, "tasks")
+    tasks.mkdir()
+    (tasks / "polled.yaml").write_text(TASK.format(rows=tasks / "rows.jsonl"))
+    rows = ({"question": f"Is {i} even?", "answer": "no" if i % 2 else "yes"} for i in range(NUM_ROWS))
+    (tasks / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest_lmms",
+        "serve",
+        "--port",
+        "0",
+        "--devices",
+        "cpu",
+        "--include-path",
+        "tasks",
+    ]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     found = re.search(r"http://\S+", process.stdout.readline())
@@ -51,29 +82,35 @@ def served(folder: str) -> Iterator[tuple[EvalClient, int]]:
         process.wait(timeout=90)
 
 
-def cpu_seconds(pid: int) -> float:
-    """What a process has used so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def server_seconds(pid: int) -> float:
+    """CPU time of a process so far; of threads that have not ended."""
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-def answering_seconds(client: EvalClient, repeats: int) -> float:
-    """Time of one job."""
-    job = submitted(client, repeats)
-    return ended_seconds(client, job)
+def group_seconds(group: int) -> float:
+    """CPU time of all processes of a group so far, and of their children that have ended."""
+    total = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                total += sum(map(int, fields[11:15]))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
-def submitted(client: EvalClient, repeats: int) -> str:
-    """A job that takes a while."""
-    settings = {"data": "mini", "repeats": repeats, "report": False}
-    gen = {"max_new_tokens": 16, "do_sample": True, "temperature": 1.0}
-    return str(client.evaluate("tiny_vlm", ["mme"], settings=settings, gen_kwargs=gen)["job_id"])
+def group_of_job(server: int) -> int:
+    """The process that the server started."""
+    (child,) = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return int(child)
 
 
-def ended_seconds(client: EvalClient, job_id: str) -> float:
-    """What a job took to answer, once it has ended."""
-    return float(client.wait_for_job(job_id, poll_interval=0.5)["progress"]["seconds"])
+def started(client: EvalClient) -> str:
+    """A job that takes long, once it answers."""
+    job_id = str(client.evaluate("tiny_vlm", ["polled"], settings={"report": False})["job_id"])
+    while (job := client.get_job(job_id))["progress"] is None:
+        assert job["status"] == "running", job["error"]
+        time.sleep(0.05)
+    return job_id
 
 
 def poll(address: str, paths: Connection, num_clients: int, stop: Event, num_polls: Synchronized[int]) -> None:
@@ -121,16 +158,65 @@ class Clients:
         self._process.join()
 
 
-def polled(client: EvalClient, pid: int, repeats: int, clients: Clients) -> tuple[float, float, float]:
-    """Time of a job that clients ask about; the server's share of a core meanwhile, and its CPU seconds a poll."""
-    job_id = submitted(client, repeats)
-    while client.get_job(job_id)["progress"] is None:
-        time.sleep(0.05)
-    with clients.asking(f"/jobs/{job_id}") as num_polls:
-        began, used, n = time.monotonic(), cpu_seconds(pid), num_polls.value
-        took = ended_seconds(client, job_id)
-        used, elapsed, n = cpu_seconds(pid) - used, time.monotonic() - began, num_polls.value - n
-    return took, used / elapsed, used / max(1, n)
+class Window(NamedTuple):
+    """What was used in some seconds."""
+
+    seconds: float
+    server: float
+    job: float
+    polls: int
+
+
+def window(seconds: float, pid: int, group: int, num_polls: Synchronized[int]) -> Window:
+    """Look at what is used while nothing else is done here."""
+    before = time.monotonic(), server_seconds(pid), group_seconds(group), num_polls.value
+    time.sleep(seconds)
+    after = time.monotonic(), server_seconds(pid), group_seconds(group), num_polls.value
+    return Window(*(b - a for a, b in zip(before, after, strict=True)))  # type: ignore[arg-type]
+
+
+class Cost(NamedTuple):
+    """What polls cost, of one round."""
+
+    of_job: float
+    of_core: float
+    each: float
+
+
+def cost_of_polls(client: EvalClient, pid: int, rounds: int, seconds: float, num_clients: int) -> list[Cost]:
+    """With clients and without, in turn."""
+    clients, costs = Clients(client, num_clients), []
+    job_id = started(client)
+    group = group_of_job(pid)
+    for i in range(rounds):
+        alone = window(seconds, pid, group, multiprocessing.Value("q", 0))
+        with clients.asking(f"/jobs/{job_id}") as num_polls:
+            time.sleep(1.0)
+            polled = window(seconds, pid, group, num_polls)
+        polls = polled.server - alone.server * polled.seconds / alone.seconds
+        costs.append(Cost(polls / polled.job, polls / polled.seconds, polls / polled.polls))
+        print(f"round {i + 1} of {rounds}: {polls:.3f} s of polls, {polled.job:.1f} s of the job", file=sys.stderr)
+    clients.close()
+    client.cancel_job(job_id)
+    while client.get_job(job_id)["status"] == "running":
+        time.sleep(0.1)
+    return costs
+
+
+def listing_seconds(client: EvalClient, rounds: int, num_jobs: int) -> tuple[float, float]:
+    """To queue one job, and to list them all."""
+    slow = started(client)
+    began = time.monotonic()
+    for _ in range(num_jobs):
+        client.evaluate("dummy", ["mme"], settings={"data": "mini"})
+    queueing = (time.monotonic() - began) / num_jobs
+    listings = []
+    for _ in range(rounds):
+        began = time.monotonic()
+        assert len(client.list_jobs(status="queued")) == num_jobs
+        listings.append(time.monotonic() - began)
+    client.cancel_job(slow)
+    return queueing, statistics.median(listings)
 
 
 def main() -> None:
@@ -139,39 +225,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=150, help="how often each document is asked")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each look, with clients and without")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, served(folder) as (client, pid):
-        without, with_clients = [], []
-        answering_seconds(client, 1)
-        clients = Clients(client, given.clients)
-        for i in range(given.rounds):
-            without.append(answering_seconds(client, given.repeats))
-            with_clients.append(polled(client, pid, given.repeats, clients))
-            times = f"{without[-1]:.2f} s alone, {with_clients[-1][0]:.2f} s with clients"
-            print(f"round {i + 1} of {given.rounds}: {times}", file=sys.stderr)
-        clients.close()
-        slow = client.evaluate("tiny_vlm", ["mme"], settings={"data": "mini", "repeats": 500})["job_id"]
-        began = time.monotonic()
-        for _ in range(given.jobs):
-            client.evaluate("dummy", ["mme"], settings={"data": "mini"})
-        queueing = (time.monotonic() - began) / given.jobs
-        listings = []
-        for _ in range(given.rounds):
-            began = time.monotonic()
-            assert len(client.list_jobs(status="queued")) == given.jobs
-            listings.append(time.monotonic() - began)
-        client.cancel_job(slow)
-    a = statistics.median(without)
-    more = statistics.median(took / alone for alone, (took, *_) in zip(without, with_clients, strict=True)) - 1
-    b, share, each = (statistics.median(values) for values in zip(*with_clients, strict=True))
+        costs = cost_of_polls(client, pid, given.rounds, given.seconds, given.clients)
+        queueing, listing = listing_seconds(client, given.rounds, given.jobs)
+    of_job, of_core, each = (statistics.median(values) for values in zip(*costs, strict=True))
     print("| | |\n| --- | ---: |")
-    print(f"| {given.jobs:,} queued jobs listed | {statistics.median(listings) * 1000:.0f} ms |")
+    print(f"| {given.jobs:,} queued jobs listed | {listing * 1000:.0f} ms |")
     print(f"| one job queued | {queueing * 1000:.1f} ms |")
-    print(f"| a job, alone | {a:.2f} s |")
-    print(f"| with {given.clients} clients that poll | {b:.2f} s ({more * 100:+.1f} %, median of pairs) |")
-    print(f"| CPU of the server meanwhile | {share * 100:.1f} % of a core |")
-    print(f"| of one poll | {each * 1e6:.0f} us |")
+    print(f"| {given.clients} clients that poll: CPU of polls / CPU of job | {of_job * 100:.2f} % |")
+    print(f"| CPU of polls | {of_core * 100:.2f} % of a core |")
+    print(f"| CPU of one poll | {each * 1e6:.0f} us |")
 
 
 if __name__ == "__main__":

@@ -117,15 +117,23 @@ const taskPicker = () => {
   const chips = h('div', { class: 'chips' });
   const list = h('div', { class: 'picker', role: 'group', 'aria-label': 'Tasks' });
   const search = h('input', { type: 'search', id: 'task-search', placeholder: `Search ${unique.length} tasks, groups and tags`, 'aria-label': 'Search tasks', css: { width: '100%' }, oninput: () => draw() });
-  const toggle = (name, on) => { draft.tasks = on ? [...draft.tasks, name] : draft.tasks.filter((t) => t !== name); draw(); changed(); };
+  // The list stays where it is: a box that is replaced loses the keyboard.
+  const toggle = (name, on) => {
+    draft.tasks = on ? [...draft.tasks, name] : draft.tasks.filter((t) => t !== name);
+    for (const box of list.querySelectorAll('input')) box.checked = draft.tasks.includes(box.name.slice('task-'.length));
+    drawChips();
+    changed();
+  };
+  const drawChips = () => chips.replaceChildren(...draft.tasks.map((t) => h('span', { class: 'chip' }, t, h('button', {
+    type: 'button', 'aria-label': `without ${t}`, onclick: () => { toggle(t, false); (chips.querySelector('button') || search).focus(); } }, '×'))));
   const draw = () => {
     const words = search.value.toLowerCase();
-    chips.replaceChildren(...draft.tasks.map((t) => h('span', { class: 'chip' }, t, h('button', { type: 'button', 'aria-label': `without ${t}`, onclick: () => toggle(t, false) }, '×'))));
     const found = unique.filter(([n, , m]) => n.toLowerCase().includes(words) || (words.length > 2 && m.some((t) => t.includes(words))));
     found.sort((a, b) => Number(b[0].startsWith(words)) - Number(a[0].startsWith(words)));
     list.replaceChildren(...found.slice(0, 200).map(([n, kind]) => h('label', {}, h('input', { type: 'checkbox', name: `task-${n}`, checked: draft.tasks.includes(n), onchange: (e) => toggle(n, e.target.checked) }), n, h('span', { class: 'kind' }, kind))));
     if (!found.length) list.replaceChildren(h('p', { class: 'quiet', css: { padding: '.5em .8em' } }, 'No task is called so.'));
   };
+  drawChips();
   draw();
   return h('fieldset', {}, h('legend', {}, 'Tasks'), chips, search, list);
 };
@@ -143,29 +151,33 @@ const settingField = (s) => {
 
 const clip = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
+// Rows of a name and a value; one more than there are. None is replaced while somebody types.
 const pairFields = (name, { secret = false, hint, names = [] }) => {
-  const box = h('div', {});
+  const rows = h('div', {});
   const listId = `${name}-names`;
-  const draw = () => {
-    const rows = [...Object.entries(draft[name]), ['', '']];
-    box.replaceChildren(...rows.map(([k, v], i) => {
-      const isSecret = secret && /key|token|secret|password/i.test(k) && !/^\$\{/.test(textOf(v));
-      const key = h('input', { type: 'text', value: k, placeholder: 'name', list: listId, 'aria-label': `${name} name`, name: `${name}-name-${i}` });
-      const value = h('input', { type: isSecret ? 'password' : 'text', value: textOf(v), placeholder: 'value', 'aria-label': `${name} value`, name: `${name}-value-${i}`, autocomplete: 'off' });
-      const store = () => {
-        const next = rows.slice(0, -1).filter((_, j) => j !== i);
-        next.splice(i, 0, [key.value.trim(), secret ? value.value : valueOf(value.value) ?? '']);
-        draft[name] = Object.fromEntries(next.filter(([a]) => a));
-        draw();
-        changed();
-      };
-      key.addEventListener('change', () => { if (key.value.trim() && value.value === '' && i === rows.length - 1) { rows[i][0] = key.value.trim(); value.focus(); } else store(); });
-      value.addEventListener('change', store);
-      return h('div', { class: 'pair' }, key, value, h('button', { type: 'button', 'aria-label': `remove ${k}`, disabled: i === rows.length - 1, onclick: () => { delete draft[name][k]; draw(); changed(); } }, '×'));
-    }), h('datalist', { id: listId }, names.map((n) => h('option', { value: n }))));
+  const store = () => { draft[name] = Object.fromEntries([...rows.children].map((row) => row.pair()).filter(([k]) => k)); changed(); };
+  let num = 0;
+  const addRow = (k, v) => {
+    const key = h('input', { type: 'text', value: k, placeholder: 'name', list: listId, 'aria-label': `${name} name`, name: `${name}-name-${num}` });
+    const value = h('input', { type: 'text', value: textOf(v), placeholder: 'value', 'aria-label': `${name} value`, name: `${name}-value-${num}`, autocomplete: 'off' });
+    const remove = h('button', { type: 'button', onclick: () => { const next = row.nextElementSibling; row.remove(); next.firstElementChild.focus(); store(); } }, '×');
+    const row = h('div', { class: 'pair' }, key, value, remove);
+    row.pair = () => [key.value.trim(), secret ? value.value : valueOf(value.value) ?? ''];
+    const draw = () => {
+      const isSecret = secret && /key|token|secret|password/i.test(key.value) && !/^\$\{/.test(value.value);
+      value.type = isSecret ? 'password' : 'text';
+      remove.disabled = row === rows.lastElementChild;
+      remove.setAttribute('aria-label', `remove ${key.value}`);
+    };
+    const taken = () => { if (key.value.trim() && row === rows.lastElementChild) addRow('', ''); draw(); store(); };
+    for (const input of [key, value]) input.addEventListener('change', taken);
+    rows.append(row);
+    num += 1;
+    draw();
+    if (row.previousElementSibling) row.previousElementSibling.lastElementChild.disabled = false;
   };
-  draw();
-  return [box, hint ? h('p', { class: 'quiet small' }, hint) : null];
+  for (const [k, v] of [...Object.entries(draft[name]), ['', '']]) addRow(k, v);
+  return [rows, h('datalist', { id: listId }, names.map((n) => h('option', { value: n }))), hint ? h('p', { class: 'quiet small' }, hint) : null];
 };
 
 const download = (name, text) => {

@@ -53,9 +53,9 @@ const recordList = (records, { href, changed, query, selected }) => {
       const row = h('a', { class: 'row', href: href(r), role: 'option', 'aria-selected': i === at ? 'true' : 'false' },
         h('span', { class: 'quiet num' }, `${r.id}${r.filter ? ` ${r.filter}` : ''}`),
         h('span', { class: 'wide' }, badge(standing(r)), changed && changed[r.id] ? ` ${changed[r.id] === 'worse' ? '▼' : '▲'}` : ''),
-        h('span', {}, marked(clip(r.input.replace(/\s+/g, ' '), 240), query)),
-        h('span', { class: `mono ${standing(r)}` }, marked(clip((r.answer[0] ?? r.response[0] ?? r.error ?? '').replace(/\s+/g, ' '), 160), query)),
-        h('span', { class: 'wide quiet' }, clip(r.target, 80)),
+        h('span', { dir: 'auto' }, marked(clip(r.input.replace(/\s+/g, ' '), 240), query)),
+        h('span', { dir: 'auto', class: `mono ${standing(r)}` }, marked(clip((r.answer[0] ?? r.response[0] ?? r.error ?? '').replace(/\s+/g, ' '), 160), query)),
+        h('span', { dir: 'auto', class: 'wide quiet' }, clip(r.target, 80)),
         h('span', { class: 'num wide' }, r.score === null ? '' : number(r.score, 3)));
       row.style.setProperty('top', `${i * ROW}px`);
       rows.push(row);
