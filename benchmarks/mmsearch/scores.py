@@ -15,8 +15,6 @@ from pytest_lmms.records import Unparsed
 Doc = Mapping[str, Any]
 QUERY, ANSWER = 0, 2
 """Places of these among the outputs of a document's three rounds."""
-UNSEEN = 0.1
-"""What BLEU counts instead of no word in common."""
 
 
 def _tokens(text: str) -> list[str]:
@@ -35,6 +33,34 @@ def _f1(said: list[str], gold: list[str]) -> float:
     return 2 * sum((Counter(said) & Counter(gold)).values()) / (len(said) + len(gold))
 
 
+def _common_words(gold: Sequence[str], said: Sequence[str]) -> set[str]:
+    """Return the words of a longest common subsequence; of several, the one that `rouge` finds."""
+    rows = [[0] * (len(said) + 1)]
+    for word in gold:
+        row = [0]
+        for j, other in enumerate(said):
+            row.append(rows[-1][j] + 1 if word == other else max(rows[-1][j + 1], row[j]))
+        rows.append(row)
+    i, j, common = len(gold), len(said), set()
+    while i and j:
+        if gold[i - 1] == said[j - 1]:
+            i, j = i - 1, j - 1
+            common.add(gold[i])
+        elif rows[i - 1][j] > rows[i][j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return common
+
+
+def rouge_l(query: str, gold: str) -> float:
+    """Return ROUGE-L F1 as the package `rouge` has it: over sentences, which full stops end, and different words."""
+    said, wanted = ([part.split() or [""] for part in text.split(".") if part] for text in (query, gold))
+    common = set().union(*(_common_words(sentence, other) for sentence in wanted for other in said))
+    num_words = sum(len({word for sentence in text for word in sentence}) for text in (said, wanted))
+    return 2 * len(common) / num_words if common else 0.0
+
+
 def query_score(query: str, gold: str) -> float:
     """Return the mean of BLEU-1 and ROUGE-L F1 of a query's words, 0 to 1."""
     said, wanted = query.split(), gold.split()
@@ -42,12 +68,7 @@ def query_score(query: str, gold: str) -> float:
         return 0.0
     common = sum((Counter(said) & Counter(wanted)).values())
     brevity = 1.0 if len(said) > len(wanted) else math.exp(1 - len(wanted) / len(said))
-    row = [0] * (len(wanted) + 1)
-    for word in said:
-        previous = row[:]
-        for j, other in enumerate(wanted, start=1):
-            row[j] = previous[j - 1] + 1 if word == other else max(previous[j], row[j - 1])
-    return (brevity * (common or UNSEEN) / len(said) + 2 * row[-1] / (len(said) + len(wanted))) / 2
+    return (brevity * common / len(said) + rouge_l(query, gold)) / 2
 
 
 def place_of(doc: Doc) -> dict[str, Any]:
