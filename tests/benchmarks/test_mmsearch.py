@@ -88,9 +88,10 @@ def single_rounds() -> ModuleType:
     ],
 )
 def test_a_chosen_page_is_graded(single_rounds: ModuleType, choice: str, score: float) -> None:
-    doc = {"valid": [0], "not_sure": [4], "area": "news", "subfield": "arts"}
-    scores = single_rounds.mmsearch_rerank_process_results(doc, [choice])
-    assert scores["rek_score"]["score"] == score
+    doc = dict.fromkeys(("sample_id", "query", "timestamp", "area", "subfield", "gt_answer", "invalid"), "x")
+    scores = single_rounds.mmsearch_rerank_process_results({**doc, "valid": [0], "not_sure": [4]}, [choice])
+    assert scores["rek_score"].numbers["score"] == score
+    assert single_rounds.mmsearch_mean_choice([scores["rek_score"]]) == score
     assert isinstance(scores, Unparsed) is (choice.count("<") != 1 or "0" in choice)
 
 
