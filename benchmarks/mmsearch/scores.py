@@ -100,7 +100,7 @@ def mmsearch_end2end_process_results(doc: Doc, results: Sequence[Sequence[str]])
 
 
 def mean_of(score: Callable[[Doc], float]) -> Callable[[Sequence[Doc]], float | None]:
-    """Return an aggregation: the mean of a score, 0 to 1, with sub-scores such as ``area/news`` and ``subfield/arts``."""
+    """Return an aggregation: the mean of a score, 0 to 1, with sub-scores such as ``area/news``."""
 
     def groups(items: Sequence[Doc]) -> dict[str, float]:
         names = dict.fromkeys((key, item[key]) for key in ("area", "subfield") for item in items)
