@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class LineFile:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         size = os.fstat(self._fd).st_size
         self._is_torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+        self._writing = threading.Lock()
 
     def write(self, lines: bytes) -> None:
         """Append lines, the last one with its line end too.
@@ -70,11 +72,12 @@ class LineFile:
         Raises:
             OSError: Not all of it could be written, e.g. because the disk is full. Later writes start a new line.
         """
-        rest = memoryview(b"\n" + lines if self._is_torn else lines)
-        self._is_torn = True
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        self._is_torn = False
+        with self._writing:
+            rest = memoryview(b"\n" + lines if self._is_torn else lines)
+            self._is_torn = True
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            self._is_torn = False
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -40,7 +40,7 @@ def mme_cc_doc_to_target(doc: Doc) -> str:
 
 def subtask_of(doc: Doc) -> str:
     """Return the folder of the first image, or what the row says, or ``unknown``."""
-    folder, found, _ = (doc["image_list"] or [""])[0].partition("/")
+    folder, found, _ = ((doc["image_list"] or [""])[0] or "").partition("/")
     named = next((doc["extra"][k] for k in ("Subtask", "subtask") if (doc["extra"] or {}).get(k)), "unknown")
     return folder if found else str(named).replace(" ", "_")
 

@@ -12,7 +12,7 @@ from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import CONCLUSION_CUES, label_options, read_letter
 from pytest_lmms.scoring.conclusions import is_concluded, read_conclusions
 from pytest_lmms.scoring.submission import write_submission
-from pytest_lmms.scoring.subscores import over, with_sub_scores
+from pytest_lmms.scoring.subscores import over_subjects, with_sub_scores
 
 from .utils import MULTIPLE_CHOICE, mmmu_doc_to_visual, subject_of
 
@@ -86,7 +86,7 @@ def _accuracy(items: Sequence[Doc]) -> float:
     return float(round(sum(map(_is_right, items)) / len(items), 3))
 
 
-@with_sub_scores(over("subdomain", aggregation=_accuracy))
+@with_sub_scores(over_subjects("subdomain", _accuracy))
 def mmmu_group_img_accuracy(items: Sequence[Doc]) -> float | None:
     """Return the share of right answers, 0 to 1, to three decimals."""
     return _accuracy(items) if items else None

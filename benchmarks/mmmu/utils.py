@@ -11,18 +11,9 @@ from pytest_lmms.errors import DocumentError
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter
 from pytest_lmms.scoring.submission import write_submission
+from pytest_lmms.scoring.subscores import over_subjects
 
 Doc = Mapping[str, Any]
-SUBJECTS_BY_DOMAIN = {
-    "Art and Design": "Art Art_Theory Design Music",
-    "Business": "Accounting Economics Finance Manage Marketing",
-    "Science": "Biology Chemistry Geography Math Physics",
-    "Health and Medicine": "Basic_Medical_Science Clinical_Medicine"
-    " Diagnostics_and_Laboratory_Medicine Pharmacy Public_Health",
-    "Humanities and Social Science": "History Literature Sociology Psychology",
-    "Tech and Engineering": "Agriculture Architecture_and_Engineering Computer_Science"
-    " Electronics Energy_and_Power Materials Mechanical_Engineering",
-}
 MULTIPLE_CHOICE = "multiple-choice"
 
 
@@ -101,17 +92,7 @@ def mmmu_aggregate_results(items: Sequence[Doc]) -> float | None:
     return round(num_right / len(items), 5) if items else None
 
 
-def mmmu_subject_scores(items: Sequence[Doc]) -> dict[str, float]:
-    """Return the accuracy of each domain (``Overall-<domain>``) and its subjects."""
-    groups: dict[str, list[str]] = {}
-    for domain, subjects in SUBJECTS_BY_DOMAIN.items():
-        groups |= {f"Overall-{domain}": subjects.split()} | {s: [s] for s in subjects.split()}
-    members = {g: [i for i in items if i["subdomain"] in names] for g, names in groups.items()}
-    scores = {group: mmmu_aggregate_results(own) for group, own in members.items()}
-    return {group: score for group, score in scores.items() if score is not None}
-
-
-mmmu_aggregate_results.sub_scores = mmmu_subject_scores  # type: ignore[attr-defined]
+mmmu_aggregate_results.sub_scores = over_subjects("subdomain", mmmu_aggregate_results)  # type: ignore[attr-defined]
 
 
 def mmmu_test_aggregate_results_for_submission(items: Sequence[Doc], args: Any = None) -> None:

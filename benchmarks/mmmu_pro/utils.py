@@ -11,7 +11,7 @@ from pytest_lmms.errors import DocumentError
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import label_options, read_letter
 from pytest_lmms.scoring.reasoned import THINK_PROMPT, reasoned_scores
-from pytest_lmms.scoring.subscores import grouped, with_sub_scores
+from pytest_lmms.scoring.subscores import over_subjects, with_sub_scores
 from pytest_lmms.tasks.prompts import one_turn, option_lines
 
 Doc = Mapping[str, Any]
@@ -55,12 +55,7 @@ def _accuracy(items: Sequence[Doc]) -> float:
     return float(round(sum(i["parsed_pred"] == i["answer"] for i in items) / len(items), 5))
 
 
-def mmmu_pro_subject_scores(items: Sequence[Doc]) -> dict[str, float]:
-    """Return the accuracy of each subject, 0 to 1."""
-    return {subject: _accuracy(own) for subject, own in grouped(items, "subject").items()}
-
-
-@with_sub_scores(mmmu_pro_subject_scores)
+@with_sub_scores(over_subjects("subject", _accuracy))
 def mmmu_pro_aggregate_results(items: Sequence[Doc]) -> float:
     """Return the share of right answers, rounded to five digits."""
     return _accuracy(items)

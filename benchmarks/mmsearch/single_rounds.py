@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_lmms.records import Unparsed
+from pytest_lmms.records import Item, Unparsed
 
 from .prompts import ask_for_answer, ask_for_site
-from .scores import f1_score, place_of
+from .scores import item_of, mean_of, score_answer
 from .utils import NUM_SITES, mmsearch_end2end_doc_to_visual, read_site, slices_of
 
 Doc = Mapping[str, Any]
@@ -26,12 +26,21 @@ def mmsearch_rerank_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     return ask_for_site(doc, [doc[f"website{i}_info"] for i in range(NUM_SITES)])
 
 
+def score_choice(item: Doc) -> float:
+    """Return what the choice of an item is worth: 1 for a page that answers the question, 0.5 for one that may."""
+    number, is_valid = read_site(item["rerank_prediction"], NUM_SITES)
+    grade = RIGHT if number in item["valid"] else NOT_SURE if number in item["not_sure"] else WRONG
+    return grade if is_valid else WRONG
+
+
 def mmsearch_rerank_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
-    """Score one choice: 1 for a page that answers the question, 0.5 for one that may."""
-    number, is_valid = read_site(results[0], NUM_SITES)
-    grade = RIGHT if number in doc["valid"] else NOT_SURE if number in doc["not_sure"] else WRONG
-    scores = {"rek_score": place_of(doc) | {"score": grade if is_valid else WRONG}}
-    return scores if is_valid else Unparsed(scores)
+    """Score one choice."""
+    item = item_of(doc, "valid", "not_sure", "invalid", rerank_prediction=results[0])
+    scores = {"rek_score": Item(item, score=score_choice(item))}
+    return scores if read_site(results[0], NUM_SITES)[1] else Unparsed(scores)
+
+
+mmsearch_mean_choice = mean_of(score_choice)
 
 
 def _slices(doc: Doc) -> list[Any]:
@@ -51,6 +60,6 @@ def mmsearch_summarization_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> s
 
 def mmsearch_summarization_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
-    f1 = f1_score(results[0], [doc["gt_answer"], *(doc["alternative_gt_answers"] or [])])
-    scores = {"summarization_f1_score": place_of(doc) | {"score": f1}}
+    item = item_of(doc, "alternative_gt_answers", answer_prediction=results[0])
+    scores = {"summarization_f1_score": Item(item, score=score_answer(item))}
     return scores if results[0].strip() else Unparsed(scores)

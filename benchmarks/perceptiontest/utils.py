@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
@@ -42,7 +43,7 @@ def perceptiontest_process_results(doc: Doc, results: Sequence[str]) -> dict[str
 
 def perceptiontest_aggregate_accuracy(items: Sequence[Doc]) -> float | None:
     """Return the share of right answers, 0 to 1."""
-    return sum(item["correct"] for item in items) / len(items) if items else None
+    return fmean(item.get("correct", item["pred_id"] == int(item["answer_id"])) for item in items) if items else None
 
 
 def perceptiontest_process_submission(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
@@ -64,10 +65,9 @@ def _smallest_loss(results: Sequence[tuple[float, bool]]) -> int:
 
 def perceptiontest_process_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """Choose the option whose text has the smallest loss."""
-    item = {key: doc[key] for key in ("video_name", "question", "answer_id")}
-    number = _smallest_loss(results)
-    is_right = number == int(doc["answer_id"])
-    return {"accuracy": Item(item | {"pred_id": number, "correct": int(is_right)}, score=float(is_right))}
+    item = {key: doc[key] for key in ("video_name", "question", "question_id", "answer_id", "area", "reasoning", "tag")}
+    item["pred_id"] = _smallest_loss(results)
+    return {"accuracy": Item(item, score=float(item["pred_id"] == int(doc["answer_id"])))}
 
 
 def perceptiontest_process_submitted_losses(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:

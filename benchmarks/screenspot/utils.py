@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.captions import cider_of, tokenize
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
+from pytest_lmms.scoring.subscores import with_sub_scores
 
 Doc = Mapping[str, Any]
 INSTRUCTION = (
@@ -16,13 +17,41 @@ INSTRUCTION = (
     " Please provide the bounding box coordinates of the region that corresponds to the command: "
 )
 NO_BOX = [0.0, 0.0, 0.0, 0.0]
-screenspot_iou = BOX_METRICS["IoU"]
-screenspot_acc_01 = BOX_METRICS["ACC@0.1"]
-screenspot_acc_03 = BOX_METRICS["ACC@0.3"]
-screenspot_acc_05 = BOX_METRICS["ACC@0.5"]
-screenspot_acc_07 = BOX_METRICS["ACC@0.7"]
-screenspot_acc_09 = BOX_METRICS["ACC@0.9"]
-screenspot_center_acc = BOX_METRICS["Center_ACC"]
+MOBILE, DESKTOP = ("ios", "android"), ("macos", "windows")
+
+
+def place_of(item: Doc) -> str:
+    """Return where a command's target is, such as ``mobile_icon``; what is neither mobile nor desktop is web."""
+    source = item["data_source"]
+    platform = (
+        "mobile" if any(s in source for s in MOBILE) else "desktop" if any(s in source for s in DESKTOP) else "web"
+    )
+    return f"{platform}_{'text' if item['data_type'] == 'text' else 'icon'}"
+
+
+def _by_place(name: str) -> Callable[[Sequence[Doc]], float]:
+    metric = BOX_METRICS[name]
+
+    def places(items: Sequence[Doc]) -> dict[str, float]:
+        own: dict[str, list[Doc]] = {}
+        for item in items:
+            own.setdefault(place_of(item), []).append(item)
+        return {place: metric(some) for place, some in own.items()}
+
+    @with_sub_scores(places)
+    def aggregation(items: Sequence[Doc]) -> float:
+        return metric(items)
+
+    return aggregation
+
+
+screenspot_iou = _by_place("IoU")
+screenspot_acc_01 = _by_place("ACC@0.1")
+screenspot_acc_03 = _by_place("ACC@0.3")
+screenspot_acc_05 = _by_place("ACC@0.5")
+screenspot_acc_07 = _by_place("ACC@0.7")
+screenspot_acc_09 = _by_place("ACC@0.9")
+screenspot_center_acc = _by_place("Center_ACC")
 screenspot_cider = cider_of(lambda items: [(tokenize(i["pred"]), [tokenize(i["instruction"])]) for i in items])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.choices import MIN_WORDS_FOR_OPTION_TEXT, TRIMMED_MARKS, label_options
 from pytest_lmms.scoring.conclusions import is_concluded, read_conclusions
-from pytest_lmms.scoring.subscores import grouped
+from pytest_lmms.scoring.subscores import over_subjects
 from pytest_lmms.tasks.mediafiles import find_media
 
 Doc = Mapping[str, Any]
@@ -87,15 +87,9 @@ def _is_right(item: Doc) -> bool:
     return bool(read == item["answer"]) if isinstance(read, str) else is_concluded(str(item["answer"]), read)
 
 
-def video_mmmu_subject_scores(items: Sequence[Doc]) -> dict[str, float | None]:
-    """Return the share of right answers by subject, to five decimals."""
-    subjects = sorted(grouped(items, "subdomain").items())
-    return {subject: video_mmmu_aggregate_results(own) for subject, own in subjects}
-
-
 def video_mmmu_aggregate_results(items: Sequence[Doc]) -> float | None:
     """Return the share of right answers, 0 to 1, to five decimals."""
     return round(fmean(map(_is_right, items)), 5) if items else None
 
 
-video_mmmu_aggregate_results.sub_scores = video_mmmu_subject_scores  # type: ignore[attr-defined]
+video_mmmu_aggregate_results.sub_scores = over_subjects("subdomain", video_mmmu_aggregate_results)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -69,6 +70,8 @@ class Recorder:
         self._noted: set[str] = set()
         self._notes: list[dict[str, Any]] = []
         """Not yet on disk."""
+        self._noting = threading.Lock()
+        """Notes come from the main thread and from the engine's loop."""
         hook = session.config.hook
         observe = hook.pytest_lmms_document_recorded
         self._observe = observe if observe.get_hookimpls() else None
@@ -131,9 +134,10 @@ class Recorder:
             self._write_notes()
 
     def _write_notes(self) -> None:
-        while self._notes:
-            self.shard.note(**self._notes[0])
-            self._notes.pop(0)
+        with self._noting:
+            while self._notes:
+                self.shard.note(**self._notes[0])
+                self._notes.pop(0)
 
     # --- after a crash -------------------------------------------------------------------------------------------
 

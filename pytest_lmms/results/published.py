@@ -17,6 +17,7 @@ import yaml
 
 from pytest_lmms import catalog
 from pytest_lmms.errors import LmmsError, UsageError, explain
+from pytest_lmms.model_args import parse_model_args
 from pytest_lmms.registry import MODELS
 from pytest_lmms.results.runs import Metric, StoredRun
 from pytest_lmms.yamlbounds import check_depth
@@ -121,8 +122,8 @@ def settings_of(run: StoredRun, task: str, wanted: Mapping[str, Any]) -> dict[st
     """
     config = run.results.get("config") or {}
     task_config = (run.results.get("configs") or {}).get(task) or {}
-    arguments = {**_defaults(config.get("model")), **(config.get("model_args") or {})}
-    generation = {**(task_config.get("generation_kwargs") or {}), **(config.get("gen_kwargs") or {})}
+    arguments = {**_defaults(config.get("model")), **_mapping(config.get("model_args"))}
+    generation = {**_mapping(task_config.get("generation_kwargs")), **_mapping(config.get("gen_kwargs"))}
     found = {}
     for name, spellings in SETTINGS.items():
         given = generation if name in _GENERATION else arguments
@@ -137,6 +138,13 @@ def settings_of(run: StoredRun, task: str, wanted: Mapping[str, Any]) -> dict[st
         found["documents"] = counts["n_expected"] - counts.get("n_error", 0) - counts.get("n_not_run", 0)
     found["prompt"] = _asked(run, task, wanted.get("prompt"))
     return found
+
+
+def _mapping(given: Any) -> dict[str, Any]:
+    """Arguments as they are written down: a mapping, or, by lmms-eval, one text."""
+    if isinstance(given, str):
+        return dict(parse_model_args(given, where="model_args"))
+    return dict(given) if isinstance(given, Mapping) else {}
 
 
 def _defaults(model: Any) -> dict[str, Any]:

@@ -11,6 +11,17 @@ from typing import Any, TypeVar
 
 Items = Sequence[Mapping[str, Any]]
 Aggregation = TypeVar("Aggregation", bound=Callable[..., Any])
+SUBJECTS_BY_DOMAIN = {
+    "Art and Design": "Art Art_Theory Design Music",
+    "Business": "Accounting Economics Finance Manage Marketing",
+    "Science": "Biology Chemistry Geography Math Physics",
+    "Health and Medicine": "Basic_Medical_Science Clinical_Medicine"
+    " Diagnostics_and_Laboratory_Medicine Pharmacy Public_Health",
+    "Humanities and Social Science": "History Literature Sociology Psychology",
+    "Tech and Engineering": "Agriculture Architecture_and_Engineering Computer_Science"
+    " Electronics Energy_and_Power Materials Mechanical_Engineering",
+}
+"""MMMU's, which other benchmarks have too."""
 
 
 def mean_score(items: Items) -> float | None:
@@ -31,6 +42,26 @@ def over(*keys: str, aggregation: Callable[[Items], Any] = mean_score) -> Callab
 
     def sub_scores(items: Items) -> dict[str, Any]:
         return {name: aggregation(own) for key in keys for name, own in grouped(items, key).items()}
+
+    return sub_scores
+
+
+def over_subjects(key: str, aggregation: Callable[[Items], Any]) -> Callable[[Items], dict[str, Any]]:
+    """Return a function that aggregates the items of each of MMMU's domains (``Overall-<domain>``) and each subject.
+
+    Args:
+        key: What an item calls its subject; a subject of no domain stands for itself alone.
+        aggregation: Of a group's items; a group for which it returns None is left out.
+    """
+
+    def sub_scores(items: Items) -> dict[str, Any]:
+        subjects = grouped(items, key)
+        groups: dict[str, list[Mapping[str, Any]]] = {}
+        for domain, names in SUBJECTS_BY_DOMAIN.items():
+            own = {name: subjects.pop(name) for name in names.split() if name in subjects}
+            groups |= {f"Overall-{domain}": [item for some in own.values() for item in some], **own}
+        scores = {name: aggregation(own) for name, own in (groups | subjects).items() if own}
+        return {name: score for name, score in scores.items() if score is not None}
 
     return sub_scores
 

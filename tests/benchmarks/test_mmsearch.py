@@ -62,6 +62,13 @@ def test_a_query_is_scored_by_its_words_and_their_order(scores: ModuleType) -> N
     assert scores.query_score("iphone 16 release date", "iphone 16 release date") == 1
     assert scores.query_score("date release", "release date") == pytest.approx((1 + 0.5) / 2)
     assert scores.query_score("", "release date") == 0
+    assert scores.query_score("weather today", "release date") == 0
+
+
+def test_words_of_a_query_count_once_and_full_stops_end_sentences(scores: ModuleType) -> None:
+    assert scores.rouge_l("date date release", "release date") == pytest.approx(2 * 1 / 4)
+    assert scores.rouge_l("date. release", "release date") == 1
+    assert scores.rouge_l(".", "release date") == 0
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +88,10 @@ def single_rounds() -> ModuleType:
     ],
 )
 def test_a_chosen_page_is_graded(single_rounds: ModuleType, choice: str, score: float) -> None:
-    doc = {"valid": [0], "not_sure": [4], "area": "news", "subfield": "arts"}
-    scores = single_rounds.mmsearch_rerank_process_results(doc, [choice])
-    assert scores["rek_score"]["score"] == score
+    doc = dict.fromkeys(("sample_id", "query", "timestamp", "area", "subfield", "gt_answer", "invalid"), "x")
+    scores = single_rounds.mmsearch_rerank_process_results({**doc, "valid": [0], "not_sure": [4]}, [choice])
+    assert scores["rek_score"].numbers["score"] == score
+    assert single_rounds.mmsearch_mean_choice([scores["rek_score"]]) == score
     assert isinstance(scores, Unparsed) is (choice.count("<") != 1 or "0" in choice)
 
 

@@ -121,7 +121,8 @@ class _Comparison:
         self._check_prompt(doc, line, where)
         for position, recorded in enumerate(line["responses"]):
             self.report.num_responses += 1
-            outcome = self._check_response(doc, recorded, f"{where}, response {recorded.get('response')!r}")
+            said = recorded.get("response", recorded.get("losses"))
+            outcome = self._check_response(doc, recorded, f"{where}, response {said!r}")
             if position > 0 or line.get("excluded_from_aggregated"):
                 continue
             if outcome is None or recorded.get("random"):
@@ -172,7 +173,7 @@ class _Comparison:
 
     def _check_response(self, doc: Doc, recorded: Mapping[str, Any], where: str) -> Outcome | None:
         """Score one response; None when it adds nothing to an aggregate."""
-        text = recorded.get("response")
+        text = recorded.get("response", recorded.get("losses"))
         if NEED_A_JUDGE in recorded or not isinstance(text, (str, list)):
             self.report.not_compared[NEED_A_JUDGE if NEED_A_JUDGE in recorded else "no text"] += 1
             return None
@@ -208,7 +209,11 @@ class _Comparison:
     def _score(
         self, scorer: Scorer, doc: Doc, said: str | list[str], recorded: Mapping[str, Any], where: str
     ) -> Outcome:
-        """Score by rules, after all rounds, or from what a judge replied."""
+        """Score by rules, after all rounds, from what a judge replied, or from losses: ``[[loss, is_greedy], ...]``."""
+        if "losses" in recorded:
+            return score(
+                scorer, doc, [Response(text="", logprob=-loss, is_greedy=said) for loss, said in recorded["losses"]]
+            )
         if isinstance(said, list):
             prompts, spoken = replay(self.task, doc, said)
             if "prompts" in recorded:

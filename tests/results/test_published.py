@@ -60,6 +60,11 @@ def test_the_settings_that_differ_are_named_with_both_values(run, published):
     assert "run 0.5000, published 0.7500 (M)  difference -0.2500" in text
 
 
+def test_arguments_that_lmms_eval_wrote_as_one_text_are_read(run, published):
+    found, _ = told(run("pretrained=Qwen/Q,max_pixels=200"), published(max_pixels=200, checkpoint="Qwen/Q"))
+    assert [found.settings[name][2] for name in ("checkpoint", "max_pixels")] == ["same", "same"]
+
+
 def test_what_the_adapter_takes_by_default_is_compared_too(run, published):
     found, _ = told(run(), published(max_pixels=1605632, system_prompt="Be brief."))
     assert found.settings["max_pixels"] == (1605632, 1605632, "same")

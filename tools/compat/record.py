@@ -86,6 +86,21 @@ def made_responses(
     return list(drawn)
 
 
+def made_losses(num_choices: int, rng: random.Random, count: int) -> list[list[list[Any]]]:
+    """Draw losses of the choices of a document, ties and equal ones among them, and whether greedy decoding says each.
+
+    Returns:
+        ``[[loss, is_greedy], ...]``, one for each choice, `count` times.
+    """
+    drawn = []
+    for _ in range(count):
+        losses = [
+            rng.choice((0.0, 0.5, 1.0, 2.5, rng.uniform(0, 40), rng.uniform(0, 1e-6))) for _ in range(num_choices)
+        ]
+        drawn.append([[loss, rng.random() < 0.3] for loss in losses])
+    return drawn
+
+
 def _one(texts: Sequence[str], known: Sequence[str], rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.35:
@@ -182,7 +197,9 @@ class Recorder:
                 doc = revive({**line["doc"], **line.get("derived_doc", {}), **masked(line, number)})
                 target, _ = attempted(self.task.doc_to_target, doc)
                 rng = random.Random(f"{seed}/{self.header['task']}/{number}")
-                texts = made_responses(line["doc"], target, known, rng, count)
+                texts: Sequence[Any] = made_responses(line["doc"], target, known, rng, count)
+                if self.task.OUTPUT_TYPE == "multiple_choice":
+                    texts = made_losses(len(self.task.doc_to_choice(doc)), rng, count)
                 if check:
                     texts = [r["response"] for r in line["responses"] if isinstance(r.get("response"), str)]
                 kept = {k: line[k] for k in ("doc", "derived_doc", "aux", "excluded_from_aggregated") if k in line}
@@ -193,22 +210,23 @@ class Recorder:
         yield {"task": self.header["task"], "aggregated": self._aggregated() if self.is_aggregate_known else {}}
         yield from documents
 
-    def _response(self, doc: Mapping[str, Any], text: str) -> dict[str, Any]:
+    def _response(self, doc: Mapping[str, Any], text: Any) -> dict[str, Any]:
         self.asked_a_judge = False
         first, error = self._scores(doc, text, 0)
+        said = {"losses" if isinstance(text, list) else "response": text}
         if self.asked_a_judge:
-            return {"response": text, "judge_needed": True}
+            return {**said, "judge_needed": True}
         if error is not None:
-            return {"response": text, "error": error}
+            return {**said, "error": error}
         by_filter = {name: storable(scores) for name, scores in first.items()}
         scores = by_filter if len(by_filter) > 1 else next(iter(by_filter.values()))
         for other in (1, 2, 3):
             again, _ = self._scores(doc, text, other)
             if json.dumps({n: storable(s) for n, s in (again or {}).items()}) != json.dumps(by_filter):
-                return {"response": text, "random": True}
-        return {"response": text, "scores": scores}
+                return {**said, "random": True}
+        return {**said, "scores": scores}
 
-    def _scores(self, doc: Mapping[str, Any], text: str, seed: int) -> tuple[Any, str | None]:
+    def _scores(self, doc: Mapping[str, Any], text: Any, seed: int) -> tuple[Any, str | None]:
         from lmms_eval.api.instance import Instance
 
         random.seed(seed)
@@ -218,6 +236,9 @@ class Recorder:
         try:
             with contextlib.redirect_stdout(None):
                 for ensemble in self.task._filters:  # noqa: SLF001
+                    if isinstance(text, list):
+                        found[ensemble.name] = self.task.process_results(doc, [tuple(pair) for pair in text])
+                        continue
                     instance = Instance("generate_until", ("",), 0, metadata=about, resps=[text])
                     ensemble.apply([instance], [doc])
                     answer = instance.filtered_resps[ensemble.name]
@@ -231,7 +252,7 @@ class Recorder:
         if "judge_needed" in recorded or "random" in recorded or "error" in recorded:
             self.is_aggregate_known = False
             return
-        scores, _ = self._scores(doc, recorded["response"], 0)
+        scores, _ = self._scores(doc, recorded.get("losses", recorded.get("response")), 0)
         for name, by_metric in scores.items():
             for metric, item in by_metric.items():
                 self.items.setdefault(name, {}).setdefault(metric, []).append(item)
