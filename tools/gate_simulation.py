@@ -138,7 +138,7 @@ def graded(drop: float, *, num_documents: int, churn: float, repeats: int, seed:
 
 
 def repeated(drop: float, *, num_documents: int, num_repeats: int, repeats: int, seed: int) -> Iterator[str]:
-    """Outcomes where each document is asked several times and scores the mean; some documents are harder than others."""
+    """Outcomes where each document is asked several times and scores the mean; some are harder."""
     generator = np.random.default_rng(seed)
     for _ in range(repeats):
         ease = generator.beta(1.4, 0.6, num_documents)  # 0.7 on average
@@ -158,7 +158,7 @@ def over_documents(drop: float, *, num_documents: int, churn: float, repeats: in
         first, second = (gold ^ (generator.random(num_documents) < 0.2) for _ in range(2))
         again = generator.random(num_documents) < 1 - churn
         run = np.where(again, first, second)
-        run = np.where(gold & (generator.random(num_documents) < 2 * drop), False, run)
+        run = run & ~(gold & (generator.random(num_documents) < 2 * drop))
         items = [list(zip(gold.tolist(), said.tolist(), strict=True)) for said in (run, first)]
         found = stats_room.bootstrap_difference(*items, f1, iterations=200, seed=1)
         error = found.standard_error or 0.0
