@@ -39,7 +39,7 @@ def judge(
     verdicts: list[Verdict] = []
     compared: dict[Metric, Comparison] = {}
     for gate in gates:
-        metrics = _metrics(run, gate)
+        metrics = _metrics(run, gate, baseline)
         if not metrics:
             verdicts.append(Verdict(gate=gate, outcome="unjudged", reason=_no_metric(run, gate)))
         for metric in metrics:
@@ -61,17 +61,26 @@ def judge(
     return decide(verdicts, num_runs=num_runs)
 
 
-def _metrics(run: StoredRun, gate: Gate) -> list[Metric]:
-    """What a gate is about; without a metric's name, all whose direction is known. Of groups only what is named."""
+def _metrics(run: StoredRun, gate: Gate, baseline: StoredRun | None) -> list[Metric]:
+    """What a gate is about. Of groups only what is named.
+
+    Without a metric's name, all whose direction is known and that have a number, which a file for a benchmark's server
+    has not.
+    """
     groups = run.groups if gate.task in run.groups and not gate.needs_baseline else []
     return [
         metric
         for task in [*run.tasks, *groups]
         if gate.task in (None, task)
         for metric in run.metrics(task)
-        if (metric.name == gate.metric or (gate.metric is None and run.higher_is_better(metric) is not None))
+        if (metric.name == gate.metric or (gate.metric is None and _is_measured(metric, run, baseline)))
         and gate.filter in (None, metric.filter)
     ]
+
+
+def _is_measured(metric: Metric, run: StoredRun, baseline: StoredRun | None) -> bool:
+    has_number = any(r is not None and r.value(metric) is not None for r in (run, baseline))
+    return has_number and run.higher_is_better(metric) is not None
 
 
 def _no_metric(run: StoredRun, gate: Gate) -> str:
