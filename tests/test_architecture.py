@@ -43,7 +43,7 @@ ORDER = [
     {"conversing"},
     {"evaluate"},
     {"masks", "spellings"},
-    {"variables"},
+    {"variables", "surroundings"},
     {"configfile", "values"},
     {"config"},
     {"settings"},
