@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_lmms.configfile import ENV
-from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_of
+from pytest_lmms.masks import Secrets, mask, secrets_of
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS, Tags
 from pytest_lmms.values import (
     amount,
@@ -284,26 +284,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_json(v) for v in value]
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a score may depend on; packages that are not installed are left out."""
-    import platform
-    from importlib import metadata
-
-    names = ("pytest-lmms", "pytest", "pytest-xdist", "datasets", "torch", "transformers", "openai", "pillow", "av")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def environment() -> dict[str, str]:
-    """Environment variables that steer a run; secrets, and what holds the value of one, masked."""
-    prefixes = ("LMMS_", "HF_", "OPENAI_", "CUDA_", "TRANSFORMERS_", "VLLM_", "OMP_")
-    secrets = secrets_of(os.environ)
-    chosen = {k: v for k, v in sorted(os.environ.items()) if k.startswith(prefixes)}
-    return {k: MASK if v and (is_secret(k) or secrets.hide(v) != v) else mask(v) for k, v in chosen.items()}

@@ -44,7 +44,7 @@ ORDER = [
     {"conversing"},
     {"evaluate"},
     {"spellings"},
-    {"variables"},
+    {"variables", "surroundings"},
     {"configfile", "values"},
     {"config"},
     {"settings"},

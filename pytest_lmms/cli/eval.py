@@ -77,8 +77,9 @@ def ask() -> list[str]:
         UsageError: The terminal was closed.
     """
     try:
-        words = [f"--lmms-model={_answer('Model (? lists them)', 'tiny_vlm', _model)}"]
-        arguments = _answer("Its arguments, key=value,key=value", "", _arguments)
+        model = _answer("Model (? lists them)", "tiny_vlm", _model)
+        words = [f"--lmms-model={model}"]
+        arguments = _answer("Its arguments, key=value,key=value (? lists them)", "", _arguments(model))
         words += [f"--lmms-model-args={arguments}"] if arguments else []
         words.append(f"--lmms-tasks={_answer('Tasks, groups or tags (? lists them)', 'mme', _tasks)}")
         words.append(f"--lmms-data={_answer('Data, full or mini (offline miniatures)', 'mini', _option('data'))}")
@@ -106,7 +107,7 @@ def _model(text: str) -> str | None:
 
     if text == "?":
         return "\n".join(f"  {name}" for name in MODELS.names())
-    MODELS.canonical(text)
+    MODELS.load(text)
     return None
 
 
@@ -121,10 +122,23 @@ def _tasks(text: str) -> str | None:
     return None
 
 
-def _arguments(text: str) -> None:
-    from pytest_lmms.model_args import parse_model_args
+def _arguments(model: str) -> Callable[[str], str | None]:
+    def check(text: str) -> str | None:
+        from inspect import signature
 
-    parse_model_args(text, where="arguments")
+        from pytest_lmms.model_args import check_model_args, parse_model_args
+        from pytest_lmms.registry import MODELS
+
+        adapter = MODELS.load(model)
+        if text == "?":
+            return "\n".join(
+                f"  {p.name}" + ("" if p.default is p.empty else f"={p.default}")
+                for p in signature(adapter).parameters.values()
+            )
+        check_model_args(adapter, parse_model_args(text, where="arguments"), model_name=model, where="arguments")
+        return None
+
+    return check
 
 
 def _option(name: str) -> Callable[[str], str | None]:

@@ -33,7 +33,7 @@ def _version(parsed: argparse.Namespace) -> int:
     if not (parsed.all or parsed.json):
         print(own)
         return OK
-    from pytest_lmms.config import versions
+    from pytest_lmms.surroundings import versions
 
     found = versions()
     (print_json if parsed.json else print_table)(found)

@@ -100,6 +100,10 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         settings = session_of(config).settings
         said = [BY_NAME[n].option for n in ("offset", "limit", "subset", "shard") if n in settings.sources]
         lines.append(f"lmms: nothing is left by {', '.join(said)}: {_some(empty)}" if said else f"lmms: {_some(empty)}")
+    if not items and not lines and session_of(config).settings.sources.get("model") == BY_NAME["model"].option:
+        lines.append(
+            "lmms: a model and no task: name some with --lmms-tasks (`pytest --lmms-list tasks`), or a folder of YAMLs"
+        )
     return lines
 
 

@@ -20,8 +20,9 @@ import pytest
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.run_document import cannot_write
-from pytest_lmms.plugin.scheduling import BlockScheduling, doc_id_of, task_of
+from pytest_lmms.plugin.scheduling import BlockScheduling
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.plugin.units import doc_id_of, task_of
 from pytest_lmms.printable import printable
 
 STOP_SECONDS = 35.0

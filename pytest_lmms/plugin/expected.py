@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_lmms.plugin.items import is_document
 from pytest_lmms.plugin.paths import resolve_id
-from pytest_lmms.plugin.scheduling import doc_id_of, task_of
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.plugin.units import doc_id_of, task_of
 
 if TYPE_CHECKING:
     import pytest

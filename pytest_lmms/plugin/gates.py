@@ -21,9 +21,9 @@ from pytest_lmms.plugin.runs import num_judged_runs
 from pytest_lmms.plugin.session import LmmsSession, session_of
 
 if TYPE_CHECKING:
-    from pytest_lmms.results.gate import Verdict
     from pytest_lmms.results.rules import Gate
     from pytest_lmms.results.runs import StoredRun
+    from pytest_lmms.results.verdict import Verdict
 
 _REMEMBER = ("lfplugin", "nfplugin", "stepwiseplugin")
 """Plugins of pytest that choose what to run next time."""

@@ -67,19 +67,24 @@ class Progress:
 
     def line(self, task: str, now: float) -> str:
         """`[ 120/2374] mme 0.812 · 35.1 docs/s · 70 tokens/s · 1:04 left · 2 errors`."""
-        elapsed = max(now - (self.started or now), 1e-9)
-        rate = self.done / elapsed
+        elapsed = now - (self.started or now)
         parts = [f"[{self.done:>{len(str(self.total))}}/{self.total}] {task}"]
         if task in self.scores:
             parts[0] += f" {self.scores[task][0] / self.scores[task][1]:.3f}"
-        parts.append(f"{rate:,.1f} docs/s")
-        if self.has_tokens:
-            parts.append(f"{self.tokens / elapsed:,.0f} tokens/s")
-        if self.total > self.done:
-            left = int((self.total - self.done) / rate)
-            parts.append(f"{left // 60}:{left % 60:02} left")
+        if elapsed > 0:
+            parts += self._rates(self.done / elapsed, self.tokens / elapsed)
         parts += [f"{n} {s}" for s, n in self.statuses.items() if s not in ("scored", "unscored")]
         return " · ".join(parts)
+
+    def _rates(self, documents: float, tokens: float) -> list[str]:
+        """How fast it goes, both per second, and how long it will take."""
+        rates = [f"{documents:,.1f} docs/s"]
+        if self.has_tokens:
+            rates.append(f"{tokens:,.0f} tokens/s")
+        if self.total > self.done:
+            left = int((self.total - self.done) / documents)
+            rates.append(f"{left // 60}:{left % 60:02} left")
+        return rates
 
     def _write(self, text: str) -> None:
         writer = self.reporter._tw

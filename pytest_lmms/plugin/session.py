@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.config import LATEST, RunConfig, environment, versions
+from pytest_lmms.config import LATEST, RunConfig
 from pytest_lmms.errors import StoreError, UsageError, explain
 from pytest_lmms.masks import mask, mask_text
 from pytest_lmms.plugin.environment import entry_of
 from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.settings import read_config
+from pytest_lmms.surroundings import environment, versions
 
 if TYPE_CHECKING:
     from pytest_lmms.results.store import RunFolder

@@ -7,14 +7,14 @@ The newest counts. Saved copies hold no responses and no media, and are small en
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from pytest_lmms.errors import StoreError, UsageError, did_you_mean, explain
 from pytest_lmms.results.remote import fetch_run, is_remote
 from pytest_lmms.results.runs import StoredRun, read_run
-from pytest_lmms.results.store import file_name
+from pytest_lmms.results.store import RunFolder, file_name
 
 PREFIX = "last:"
 STORE = ".lmms/baselines"
@@ -47,16 +47,22 @@ def save_baseline(store: Path, name: str, run_folder: Path) -> Path:
             )
         )
     target = store / file_name(name) / run_folder.name
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for path in (*run_folder.glob("samples_*.jsonl"), run_folder / "run.json", run_folder / "results.json"):
-        if path.is_file():
-            shutil.copy2(path, temporary / path.name)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
+    with tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".saving-", ignore_cleanup_errors=True) as folder:
+        copy, previous = Path(folder, "copy"), Path(folder, "previous")
+        copy.mkdir()
+        for path in (*run_folder.glob("samples_*.jsonl"), run_folder / "run.json", run_folder / "results.json"):
+            if path.is_file():
+                shutil.copy2(path, copy / path.name)
+        with RunFolder(target.parent).locked():
+            if target.exists():
+                target.rename(previous)
+            copy.rename(target)
     return target
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> StoredRun:

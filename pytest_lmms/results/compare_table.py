@@ -26,12 +26,17 @@ class Line(NamedTuple):
 
 
 def compare_all(runs: Sequence[StoredRun], *, find_task: FindTask | None = None) -> list[Line]:
-    """Compare every further run with the first, on all metrics that the first has.
+    """Compare every further run with the first, on all metrics that the first has, and that are a number in any.
 
     What cannot be compared, or not be read, stays in the list with its `obstacle`; `find_task` as of `compare`.
     """
     first, *others = runs
-    metrics = [metric for task in first.tasks for metric in first.metrics(task)]
+    metrics = [
+        metric
+        for task in first.tasks
+        for metric in first.metrics(task)
+        if any(run.value(metric) is not None for run in runs)
+    ]
     found = [(run, _compared(run, first, metric, find_task)) for metric in metrics for run in others]
     tested = [i for i, (_, c) in enumerate(found) if c.p_value is not None]
     adjusted = dict(zip(tested, stats.holm([found[i][1].p_value or 0.0 for i in tested]), strict=True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_lmms.errors import counted
-from pytest_lmms.results.gate import Verdict
 from pytest_lmms.results.runs import StoredRun
+from pytest_lmms.results.verdict import Verdict
 
 WORDS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "unjudged": "NOT JUDGED"}
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "unjudged": "❌"}

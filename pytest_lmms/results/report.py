@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pytest_lmms.config import RunConfig, versions
+from pytest_lmms.config import RunConfig
 from pytest_lmms.masks import mask
 from pytest_lmms.results.aggregate import TaskAggregate
 from pytest_lmms.results.codec import plain
@@ -18,6 +18,7 @@ from pytest_lmms.results.efficiency import Efficiency
 from pytest_lmms.results.groups import GroupTree, group_results
 from pytest_lmms.results.store import SCHEMA_VERSION, RunFolder
 from pytest_lmms.scoring.metrics import EVERY_TASK
+from pytest_lmms.surroundings import versions
 from pytest_lmms.tasks.load import load_from
 from pytest_lmms.tasks.render import Task
 

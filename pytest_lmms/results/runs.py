@@ -213,7 +213,7 @@ class StoredRun:
         for row in self.rows(task):
             if row.get("status") == "error":
                 continue
-            if has_filters and "filter" not in row:
+            if has_filters and self.is_foreign and "filter" not in row:
                 raise self._no_filter(task)
             doc_hash = self._hash_of(row)
             target, prompt = str(row.get("target", "")), str(hash(row.get("input", "")))

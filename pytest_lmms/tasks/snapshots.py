@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pytest_lmms.errors import DatasetError, explain
 from pytest_lmms.tasks import hub
-from pytest_lmms.tasks.archives import Archive, find_archives, unpack
+from pytest_lmms.tasks.archives import Archive, find_archives
+from pytest_lmms.tasks.unpacking import unpack
 
 _unpacked_again: set[Path] = set()
 """Folders whose `force_unzip` this process has honoured."""

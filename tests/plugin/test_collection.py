@@ -25,6 +25,12 @@ def test_each_document_is_an_item_with_the_id_file_task_row(pytester, write_task
     assert ids_of(result) == [f"bench/toy.yaml::toy[{i}]" for i in range(3)]
 
 
+def test_a_model_without_a_task_is_told_how_to_name_one(run):
+    result = run()
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["lmms: a model and no task: name some with --lmms-tasks *"])
+
+
 def test_collecting_only_needs_no_model_and_makes_no_run_folder(pytester, write_task, run):
     write_task(pytester.path / "bench", "toy", 3)
     result = run("bench", "--collect-only", "-q", model=None)

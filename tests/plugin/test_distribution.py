@@ -9,7 +9,8 @@ import pytest
 from run_helpers import killed_at_the_end, lab, timeless  # noqa: F401
 
 from pytest_lmms.plugin.controller import Slots
-from pytest_lmms.plugin.scheduling import MAX_BLOCK, BlockScheduling, plan_units, task_of
+from pytest_lmms.plugin.scheduling import MAX_BLOCK, BlockScheduling
+from pytest_lmms.plugin.units import plan_units, task_of
 
 # --- planning -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from pytest_lmms.errors import StoreError, UsageError
@@ -28,6 +30,17 @@ def test_saving_a_run_again_replaces_it(tmp_path):
     saved = save_baseline(tmp_path / "store", "main", run)
     assert (saved / "samples_t.jsonl").read_text() == ""
     assert len(list(saved.parent.iterdir())) == 1
+
+
+def test_several_that_save_one_run_at_once_all_leave_it_whole(tmp_path):
+    run = write_run(tmp_path / "run", {"t": [1, 0]})
+    with ThreadPoolExecutor(8) as pool:
+        saved = {
+            save.result() for save in [pool.submit(save_baseline, tmp_path / "store", "main", run) for _ in range(40)]
+        }
+    (folder,) = saved
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+    assert len(list(find_baseline("last:main", tmp_path / "store").rows("t"))) == 2
 
 
 def test_a_run_that_is_cut_short_is_no_baseline(tmp_path):

@@ -61,6 +61,21 @@ def test_a_drop_is_judged_by_size_significance_and_margin(verdicts, rule, here, 
     assert verdict.is_failure == (outcome == "fail")
 
 
+def test_what_is_a_number_in_neither_run_is_demanded_by_name_only(tmp_path):
+    runs = []
+    for name in ("run", "baseline"):
+        folder = write_run(tmp_path / name, {"t": [1, 0]})
+        results = json.loads((folder / "results.json").read_text())
+        results["results"]["t"]["submission,none"] = None
+        results["higher_is_better"]["t"]["submission"] = True
+        (folder / "results.json").write_text(json.dumps(results))
+        runs.append(read_run(folder))
+    (verdict,) = judge(runs[0], parse_regression("1pt", "here"), runs[1])
+    assert (verdict.metric.name, verdict.outcome) == ("acc", "pass")
+    (verdict,) = judge(runs[0], parse_regression("submission:1pt", "here"), runs[1])
+    assert verdict.outcome == "unjudged"
+
+
 def test_a_rise_is_a_drop_where_less_is_better(verdicts):
     (verdict,) = verdicts("1pt", [0.5, 0.5], [0.1, 0.1], higher_is_better=False)
     assert verdict.outcome == "fail"

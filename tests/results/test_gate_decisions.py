@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_lmms.results.compare import Comparison
-from pytest_lmms.results.gate import Verdict, decide
+from pytest_lmms.results.compare import pair
+from pytest_lmms.results.comparison import Comparison
+from pytest_lmms.results.decide import decide
 from pytest_lmms.results.rules import Gate, parse_rule
-from pytest_lmms.results.runs import Metric
+from pytest_lmms.results.runs import DocumentScore, Metric
+from pytest_lmms.results.verdict import Verdict
 
 METRIC = Metric("t", "acc", "none")
 Z = 1.959964  # of 95%
@@ -124,13 +126,53 @@ def test_as_many_documents_are_needed_as_make_the_interval_fit_into_the_room():
 def test_a_drop_beyond_the_margin_needs_as_many_as_make_it_significant():
     verdict = decided("1pt and p<0.05", **change(-0.02, p_worse=0.2), std=0.2)
     assert verdict.num_needed == math.ceil((1.644854 * 0.2 / 0.02) ** 2) == 271
-    margin = decided("within 5pt", **change(-0.0502), std=0.5)
-    assert margin.num_needed == math.ceil((Z * 0.5 / 0.0502) ** 2) == 382
+    margin = decided("within 5pt", **change(-0.06), std=0.5)
+    assert margin.num_needed == math.ceil((Z * 0.5 / 0.01) ** 2) == 9604
 
 
-def test_where_nothing_can_be_reckoned_one_more_than_there_are_is_needed():
-    assert decided("within 5pt", **change(-0.05), std=0.0).num_needed == 101
-    assert decided("within 0pt", **change(0.0), std=0.5).num_needed == 101
+def test_the_nearer_of_passing_and_failing_decides():
+    verdict = decided("1pt and p<0.01 and within 5pt", **change(-0.03, p_worse=0.2, low=-0.08), std=0.5)
+    assert verdict.num_needed == math.ceil((2.326348 * 0.5 / 0.03) ** 2) == 1504  # to fail; 2401 to pass
+    among_four = replace(verdict, p_adjusted=None, num_needed=None)
+    others = [replace(among_four, comparison=replace(verdict.comparison, p_worse=0.24)) for _ in range(3)]
+    assert decide([among_four, *others])[0].num_needed == math.ceil((2.807034 * 0.5 / 0.03) ** 2)  # at 0.01 / 4
+
+
+@pytest.mark.parametrize(
+    "rule", ["1pt and p<0.01 and within 5pt", "p<0.05", "within 5pt", "5pt and p<0.01 and within 4pt"]
+)
+@pytest.mark.parametrize("drop", [0.02, 0.03, 0.045, 0.06])
+def test_with_as_many_documents_as_are_said_to_decide_the_same_difference_is_decided(rule, drop):
+    """Documents are repeated, so that neither the difference nor its deviation changes."""
+
+    def verdict(times):
+        baseline = [0.5, 0.75, 0.25, 1.0] * 25 * times
+        moved = [0.2 - drop, -0.2 - drop, 0.4 - drop, -0.4 - drop] * 25 * times
+        scores = [
+            {i: DocumentScore(float(v), None, "", "", "") for i, v in enumerate(values)}
+            for values in ([b + m for b, m in zip(baseline, moved, strict=True)], baseline)
+        ]
+        comparison = pair(*scores, metric=METRIC, higher_is_better=True, value=0.625 - drop, baseline=0.625)
+        gate = Gate(rule=parse_rule(rule, "here"), metric="acc")
+        asked = Verdict(
+            gate=gate, metric=METRIC, outcome="unjudged", reason="", comparison=replace(comparison, points=0.01)
+        )
+        return decide([asked])[0]
+
+    first = verdict(1)
+    if first.num_needed is None:
+        assert first.outcome != "inconclusive" or rule.startswith("5pt")
+        return
+    assert verdict(math.ceil(first.num_needed * 1.02 / 100)).outcome in ("pass", "fail")
+    if (fewer := int(first.num_needed * 0.95 / 100)) > 1:
+        assert verdict(fewer).outcome == "inconclusive"
+
+
+def test_where_no_number_of_documents_would_decide_that_is_said():
+    verdict = decided("within 5pt", **change(-0.05), std=0.1)
+    assert verdict.num_needed is None
+    assert "no number of documents would decide" in verdict.reason
+    assert decided("within 0pt", **change(0.0), std=0.5).num_needed is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_lmms.errors import DatasetError
 from pytest_lmms.tasks import allowance
-from pytest_lmms.tasks.archives import find_archives, unpack
+from pytest_lmms.tasks.archives import find_archives
+from pytest_lmms.tasks.unpacking import unpack
 
 
 def tarred(*members, mode="w") -> bytes:
