@@ -279,8 +279,8 @@ def read_object(data: bytes) -> Mapping[str, Any]:
         raise BrokenReplyError(f"the server sent what is no JSON ({why}): {data[:80]!r}")
     if not isinstance(value, Mapping):
         raise BrokenReplyError(f"the server sent {data[:80]!r} where a completion was expected")
-    if error := value.get("error"):
-        raise RefusedError(error)
+    if refusal := value.get("error"):
+        raise RefusedError(refusal)
     if "choices" not in value and any(isinstance(value.get(name), str) for name in ("message", "detail")):
         raise RefusedError(value)  # vLLM's and FastAPI's, which are not inside another
     return value

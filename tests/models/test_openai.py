@@ -308,6 +308,40 @@ def test_the_model_has_one_name_in_any_of_three_words(server):
         make(server, num_concurrent=0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"base_url": "localhost:8000/v1"}, "base_url: 'localhost:8000/v1' is no address"),
+        ({"base_url": "me:hunter2@h:8000/v1?key=hunter2"}, "base_url: 'h:8000/v1' is no address"),
+        ({"base_url": "http://[::1"}, "is no address"),
+        ({"base_url": "http://h:99999/v1"}, "is no address"),
+        ({"base_url": "ftp://h/v1"}, "expected: http://host:port/v1, or https"),
+        ({"api_key": "hunter2\u00fc"}, "api_key: a character that no HTTP header can hold"),
+        ({"api_key": "hunter2\nhunter2"}, "api_key: a character"),
+        ({"extra_headers": {"X-Key": "hunter2\r\nX: y"}}, "extra_headers: X-Key: a character"),
+        ({"extra_headers": "X-Key: hunter2"}, "extra_headers: no mapping"),
+        ({"extra_body": "x"}, "extra_body: no mapping"),
+        ({"timeout": "long"}, "timeout=long"),
+        ({"max_frames": 0}, "max_frames=0"),
+        ({"fps": -1}, "fps=-1"),
+        ({"max_image_size": -3}, "max_image_size=-3"),
+        ({"retry_backoff_s": float("nan")}, "retry_backoff_s=nan"),
+    ],
+)
+def test_an_argument_that_no_request_can_be_made_of_is_refused_before_any(server, arguments, said):
+    with pytest.raises(UsageError) as caught:
+        make(server, **arguments)
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_key_read_from_a_file_may_have_a_line_end_and_texts_may_be_numbers(server):
+    answer(make(server, api_key=KEY + "\n", base_url=f" {server.url}\n", system_prompt=5), ask())
+    _, headers, body = server.requests[0]
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert body["messages"][0] == {"role": "system", "content": "5"}
+
+
 def test_the_event_loop_stays_free_while_media_are_opened(server, monkeypatch):
     threads = []
 
