@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, arguments_of, image_uri, video_frames
+from pytest_lmms.inference.retry import Failure
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.records import FinishReason, MediaRef, Message, Request, Response, TokenCounts, ToolCall
 
@@ -18,6 +19,12 @@ _REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop", "stop_sequence": "stop", "tool_use": "stop", "pause_turn": "stop", "max_tokens": "length",
     "model_context_window_exceeded": "length", "refusal": "filtered",
 }  # fmt: skip
+_STATUSES: Mapping[str, int] = {
+    "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
+    "not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504,
+    "overloaded_error": 529,
+}  # fmt: skip
+"""HTTP statuses of errors that come among the events, whose own status was 200."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -150,6 +157,16 @@ class AnthropicChat(RemoteChat):
         if reason is None:
             raise ConnectionError("the stream ended without a stop reason")
         return texts, list(calls.values()), usage, reason
+
+    def _failure(self, error: Exception, num_attempts: int) -> Failure:
+        if (
+            isinstance(error, self._anthropic.APIStatusError)
+            and error.status_code < 400
+            and isinstance(error.body, dict)
+        ):
+            kind = (error.body.get("error") or {}).get("type")
+            error.status_code = _STATUSES.get(str(kind), 500)
+        return super()._failure(error, num_attempts)
 
 
 def _merged(turns: Sequence[Message], media: MediaSettings) -> list[dict[str, Any]]:

@@ -40,6 +40,8 @@ class Wire:
                 step = wire.plan.pop(0) if wire.plan else {}
                 if "status" in step:
                     self.send(step["status"], json.dumps(step["body"]).encode(), step.get("headers", {}))
+                elif "raw" in step:
+                    self.send(200, step["raw"], {"Content-Type": "text/event-stream"})
                 elif body.get("stream") or "stream" in self.path:
                     events = step.get("events", wire.events)
                     lines = (
@@ -250,6 +252,26 @@ def test_anthropic_is_asked_again_when_overloaded_or_cut_off(wire):
     assert KEY not in str(caught.value)
     with pytest.raises(ModelError, match="cannot send audio"):
         answer(make_anthropic(wire), request(MediaRef(kind="audio", data=b"x")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "passes"), [("overloaded_error", True), ("api_error", True), ("billing_error", False)]
+)
+def test_anthropic_is_asked_again_after_an_error_among_the_events_that_may_pass(wire, kind, passes):
+    error = {"type": "error", "error": {"type": kind, "message": "No more"}}
+    wire.plan = [{"events": [*list(anthropic_events("Ye"))[:3], error]}]
+    if passes:
+        (response,) = answer(make_anthropic(wire), request())
+        assert (response.text, response.flags) == ("Yes, it is", ("retried",))
+        return
+    with pytest.raises(ModelError, match=r"HTTP 402: .*No more"):
+        answer(make_anthropic(wire), request())
+
+
+def test_anthropic_is_asked_again_after_half_a_json(wire):
+    wire.plan = [{"raw": b'event: message_start\ndata: {"type": "mess\n\n'}]
+    (response,) = answer(make_anthropic(wire), request())
+    assert (response.text, response.flags) == ("Yes, it is", ("retried",))
 
 
 def called(*calls):
