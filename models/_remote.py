@@ -186,6 +186,7 @@ class RemoteChat(RemoteSettings, ABC):
             401: f"check the key: {key}",
             403: f"check what the key may do: {key}",
             404: "check base_url and model",
+            405: "check base_url: a redirect, as from http to https, turns a question into a look-up",
             413: "send less: a smaller max_size_in_mb, max_image_size or nframes",
         }.get(status)
 

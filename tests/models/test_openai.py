@@ -621,6 +621,19 @@ def test_a_later_request_fails_as_a_first_one_does(server, step):
         assert later.finish_reason == first.finish_reason == "filtered"
 
 
+def test_redirects_are_followed_from_the_first_request_on_and_the_key_stays_here(server):
+    other = Server()
+    moved = {"status": 307, "headers": {"Location": f"{other.url}/chat/completions"}}
+    server.plan = [moved, {"status": 301, "headers": moved["headers"]}, moved]
+    outcomes = one_after_the_other(make(server, max_retries=0), ask(), ask("lost"), ask("later"))
+    other.httpd.shutdown()
+    other.httpd.server_close()
+    assert [getattr(each, "text", None) for each in outcomes] == ["Yes, it is ", None, "Yes, it is "]
+    assert "HTTP 501" in str(outcomes[1])  # a GET, which the server does not speak
+    assert [body["messages"][0]["content"] for _, _, body in other.requests] == ["Is it?", "later"]
+    assert all("authorization" not in headers for _, headers, _ in other.requests)
+
+
 def test_a_server_that_goes_away_after_the_first_answer_is_named(server):
     model = make(server, max_retries=0, connect_timeout_s=2)
 
