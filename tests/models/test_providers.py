@@ -482,6 +482,13 @@ def test_litellm_is_asked_again_when_there_is_hope(chat, make_litellm):
     assert len(chat.requests) == 4
 
 
+@pytest.mark.parametrize("step", [{"cut": True}, {"half": True}, {"text": "Ye", "reason": "abort"}, {"raw": b"{}"}])
+def test_litellm_is_asked_again_after_half_an_answer(chat, make_litellm, step):
+    chat.plan = [step]
+    (response,) = answer(make_litellm(), request())
+    assert (response.text.strip(), response.flags) == ("Yes, it is", ("retried",))
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_litellm_is_offered_tools_and_calls_them(chat, make_litellm, stream):
     chat.calls = lambda body: [{"id": "x", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}]
