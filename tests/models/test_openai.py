@@ -498,6 +498,17 @@ def test_further_settings_reach_the_server(server):
     assert model.identity["extra_body"]["top_k"] == 3
 
 
+def test_what_changes_a_request_changes_the_identity(server):
+    usual = make(server).identity
+    for changed in (
+        {"reasoning_effort": "low"}, {"enable_thinking": True}, {"enable_thinking": False}, {"reasoning": True},
+        {"reasoning": False}, {"extra_body": {"top_k": 3}}, {"pass_video_url": True}, {"system_prompt": "Be brief."},
+    ):  # fmt: skip
+        assert make(server, **changed).identity != usual, changed
+    assert make(server, enable_thinking=False).identity != make(server, enable_thinking=True).identity
+    assert make(server, timeout=5, max_retries=1, num_concurrent=3).identity == usual
+
+
 def test_sampling_without_a_temperature_leaves_it_to_the_server(server):
     answer(make(server), ask(do_sample=True), ask(do_sample=False, temperature=0.7))
     assert sorted(str(request[2].get("temperature")) for request in server.requests) == ["0.0", "None"]
