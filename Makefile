@@ -214,8 +214,8 @@ fuzz-answers: setup-dev  ## Score hostile answers of a million characters with e
 bench-lance: setup-dev  ## Measure random access to videos: Lance, Parquet, loose files
 	$(BIN)/python tools/bench/lance_access.py
 
-bench-media: setup-dev  ## Measure how long videos take (BENCH_ARGS="--peer-python PYTHON")
-	$(BIN)/python tools/bench/media.py $(BENCH_ARGS)
+bench-media: setup-dev compat-venv  ## Measure how long videos take: the table of docs/videos.md (ffmpeg; BENCH_ARGS=--more)
+	$(BIN)/python tools/bench/media.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)
 
 bench-replay: setup-dev compat-venv  ## Run longvideobench_val_v through both harnesses, limit 8 (ffmpeg; BENCH_ARGS=--rounds 5)
 	$(BIN)/python tools/bench/media_replay.py --peer-python $(COMPAT_VENV)/bin/python $(BENCH_ARGS)

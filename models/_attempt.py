@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pytest_lmms.errors import UsageError, explain
@@ -75,6 +77,49 @@ def one_name(said: Mapping[str, str | None]) -> str:
             )
         )
     return names.pop()
+
+
+def address(url: str) -> str:
+    """An address that clients can ask.
+
+    Raises:
+        UsageError: It is none; the message repeats no password.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", url)
+        parts.port  # noqa: B018 - raises ValueError where it is none
+    except ValueError:
+        is_one = False
+    if is_one:
+        return url
+    shown = url.rpartition("@")[2].partition("?")[0]
+    raise UsageError(explain(f"{shown!r} is no address", where="base_url", expected="http://host:port/v1, or https"))
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """Names with their values; None is none of them.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    raise UsageError(explain("no mapping", where=where, expected='names with their values: {"name": "value"}'))
+
+
+def header(value: Any, where: str) -> str:
+    """A text that an HTTP header can hold; blanks around it, such as a line end of the file that it came from, go.
+
+    Raises:
+        UsageError: It cannot be one; the message does not repeat it.
+    """
+    text = str(value).strip()
+    if not (text.isascii() and text.isprintable()):
+        what = "a character that no HTTP header can hold"
+        raise UsageError(explain(what, where=where, expected="printable ASCII, on one line"))
+    return text
 
 
 def split_query(url: str) -> tuple[str, dict[str, str]]:

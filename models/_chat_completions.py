@@ -14,7 +14,7 @@ from pytest_lmms.jsonl import dumps
 from pytest_lmms.media.notes import collecting
 from pytest_lmms.records import Generation, Request, Response, ToolCall
 
-from ._attempt import Clock, split_query, without_password
+from ._attempt import Clock, mapping, split_query, without_password
 from ._chat_post import Poster
 from ._chat_stream import BrokenReplyError, ChatReply, RefusedError, read_all, read_stream, read_whole
 from ._remote import RemoteChat
@@ -75,6 +75,7 @@ class ChatCompletions(RemoteChat):
         if self._base_url:
             address, mark, query = self._base_url.partition("?")
             self._base_url = address.rstrip("/").removesuffix(_PATH) + mark + query
+        self.extra_body = mapping(self.extra_body, "extra_body")
         self._media = replace(self._media, pass_video_url=self.pass_video_url)
         self._write_messages = message_format(self.message_format)
         by_name = bool(_REASONING_MODEL.match(self._name.rpartition("/")[2]))
@@ -93,7 +94,8 @@ class ChatCompletions(RemoteChat):
         """The server, the model and what this adapter adds to a request; no key."""
         said = ("message_format", "pass_video_url", "reasoning_effort", "enable_thinking", "extra_body", "reasoning")
         added = {name: getattr(self, name) for name in (*said, "mcp_server_path")}
-        return {**super().identity, **{name: value for name, value in added.items() if value}}
+        switched_off = {name for name, value in added.items() if value is False and getattr(type(self), name) is None}
+        return super().identity | {name: v for name, v in added.items() if v or name in switched_off}
 
     # --- the client --------------------------------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ class ChatCompletions(RemoteChat):
             said["chat_template_kwargs"] = {"enable_thinking": self.enable_thinking}
         if self.stream:
             said |= {"stream": True, "stream_options": {"include_usage": True}}
-        said |= self.extra_body or {}
+        said |= mapping(self.extra_body, "extra_body")
         return {name: value for name, value in said.items() if value is not None}
 
     async def _attempt(self, prepared: Prepared, clock: Clock) -> tuple[Response, list[ToolCall]]:

@@ -68,7 +68,8 @@ class Poster:
         writing = self._writing = asyncio.Event()
 
         async def keep(request: Any) -> None:
-            if request.content == content:
+            # What follows a redirect is another request, whose content cannot be read.
+            if not writing.is_set() and request.content == content:
                 self._template = _template(request)
                 writing.set()
 

@@ -164,13 +164,18 @@ def read_whole(data: bytes) -> ChatReply:
             raise BrokenReplyError(f"the server sent no choices: {data[:200]!r}")
         reply = ChatReply(reason=choices[0].get("finish_reason"), usage=value.get("usage"))
         reply.add(choices[0]["message"])
-        _check_end(reply)
+        check_end(reply.reason)
         return reply
 
 
-def _check_end(reply: ChatReply) -> None:
-    if str(reply.reason).lower() in _BROKEN_OFF:
-        raise BrokenReplyError(f"the server gave the answer up (finish_reason {reply.reason!r})")
+def check_end(reason: Any) -> None:
+    """Look at a finish reason.
+
+    Raises:
+        BrokenReplyError: It says that the server gave the answer up.
+    """
+    if str(reason).lower() in _BROKEN_OFF:
+        raise BrokenReplyError(f"the server gave the answer up (finish_reason {reason!r})")
 
 
 async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -> ChatReply:
@@ -211,7 +216,7 @@ async def read_stream(chunks: AsyncIterator[bytes], spoke: Callable[[], None]) -
         raise BrokenReplyError("no choices came")
     if reply.reason is None and not (is_done and has_spoken):
         raise BrokenReplyError("the stream ended without a finish reason")
-    _check_end(reply)
+    check_end(reply.reason)
     return reply
 
 

@@ -6,6 +6,7 @@ A subclass opens its client, writes a request in its provider's words, makes one
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
@@ -165,6 +166,8 @@ class RemoteChat(RemoteSettings, ABC):
                 is_overload=status in OVERLOAD_STATUSES and not is_spent,
                 retry_after_seconds=retry_after_seconds(headers),
             )
+        if isinstance(error, json.JSONDecodeError):  # of clients that do not name it
+            return Failure(message=self._explain(f"broken reply: {error}", num_attempts), may_pass=True)
         is_network = type(error).__module__.partition(".")[0] in _CLIENTS or isinstance(error, OSError)
         is_late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
         is_refused = any(isinstance(each, (ConnectionRefusedError, socket.gaierror)) for each in _causes(error))
@@ -183,6 +186,7 @@ class RemoteChat(RemoteSettings, ABC):
             401: f"check the key: {key}",
             403: f"check what the key may do: {key}",
             404: "check base_url and model",
+            405: "check base_url: a redirect, as from http to https, turns a question into a look-up",
             413: "send less: a smaller max_size_in_mb, max_image_size or nframes",
         }.get(status)
 

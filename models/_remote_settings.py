@@ -16,7 +16,14 @@ from pytest_lmms.masks import Secrets, secrets_in
 from pytest_lmms.media.image_format import wanted_format, wanted_quality
 from pytest_lmms.records import Message
 
-from ._attempt import Secret, one_name, split_user, without_password
+from ._attempt import Secret, address, header, mapping, one_name, split_user, without_password
+
+_AT_LEAST: Mapping[str, float] = {
+    "timeout": 0.001, "connect_timeout_s": 0.001, "first_token_timeout_s": 0.001, "max_retries": 0,
+    "retry_backoff_s": 0, "prefix_hash_chars": 32, "max_new_tokens": 1, "nframes": 1, "max_frames_num": 1,
+    "max_frames": 1, "fps": 0.001, "video_fps": 0.001, "max_pixels": 1, "max_image_size": 1, "max_size_in_mb": 0.001,
+}  # fmt: skip
+"""The smallest value of each argument that is a number."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -116,24 +123,25 @@ class RemoteSettings:
             UsageError: No or two different model names, no key, an impossible number, or an unknown format of images.
         """
         self._name = one_name({n: getattr(self, n) for n in ("model", "pretrained", "model_version")})
-        self._key = Secret(self._find_key(self.api_key))
+        self._key = Secret(header(self._find_key(self.api_key), "api_key"))
         self.api_key = None
         said = (os.environ.get(name) for name in self.base_url_variables)
-        self._base_url = self.base_url or next((url for url in said if url), None)
+        found = self.base_url or next((url for url in said if url), None)
+        self._base_url = address(str(found)) if found else None
         said_in_address = list(secrets_in(self._base_url or ""))
         self._base_url, user = split_user(self._base_url) if self._base_url else (None, {})
-        self._headers = {**user, **(self.extra_headers or {})}
+        added = mapping(self.extra_headers, "extra_headers")
+        self._headers = {
+            **user,
+            **{str(name): header(value, f"extra_headers: {name}") for name, value in added.items()},
+        }
         self._secrets = Secrets([self._key.value, *said_in_address, *secrets_in({"headers": self._headers})])
         """What messages must not repeat."""
         self.extra_headers = None
-        for name, value, least in (
-            ("timeout", self.timeout, 0.001),
-            ("connect_timeout_s", self.connect_timeout_s, 0.001),
-            ("max_retries", self.max_retries, 0),
-            ("nframes", self.nframes, 1),
-            ("prefix_hash_chars", self.prefix_hash_chars, 32),
-        ):
-            if not isinstance(value, (int, float)) or value < least:
+        self.system_prompt = None if self.system_prompt is None else str(self.system_prompt)
+        for name, least in _AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, (int, float)) or not value >= least):
                 raise UsageError(explain(f"{name}={value}", expected=f"at least {least}"))
         self.limiter = Limiter(
             make_controller(

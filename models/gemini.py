@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pytest_lmms.errors import ModelError, explain
-from pytest_lmms.inference.message_formats import MediaSettings, image_uri, video_frames
-from pytest_lmms.records import FinishReason, MediaRef, Request, Response, TokenCounts
+from pytest_lmms.inference.message_formats import MediaSettings, arguments_of, image_uri, video_frames
+from pytest_lmms.jsonl import dumps
+from pytest_lmms.records import FinishReason, MediaRef, Message, Request, Response, TokenCounts, ToolCall
 
 from ._attempt import Clock
 from ._remote import RemoteChat
@@ -19,13 +20,13 @@ _REASONS: Mapping[str, FinishReason] = {
     "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "filtered", "RECITATION": "filtered", "BLOCKLIST": "filtered",
     "PROHIBITED_CONTENT": "filtered", "SPII": "filtered", "IMAGE_SAFETY": "filtered",
 }  # fmt: skip
-_ROLES = {"user": "user", "assistant": "model"}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GeminiChat(RemoteChat):
     """Asks Gemini. Images, sounds and videos travel inside the request; addresses are passed on."""
 
+    takes_tools: ClassVar[bool] = True
     honours = frozenset({"max_new_tokens", "temperature", "do_sample", "top_p", "top_k", "until", "seed"})
     key_variables: ClassVar[tuple[str, ...]] = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
     base_url_variables: ClassVar[tuple[str, ...]] = ("GOOGLE_GEMINI_BASE_URL",)
@@ -73,11 +74,7 @@ class GeminiChat(RemoteChat):
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         said = self._with_system(request.messages)
-        contents = [
-            {"role": _ROLES[m.role], "parts": [wire for part in m.content for wire in _parts(part, self._media)]}
-            for m in said
-            if m.role != "system"
-        ]
+        contents = _contents(said, self._media)
         settings = request.generation
         config: dict[str, Any] = {"max_output_tokens": settings.max_new_tokens or self.max_new_tokens}
         system = "\n\n".join(part for m in said if m.role == "system" for part in m.content if isinstance(part, str))
@@ -92,12 +89,23 @@ class GeminiChat(RemoteChat):
         config |= {n: v for n, v in (("top_p", settings.top_p), ("top_k", settings.top_k)) if v is not None}
         if settings.until:
             config["stop_sequences"] = list(settings.until)
+        if request.tools:
+            functions = [
+                {
+                    "name": tool["name"],
+                    "description": tool.get("description"),
+                    "parameters_json_schema": tool["parameters"],
+                }
+                for tool in request.tools
+            ]
+            config["tools"] = [{"function_declarations": functions}]
         if self.thinking_tokens is not None:
             config["thinking_config"] = {"thinkingBudget": self.thinking_tokens}
         return {"model": self._name, "contents": contents, "config": config}
 
     async def _attempt(self, prepared: dict[str, Any], clock: Clock) -> tuple[Response, None]:
         texts: list[str] = []
+        calls: list[ToolCall] = []
         usage: Any = None
         reason: str | None = None
         async for piece in self._pieces(prepared):
@@ -107,15 +115,26 @@ class GeminiChat(RemoteChat):
             for candidate in (piece.candidates or ())[:1]:
                 reason = candidate.finish_reason.name if candidate.finish_reason is not None else reason
                 for part in (candidate.content.parts if candidate.content is not None else None) or ():
-                    if part.text and self.stream:
+                    if (part.text or part.function_call) and self.stream:
                         clock.spoke()
+                    if (call := part.function_call) is not None:
+                        arguments = dumps(call.args or {}).decode()
+                        calls.append(
+                            ToolCall(id=call.id or f"call_{len(calls)}", name=call.name or "", arguments=arguments)
+                        )
                     if part.text and not part.thought:
                         texts.append(part.text)
         if reason is None:
             raise ConnectionError("the answer ended without a finish reason")
         tokens = _counts(usage)
-        finish = _REASONS.get(reason, "stop")
-        return Response(text="".join(texts), finish_reason=finish, tokens=tokens, timing=clock.timing(tokens)), None
+        response = Response(
+            text="".join(texts),
+            finish_reason=_REASONS.get(reason, "stop"),
+            tokens=tokens,
+            timing=clock.timing(tokens),
+            tool_calls=tuple(calls),
+        )
+        return response, None
 
     async def _pieces(self, prepared: Mapping[str, Any]) -> Any:
         if not self.stream:
@@ -123,6 +142,28 @@ class GeminiChat(RemoteChat):
             return
         async for piece in await self._client.models.generate_content_stream(**prepared):
             yield piece
+
+
+def _contents(messages: Sequence[Message], media: MediaSettings) -> list[dict[str, Any]]:
+    """Messages in Google's words: the results of all calls of a reply stand in one turn, in the order of the calls."""
+    contents: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        if message.role == "system":
+            continue
+        names |= {call.id: call.name for call in message.tool_calls}
+        parts = [wire for part in message.content for wire in _parts(part, media)]
+        parts += [{"functionCall": {"name": call.name, "args": arguments_of(call)}} for call in message.tool_calls]
+        if message.call_id is not None:
+            text = "".join(part for part in message.content if isinstance(part, str))
+            said = {"name": names.get(message.call_id, message.call_id), "response": {"result": text}}
+            parts = [{"functionResponse": said}]
+        role = "model" if message.role == "assistant" else "user"
+        if contents and contents[-1]["role"] == role:
+            contents[-1]["parts"] += parts
+        else:
+            contents.append({"role": role, "parts": parts})
+    return contents
 
 
 def _parts(part: str | MediaRef, media: MediaSettings) -> Iterator[dict[str, Any]]:

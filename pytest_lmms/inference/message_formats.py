@@ -119,12 +119,17 @@ def call_as_sent(call: ToolCall) -> dict[str, Any]:
     Arguments that are no JSON object become an empty one: servers that write the conversation with a chat template
     parse them, and refuse the whole request. What was wrong with them stands in the call's result.
     """
-    try:
-        is_object = isinstance(orjson.loads(call.arguments), dict)
-    except ValueError:
-        is_object = False
-    arguments = call.arguments if is_object else "{}"
+    arguments = call.arguments if arguments_of(call) else "{}"
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """What a call says, as an object: an empty one where the model wrote something else."""
+    try:
+        found = orjson.loads(call.arguments)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _parts(part: str | MediaRef, media: MediaSettings, write_frame: FrameWriter) -> Iterator[dict[str, Any]]:

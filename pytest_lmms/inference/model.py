@@ -208,8 +208,8 @@ def no_tools(model: Any) -> str:
     name = model.__name__ if isinstance(model, type) else type(model).__name__
     return explain(
         f"{name} offers models no tools",
-        expected="an adapter with `takes_tools = True` (openai, azure_openai, async_openai, litellm), for "
-        "tool_format=native",
+        expected="for tool_format=native, an adapter with `takes_tools = True`: openai, azure_openai, async_openai, "
+        "litellm, anthropic, gemini",
         remedy="leave tool_format out: models then write tags",
     )
 

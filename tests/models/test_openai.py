@@ -308,6 +308,40 @@ def test_the_model_has_one_name_in_any_of_three_words(server):
         make(server, num_concurrent=0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"base_url": "localhost:8000/v1"}, "base_url: 'localhost:8000/v1' is no address"),
+        ({"base_url": "me:hunter2@h:8000/v1?key=hunter2"}, "base_url: 'h:8000/v1' is no address"),
+        ({"base_url": "http://[::1"}, "is no address"),
+        ({"base_url": "http://h:99999/v1"}, "is no address"),
+        ({"base_url": "ftp://h/v1"}, "expected: http://host:port/v1, or https"),
+        ({"api_key": "hunter2\u00fc"}, "api_key: a character that no HTTP header can hold"),
+        ({"api_key": "hunter2\nhunter2"}, "api_key: a character"),
+        ({"extra_headers": {"X-Key": "hunter2\r\nX: y"}}, "extra_headers: X-Key: a character"),
+        ({"extra_headers": "X-Key: hunter2"}, "extra_headers: no mapping"),
+        ({"extra_body": "x"}, "extra_body: no mapping"),
+        ({"timeout": "long"}, "timeout=long"),
+        ({"max_frames": 0}, "max_frames=0"),
+        ({"fps": -1}, "fps=-1"),
+        ({"max_image_size": -3}, "max_image_size=-3"),
+        ({"retry_backoff_s": float("nan")}, "retry_backoff_s=nan"),
+    ],
+)
+def test_an_argument_that_no_request_can_be_made_of_is_refused_before_any(server, arguments, said):
+    with pytest.raises(UsageError) as caught:
+        make(server, **arguments)
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_key_read_from_a_file_may_have_a_line_end_and_texts_may_be_numbers(server):
+    answer(make(server, api_key=KEY + "\n", base_url=f" {server.url}\n", system_prompt=5), ask())
+    _, headers, body = server.requests[0]
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert body["messages"][0] == {"role": "system", "content": "5"}
+
+
 def test_the_event_loop_stays_free_while_media_are_opened(server, monkeypatch):
     threads = []
 
@@ -464,6 +498,17 @@ def test_further_settings_reach_the_server(server):
     assert model.identity["extra_body"]["top_k"] == 3
 
 
+def test_what_changes_a_request_changes_the_identity(server):
+    usual = make(server).identity
+    for changed in (
+        {"reasoning_effort": "low"}, {"enable_thinking": True}, {"enable_thinking": False}, {"reasoning": True},
+        {"reasoning": False}, {"extra_body": {"top_k": 3}}, {"pass_video_url": True}, {"system_prompt": "Be brief."},
+    ):  # fmt: skip
+        assert make(server, **changed).identity != usual, changed
+    assert make(server, enable_thinking=False).identity != make(server, enable_thinking=True).identity
+    assert make(server, timeout=5, max_retries=1, num_concurrent=3).identity == usual
+
+
 def test_sampling_without_a_temperature_leaves_it_to_the_server(server):
     answer(make(server), ask(do_sample=True), ask(do_sample=False, temperature=0.7))
     assert sorted(str(request[2].get("temperature")) for request in server.requests) == ["0.0", "None"]
@@ -585,6 +630,19 @@ def test_a_later_request_fails_as_a_first_one_does(server, step):
         assert str(later) == str(first)
     else:
         assert later.finish_reason == first.finish_reason == "filtered"
+
+
+def test_redirects_are_followed_from_the_first_request_on_and_the_key_stays_here(server):
+    other = Server()
+    moved = {"status": 307, "headers": {"Location": f"{other.url}/chat/completions"}}
+    server.plan = [moved, {"status": 301, "headers": moved["headers"]}, moved]
+    outcomes = one_after_the_other(make(server, max_retries=0), ask(), ask("lost"), ask("later"))
+    other.httpd.shutdown()
+    other.httpd.server_close()
+    assert [getattr(each, "text", None) for each in outcomes] == ["Yes, it is ", None, "Yes, it is "]
+    assert "HTTP 501" in str(outcomes[1])  # a GET, which the server does not speak
+    assert [body["messages"][0]["content"] for _, _, body in other.requests] == ["Is it?", "later"]
+    assert all("authorization" not in headers for _, headers, _ in other.requests)
 
 
 def test_a_server_that_goes_away_after_the_first_answer_is_named(server):

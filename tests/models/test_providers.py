@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from pytest_lmms.errors import ModelError, UsageError
-from pytest_lmms.records import Generation, MediaRef, Message, Request
+from pytest_lmms.records import Generation, MediaRef, Message, Request, ToolCall
 from pytest_lmms.registry import MODELS
 from tests.chat_server import Server
 
@@ -40,6 +40,8 @@ class Wire:
                 step = wire.plan.pop(0) if wire.plan else {}
                 if "status" in step:
                     self.send(step["status"], json.dumps(step["body"]).encode(), step.get("headers", {}))
+                elif "raw" in step:
+                    self.send(200, step["raw"], {"Content-Type": "text/event-stream"})
                 elif body.get("stream") or "stream" in self.path:
                     events = step.get("events", wire.events)
                     lines = (
@@ -109,6 +111,27 @@ def answer(model, *requests):
             await model.stop()
 
     return asyncio.run(run())
+
+
+SCHEMA = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+TOOLS = ({"name": "set_price", "description": "Sets it.", "parameters": SCHEMA},)
+
+
+def turns(*messages, **generation):
+    """A conversation in which a model called two tools at once, and what came after it."""
+    calls = (
+        ToolCall(id="a", name="set_price", arguments='{"price": 10}'),
+        ToolCall(id="b", name="fly", arguments="no JSON"),
+    )
+    said = (
+        Message(role="system", content=("Sell.",)),
+        Message(role="user", content=("Begin.",)),
+        Message(role="assistant", content=(), tool_calls=calls),
+        Message(role="tool", content=('{"ok": true}',), call_id="a"),
+        Message(role="tool", content=("unknown tool",), call_id="b"),
+    )
+    generation = Generation(**generation)
+    return Request(task="t", doc_id=0, messages=(*said, *messages), generation=generation, tools=TOOLS)
 
 
 # --- azure --------------------------------------------------------------------------------------------------------
@@ -231,6 +254,83 @@ def test_anthropic_is_asked_again_when_overloaded_or_cut_off(wire):
         answer(make_anthropic(wire), request(MediaRef(kind="audio", data=b"x")))
 
 
+@pytest.mark.parametrize(
+    ("kind", "passes"), [("overloaded_error", True), ("api_error", True), ("billing_error", False)]
+)
+def test_anthropic_is_asked_again_after_an_error_among_the_events_that_may_pass(wire, kind, passes):
+    error = {"type": "error", "error": {"type": kind, "message": "No more"}}
+    wire.plan = [{"events": [*list(anthropic_events("Ye"))[:3], error]}]
+    if passes:
+        (response,) = answer(make_anthropic(wire), request())
+        assert (response.text, response.flags) == ("Yes, it is", ("retried",))
+        return
+    with pytest.raises(ModelError, match=r"HTTP 402: .*No more"):
+        answer(make_anthropic(wire), request())
+
+
+def test_anthropic_is_asked_again_after_half_a_json(wire):
+    wire.plan = [{"raw": b'event: message_start\ndata: {"type": "mess\n\n'}]
+    (response,) = answer(make_anthropic(wire), request())
+    assert (response.text, response.flags) == ("Yes, it is", ("retried",))
+
+
+def called(*calls):
+    """Events of an answer that says something and calls tools, arguments in pieces."""
+    head, *_, delta, stop = anthropic_events("Well.", reason="tool_use")
+    yield head
+    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Well."}}
+    for place, (name, pieces) in enumerate(calls, 1):
+        block = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
+        yield {"type": "content_block_start", "index": place, "content_block": block}
+        for piece in pieces:
+            inside = {"type": "input_json_delta", "partial_json": piece}
+            yield {"type": "content_block_delta", "index": place, "delta": inside}
+        yield {"type": "content_block_stop", "index": place}
+    yield delta
+    yield stop
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_anthropic_is_offered_tools_and_calls_them(wire, stream):
+    wire.events = list(called(("set_price", ('{"pri', 'ce": 9}')), ("look", ("",))))
+    blocks = [
+        {"type": "tool_use", "id": "toolu_1", "name": "set_price", "input": {"price": 9}},
+        {"type": "tool_use", "id": "toolu_2", "name": "look", "input": {}},
+    ]
+    wire.whole = {"id": "1", "type": "message", "role": "assistant", "model": "c", "stop_reason": "tool_use",
+                  "content": [{"type": "text", "text": "Well."}, *blocks],
+                  "usage": {"input_tokens": 7, "output_tokens": 2}}  # fmt: skip
+    (response,) = answer(make_anthropic(wire, stream=stream), turns())
+    body = wire.requests[0][2]
+    assert body["tools"] == [{"name": "set_price", "description": "Sets it.", "input_schema": SCHEMA}]
+    assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user"]
+    assert body["messages"][1]["content"] == [
+        {"type": "tool_use", "id": "a", "name": "set_price", "input": {"price": 10}},
+        {"type": "tool_use", "id": "b", "name": "fly", "input": {}},
+    ]
+    results = body["messages"][2]["content"]
+    assert [(r["type"], r["tool_use_id"], r["content"][0]["text"]) for r in results] == [
+        ("tool_result", "a", '{"ok": true}'),
+        ("tool_result", "b", "unknown tool"),
+    ]
+    assert (response.text, response.finish_reason) == ("Well.", "stop")
+    assert [(c.id, c.name, json.loads(c.arguments or "{}")) for c in response.tool_calls] == [
+        ("toolu_1", "set_price", {"price": 9}),
+        ("toolu_2", "look", {}),
+    ]
+    assert (response.timing.first_token_seconds is not None) == stream
+
+
+def test_anthropic_shows_what_a_tool_drew_after_its_result_and_wants_no_thoughts_back(wire):
+    shown = Message(role="user", content=(MediaRef(kind="image", data=IMAGE),))
+    answer(make_anthropic(wire), turns(shown))
+    last = wire.requests[0][2]["messages"][-1]
+    assert [block["type"] for block in last["content"]] == ["tool_result", "tool_result", "image"]
+    with pytest.raises(ModelError, match=r"thinking_tokens[\s\S]*agentic_history=conversation"):
+        answer(make_anthropic(wire, thinking_tokens=1024), turns())
+
+
 # --- gemini -------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +418,33 @@ def test_gemini_is_asked_again_when_there_is_hope(wire):
     assert answer(make_gemini(wire, stream=False), request())[0].text == "Whole"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_gemini_is_offered_tools_and_calls_them(wire, stream):
+    calls = ({"functionCall": {"name": "set_price", "args": {"price": 9}}}, {"functionCall": {"name": "look"}})
+    wire.events = [gemini_event({"text": "Well."}), gemini_event(*calls, reason="STOP", usage=USAGE)]
+    wire.whole = gemini_event({"text": "Well."}, *calls, reason="STOP", usage=USAGE)
+    (response,) = answer(make_gemini(wire, stream=stream), turns())
+    asked = wire.requests[0][2]
+    body = camel(asked)
+    (declared,) = body["tools"][0]["functionDeclarations"]
+    assert (declared["name"], declared["description"]) == ("set_price", "Sets it.")
+    assert declared["parametersJsonSchema"] == SCHEMA
+    assert [content["role"] for content in body["contents"]] == ["user", "model", "user"]
+    assert [part["functionCall"] for part in body["contents"][1]["parts"]] == [
+        {"name": "set_price", "args": {"price": 10}},
+        {"name": "fly", "args": {}},
+    ]
+    assert [part["functionResponse"] for part in body["contents"][2]["parts"]] == [
+        {"name": "set_price", "response": {"result": '{"ok": true}'}},
+        {"name": "fly", "response": {"result": "unknown tool"}},
+    ]
+    assert (response.text, response.finish_reason) == ("Well.", "stop")
+    assert [(c.id, c.name, json.loads(c.arguments)) for c in response.tool_calls] == [
+        ("call_0", "set_price", {"price": 9}),
+        ("call_1", "look", {}),
+    ]
+
+
 # --- litellm ------------------------------------------------------------------------------------------------------
 
 
@@ -353,3 +480,20 @@ def test_litellm_is_asked_again_when_there_is_hope(chat, make_litellm):
         answer(make_litellm(), request())
     assert KEY not in str(caught.value)
     assert len(chat.requests) == 4
+
+
+@pytest.mark.parametrize("step", [{"cut": True}, {"half": True}, {"text": "Ye", "reason": "abort"}, {"raw": b"{}"}])
+def test_litellm_is_asked_again_after_half_an_answer(chat, make_litellm, step):
+    chat.plan = [step]
+    (response,) = answer(make_litellm(), request())
+    assert (response.text.strip(), response.flags) == ("Yes, it is", ("retried",))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_litellm_is_offered_tools_and_calls_them(chat, make_litellm, stream):
+    chat.calls = lambda body: [{"id": "x", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}]
+    (response,) = answer(make_litellm(stream=stream), turns())
+    body = chat.requests[0][2]
+    assert body["tools"][0]["function"]["parameters"] == SCHEMA
+    assert [m["role"] for m in body["messages"]] == ["system", "user", "assistant", "tool", "tool"]
+    assert [(c.id, c.name, c.arguments) for c in response.tool_calls] == [("x", "look", '{"a": 1}')]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -152,6 +154,57 @@ def test_native_calls_solve_what_tags_solve(play, server, task, history, stream)
     outputs = [step["output"] for step in records[0]["rounds"][0]]
     assert outputs[0].endswith("</tool_call>")
     assert outputs[-1] == f"<submit>{json.dumps(PLANS[task][-1][1])}</submit>"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Plays a plan by calls in the words of Anthropic's API or Google's, as the request is."""
+
+    plan = PLANS["vending_bench2"]
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        turns = body.get("messages") or body["contents"]
+        name, arguments = self.plan[sum(turn["role"] in ("assistant", "model") for turn in turns)]
+        if "messages" in body:
+            block = {"type": "tool_use", "id": f"toolu_{len(turns)}", "name": name, "input": arguments}
+            said = {"id": "1", "type": "message", "role": "assistant", "model": "m", "content": [block],
+                    "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
+        else:
+            parts = [{"functionCall": {"name": name, "args": arguments}}]
+            said = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+        data = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("model", ["anthropic", "gemini"])
+def test_native_calls_of_other_providers_solve_a_task_in_a_conversation(run, records_of, results_of, model):
+    pytest.importorskip({"anthropic": "anthropic", "gemini": "google.genai"}[model])
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    httpd.asked = []
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        outcome = run(
+            catalog.folder("benchmarks") / "vending_bench2" / "vending_bench2.yaml",
+            "--lmms-model-args", f"model=m,base_url=http://127.0.0.1:{httpd.server_port},api_key=k,stream=false",
+            "--lmms-gen-kwargs", "tool_format=native,agentic_history=conversation", model=model,
+        )  # fmt: skip
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+    assert outcome.ret == 0
+    assert results_of()["results"]["vending_bench2"]["vending_success,none"] == 1.0
+    longest = max((body.get("messages") or body["contents"] for body in httpd.asked), key=len)
+    assert [turn["role"] for turn in longest][1::2] == [{"anthropic": "assistant", "gemini": "model"}[model]] * 3
+    outputs = [step["output"] for step in records_of("vending_bench2")[0]["rounds"][0]]
+    assert outputs[-1] == '<submit>{"final": "done"}</submit>'
 
 
 def test_a_conversation_of_native_calls_answers_each_under_its_id(play, server):

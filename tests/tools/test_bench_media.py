@@ -19,12 +19,22 @@ def asked(**given):
     return media.cells(**{"quick": False, "everything": False, **given})
 
 
-def test_the_chosen_groups_hold_every_file_sampling_and_number_of_threads():
+def test_the_chosen_groups_hold_every_codec_sampling_and_number_of_threads_and_dense_minutes():
     cells = asked()
-    assert {name for name, _, _ in cells} == set(media_files.FILES)
+    assert {codec for codec in media_files.ENCODERS if any(f"_{codec}" in name for name, _, _ in cells)} == set(
+        media_files.ENCODERS
+    )
     assert {sampling for _, sampling, _ in cells} == set(media_files.SAMPLINGS)
     assert {t for _, _, threads in cells for t in threads} == set(media_files.THREADS)
+    dense = {media_files.FILES[name][1] for name, sampling, _ in cells if sampling == "fps=30"}
+    assert dense == {10, 120, 600}
     assert len(cells) == len(media_files.CHOSEN)
+
+
+def test_more_groups_hold_every_file():
+    cells = asked(more=True)
+    assert {name for name, _, _ in cells} == set(media_files.FILES)
+    assert len(cells) == len(media_files.EVERY_FILE)
 
 
 def test_everything_holds_each_codec_with_each_height_length_and_sampling():
@@ -40,7 +50,7 @@ def test_everything_holds_each_codec_with_each_height_length_and_sampling():
 
 
 def test_a_piece_is_a_file_or_one_sampling_of_it_and_may_be_among_those_not_chosen():
-    assert len(asked(only=["minute_1080p_hevc.mp4"])) == 1
+    assert len(asked(only=["minute_1080p_hevc.mp4"], more=True)) == 1
     assert asked(only=["short_720p_av1.mp4:32 frames"]) == [("short_720p_av1.mp4", "32 frames", (8,))]
 
 
@@ -56,8 +66,9 @@ def test_a_piece_is_measured_and_the_last_table_has_the_ratio_to_what_the_plan_n
     command += ["--only", "short_360p_h264.mp4:32 frames"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     last = done.stdout.splitlines()[-1].split("|")
-    ours, plan, ratio = (float(last[i]) for i in (2, 5, 7))
-    assert ratio == pytest.approx(ours / plan, abs=0.02, rel=0.02)
+    assert [column.strip() for column in last[1:3]] == ["360p, 10 s, 156", "32 frames"]
+    ours, plan, ratio = (float(last[i]) for i in (3, 7, 9))
+    assert ratio == pytest.approx(ours / plan, abs=0.05, rel=0.05)
     rows = json.loads((tmp_path / "results.jsonl").read_text())["rows"]
     digests = {row["all"] for row in rows if row["median"]}
     assert len(digests) == 1, "other pixels than those of a plain loop"
@@ -86,12 +97,23 @@ def test_a_reader_that_gives_other_frames_is_not_the_better_one(capsys):
     same = {"shape": [8, 4, 4, 3], "all": "x", "first": "x"}
     rows = [
         {"reader": "lmms-eval pyav", "median": 0.001, **same, "all": "y", "shape": [1800, 4, 4, 3]},
-        {"reader": "lmms-eval torchcodec, 8 threads", "median": 0.04, "rounds": [0.03, 0.04, 0.05], **same},
-        {"reader": "pyav", "median": 0.02, **same},
+        {
+            "reader": "lmms-eval torchcodec, 8 threads",
+            "median": 0.04,
+            "rounds": [0.03, 0.04, 0.05],
+            "cpu_rounds": [0.06, 0.07],
+            **same,
+        },
+        {"reader": "lmms-eval torchcodec, 1 threads", "median": 0.035, **same},
+        {"reader": "pyav", "median": 0.02, "cpu_rounds": [0.01], **same},
+        {"reader": "torchcodec, 2 threads", "median": 0.031, **same},
+        {"reader": "torchcodec, 8 threads", "median": 0.033, **same},
         {"reader": media_table.PLAN, "median": 0.025, **same},
     ]
-    media_table.summarise([("a.webm: 8 frames", rows)])
-    expected = "| a.webm: 8 frames | 20.0 | 1.0 (1800 frames) | 40.0 | 25.0 | 2.00 x | 0.80 |"
+    media_table.summarise([("VP9 | 8 frames", rows)])
+    expected = "| VP9 | 8 frames | 20 | 1 (1800 frames) | 40 | 31 (2) | 25 | 2.00 x | 0.80 |"
     assert capsys.readouterr().out.splitlines()[-1] == expected
-    media_table.summarise([("a.webm: 8 frames", rows)], by_least=True)
-    assert "| 30.0 | 25.0 | 1.50 x | 0.80 |" in capsys.readouterr().out
+    media_table.summarise([("VP9 | 8 frames", rows)], figure="least")
+    assert "| 30 | 31 (2) | 25 | 1.50 x | 0.80 |" in capsys.readouterr().out
+    media_table.summarise([("VP9 | 8 frames", rows)], figure="cpu")
+    assert "| 10 | 1 (1800 frames) | 60 | 31 (2) | 25 | 6.00 x | 0.40 |" in capsys.readouterr().out

@@ -1,16 +1,16 @@
 """How long videos take: backends x frames x length x threads, and whether all of them give the same pixels.
 
-    python tools/bench/media.py                           # table on the terminal; `make bench-media` calls this
+    python tools/bench/media.py --peer-python PYTHON      # beside lmms-eval's reader; `make bench-media` calls this
     python tools/bench/media.py --quick                   # two files, few settings, one round
+    python tools/bench/media.py --more                    # every file, codec by codec; decord too: an hour
     python tools/bench/media.py --all                     # every file with every sampling and number of threads: hours
     python tools/bench/media.py --only minute_720p_vp9.webm   # a piece; also --only "minute_720p_vp9.webm:8 frames"
-    python tools/bench/media.py --table                   # measures nothing, prints what was measured
-    python tools/bench/media.py --peer-python PYTHON      # beside lmms-eval's reader, in a Python that has it
+    python tools/bench/media.py --table --figure cpu      # measures nothing, prints what was measured: processor time
 
 Files are made with FFmpeg and kept in `--folder`. Every reader is a process of its own (`media_reader.py`); they
 take turns (A B C A B C), so that a busy machine is unfair to none. Medians are shown, with the ratio to the first
-reader of each group; the last table has, for each group, ours against the better of lmms-eval's two readers and against
-PyAV decoding only what the plan names. The script measures and never judges.
+reader of each group; the last table, which docs/videos.md has, holds for each group ours against the better of
+lmms-eval's two readers and against PyAV decoding only what the plan names. The script measures and never judges.
 
 Each group is a line of `--results`, written as soon as it is measured; a run that was interrupted goes on behind it.
 A reader that needs longer than 3 seconds for its first turn has no other: that one counts.
@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from media_files import SAMPLINGS, cells, make_file, title_of
-from media_table import PLAN, show, summarise
+from media_files import SAMPLINGS, cells, label_of, make_file, title_of
+from media_table import FIGURES, PLAN, show, summarise
 
 READER = Path(__file__).with_name("media_reader.py")
 SLOW_SECONDS = 3.0
@@ -50,6 +50,7 @@ class Reader:
     python: str = sys.executable
     process: subprocess.Popen[str] | None = None
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -71,8 +72,9 @@ class Reader:
         print(json.dumps(order), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         self.answer = json.loads(line) if line else {"error": "the process died"}
-        if "seconds" in self.answer:
-            self.seconds.append(self.answer["seconds"])
+        if "error" not in self.answer:
+            self.seconds.append(self.answer.pop("seconds"))
+            self.cpu_seconds.append(self.answer.pop("cpu_seconds"))
 
     def stop(self) -> None:
         """End the process."""
@@ -98,7 +100,7 @@ def readers(peer: str | None, threads: tuple[int, ...], backends: Sequence[str])
 def measure(path: Path, sampling: tuple[int, float | None], chosen: list[Reader], rounds: int) -> list[dict[str, Any]]:
     """Time every reader on one file and sampling, in turns, after one turn that does not count."""
     for reader in chosen:
-        reader.seconds, reader.answer = [], {}
+        reader.seconds, reader.cpu_seconds, reader.answer = [], [], {}
     for number in range(rounds + 1):
         for reader in chosen:
             if "error" not in reader.answer and not (reader.seconds and reader.seconds[0] >= SLOW_SECONDS):
@@ -106,10 +108,10 @@ def measure(path: Path, sampling: tuple[int, float | None], chosen: list[Reader]
         if not number:
             for reader in chosen:
                 if reader.seconds and reader.seconds[0] < SLOW_SECONDS:
-                    reader.seconds = []
+                    reader.seconds, reader.cpu_seconds = [], []
     for reader in chosen:
         reader.stop()
-    rows = [{"reader": r.name, **r.answer, "rounds": r.seconds} for r in chosen]
+    rows = [{"reader": r.name, **r.answer, "rounds": r.seconds, "cpu_rounds": r.cpu_seconds} for r in chosen]
     for row in rows:
         row["median"] = statistics.median(row["rounds"]) if row["rounds"] else None
     return rows
@@ -132,13 +134,14 @@ def main() -> None:
     parser.add_argument("--peer-python", help="a Python that has lmms-eval")
     parser.add_argument("--rounds", type=int, default=None, help="that count, after one that does not (3; quick: 1)")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--more", action="store_true", help="every file")
     parser.add_argument("--all", action="store_true", help="every file, sampling and number of threads")
-    parser.add_argument("--backends", default="pyav,torchcodec,decord")
+    parser.add_argument("--backends", help="of ours, with threads (torchcodec; more, all: pyav,torchcodec,decord)")
     parser.add_argument("--only", action="append", metavar="FILE[:SAMPLING]", help="a piece; can be given again")
     parser.add_argument("--results", type=Path, help="JSON lines, one a group (FOLDER/results.jsonl)")
     parser.add_argument("--again", action="store_true", help="measure also what has been measured")
     parser.add_argument("--table", action="store_true", help="print what has been measured, measure nothing")
-    parser.add_argument("--least", action="store_true", help="the last table of the quickest turns: on a busy machine")
+    parser.add_argument("--figure", choices=FIGURES, default="median", help="of the last table; on a busy machine: cpu")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     results = given.results or given.folder / "results.jsonl"
@@ -147,27 +150,33 @@ def main() -> None:
     if given.table:
         for title, group in before.items():
             show(f"{title} ({group['machine']}, medians of {group['num_rounds']})", group["rows"])
-        summarise([(title, group["rows"]) for title, group in before.items()], by_least=given.least)
+        summarise([(g.get("label", f"{t} | "), g["rows"]) for t, g in before.items()], figure=given.figure)
         return
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{machine}; medians of {rounds}; figures in {results}")
+    backends = given.backends or ("pyav,torchcodec,decord" if given.more or given.all else "torchcodec")
     shown = []
-    for cell in cells(quick=given.quick, everything=given.all, only=given.only or ()):
+    for cell in cells(quick=given.quick, everything=given.all, more=given.more, only=given.only or ()):
         name, sampling, threads = cell
         title = title_of(cell)
-        chosen = readers(given.peer_python, threads, given.backends.split(","))
+        chosen = readers(given.peer_python, threads, backends.split(","))
         asked = {"machine": machine, "num_rounds": rounds, "readers": [r.name for r in chosen]}
         known = before.get(title, {})
         if given.again or any(known.get(key) != value for key, value in asked.items()):
             path = make_file(given.folder, name)
             if path is None:
                 continue
-            known = {"title": title, **asked, "rows": measure(path, SAMPLINGS[sampling], chosen, rounds)}
+            known = {
+                "title": title,
+                "label": label_of(cell),
+                **asked,
+                "rows": measure(path, SAMPLINGS[sampling], chosen, rounds),
+            }
             with results.open("a") as file:
                 file.write("\n" + json.dumps(known) + "\n")  # the line before may have been cut off
         show(title, known["rows"])
-        shown.append((title, known["rows"]))
-    summarise(shown, by_least=given.least)
+        shown.append((label_of(cell), known["rows"]))
+    summarise(shown, figure=given.figure)
 
 
 if __name__ == "__main__":

@@ -43,10 +43,19 @@ SAMPLINGS: dict[str, tuple[int, float | None]] = {
     "fps=30": (4096, 30.0),
 }
 THREADS = (0, 1, 2, 4, 8, 16)
-MAX_DENSE_BYTES = 2 << 30
-"""`fps=30` is left out for files with more: their frames would not fit into memory."""
+MAX_DENSE_BYTES = 3 << 30
+"""`fps=30` is left out for files with more: their frames would not fit into memory, where readers hold them twice."""
 DENSE = tuple(f"{length}_360p_{codec}.{ENCODERS[codec][0]}" for codec in ENCODERS for length in LENGTHS)
+FEW_KEYS, TEN_MINUTES = "long_360p_h264_few_keys.mp4", "long_360p_h264.mp4"
 CHOSEN: tuple[Cell, ...] = (
+    # every codec, height, sampling and number of threads at least once, in minutes: the table of docs/videos.md
+    *((name, "8 frames", THREADS) for name in ("short_360p_h264.mp4", TEN_MINUTES)),
+    *((name, s, (8,)) for name in ("short_360p_h264.mp4", TEN_MINUTES) for s in SAMPLINGS if s != "8 frames"),
+    *((FEW_KEYS, sampling, (8,)) for sampling in SAMPLINGS),
+    *((name, "8 frames", (8,)) for name in ("long_720p_h264.mp4", "minute_1080p_h264_many_keys.mp4")),
+    *((f"short_360p_{codec}.{ENCODERS[codec][0]}", "8 frames", (8,)) for codec in ("hevc", "vp9", "av1")),
+)
+EVERY_FILE: tuple[Cell, ...] = (
     # every file, sampling and number of threads at least once; threads are swept on one short and one long file
     ("short_360p_h264.mp4", "8 frames", THREADS),
     ("long_360p_h264.mp4", "8 frames", THREADS),
@@ -61,16 +70,17 @@ QUICK: tuple[Cell, ...] = tuple(
 )
 
 
-def cells(*, quick: bool, everything: bool, only: Sequence[str] = ()) -> list[Cell]:
+def cells(*, quick: bool, everything: bool, more: bool = False, only: Sequence[str] = ()) -> list[Cell]:
     """What is measured.
 
     Args:
         quick: Two files.
+        more: Every file.
         everything: Each file with each sampling and number of threads.
         only: Pieces of it: a file, or `file:sampling`. One that is not among the chosen is taken from everything.
     """
     whole = [(name, sampling, THREADS) for name in FILES for sampling in SAMPLINGS]
-    chosen = list(QUICK if quick else whole if everything else CHOSEN)
+    chosen = list(QUICK if quick else whole if everything else EVERY_FILE if more else CHOSEN)
     for piece in only:
         if not any(is_in(cell, piece) for cell in chosen):
             chosen += [(name, sampling, (8,)) for name, sampling, _ in whole if is_in((name, sampling, ()), piece)]
@@ -86,13 +96,22 @@ def fits(cell: Cell) -> bool:
     """Whether the frames of a cell fit into memory."""
     size, seconds, _, _ = FILES[cell[0]]
     width, height = map(int, size.split("x"))
-    return cell[1] != "fps=30" or seconds * 30 * width * height * 3 <= MAX_DENSE_BYTES
+    num_frames = min(seconds * 30, SAMPLINGS["fps=30"][0])
+    return cell[1] != "fps=30" or num_frames * width * height * 3 <= MAX_DENSE_BYTES
 
 
 def title_of(cell: Cell) -> str:
     """Names a group of the table."""
     size, seconds, group, _ = FILES[cell[0]]
     return f"{cell[0]} ({size}, {seconds} s, a key frame every {group}): {cell[1]}"
+
+
+def label_of(cell: Cell) -> str:
+    """A group in the last table: file, and frames."""
+    size, seconds, group, _ = FILES[cell[0]]
+    codec = next(codec for codec in ENCODERS if f"_{codec}" in cell[0])
+    shown = "" if codec == "h264" else f"{codec.upper()} "
+    return f"{shown}{size.partition('x')[2]}p, {seconds} s, {group} | {cell[1]}"
 
 
 def make_file(folder: Path, name: str) -> Path | None:

@@ -5,8 +5,8 @@
 `ours` is `pytest_lmms.media.video`; `lmms-eval` is the reader of the lmms-eval that this Python has; `plan` decodes,
 with a plain PyAV loop, just the packets that our plan names.
 
-An order has `path`, `num_frames`, `fps` (or null), `backend`, `threads`; the answer has `seconds`, `shape`, `first` and
-`all` (digests of the first frame and of all), or `error`.
+An order has `path`, `num_frames`, `fps` (or null), `backend`, `threads`; the answer has `seconds`, `cpu_seconds` (of
+this process), `shape`, `first` and `all` (digests of the first frame and of all), or `error`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
             os.environ[variable] = str(order["threads"])
         with contextlib.suppress(ImportError, RuntimeError, OSError):  # the reader says what is wrong
             importlib.import_module(LIBRARIES[order["backend"]])
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         try:
             frames = read(order)
         except Exception as e:  # noqa: BLE001 - whatever a reader throws is its answer
@@ -113,6 +113,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         answer = {
             "seconds": seconds,
+            "cpu_seconds": time.process_time() - cpu,
             "shape": list(frames.shape),
             "first": hashlib.blake2b(frames[0].tobytes(), digest_size=8).hexdigest(),
             "all": hashlib.blake2b(frames.tobytes(), digest_size=8).hexdigest(),

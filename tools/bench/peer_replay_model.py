@@ -25,10 +25,10 @@ class ReplayModel(OpenAICompatible):
 
     def encode_video(self, video_path: str, for_get_frames_num: int) -> list[str]:
         """Return base64 texts of JPEG files, one a frame."""
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         frames = read_video(video_path, num_frm=int(for_get_frames_num), backend="pyav")
         with Path(os.environ["REPLAY_READER_SECONDS"]).open("a", encoding="ascii") as file:
-            file.write(f"{begin} {time.perf_counter()}\n")
+            file.write(f"{begin} {time.perf_counter()} {cpu} {time.process_time()}\n")
         texts = []
         for frame in frames:
             picture = PIL.Image.fromarray(frame)
