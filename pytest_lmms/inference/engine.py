@@ -2,8 +2,8 @@
 
 One engine serves one model object. It runs an event loop on a thread of its own; a batch adapter is asked on one
 more thread, the model thread, and on no other (one that has replicas elsewhere, on several); preparation (rendering,
-media, tokenising) has a small pool. It knows no task, no document and no pytest. How an adapter is asked is told in
-`batched` and `singly`.
+media, tokenising) has a small pool, and whatever may wait long (an agent's tools) a larger one. It knows no task, no
+document and no pytest. How an adapter is asked is told in `batched` and `singly`.
 """
 
 from __future__ import annotations
