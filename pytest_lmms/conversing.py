@@ -50,7 +50,7 @@ async def converse(document: Document, engine: Engine, rendered: Rendered, first
         outputs = [*outputs, tagged(reply.text, reply.tool_calls)]
         said = {"outputs": outputs, "round_index": round_index, "info": info, "asked": request, "reply": reply}
         with engine.between_rounds():
-            following, turn, keys = await engine.offload(_next_round, document, engine, rendered.document, said)
+            following, turn, keys = await engine.aside(_next_round, document, engine, rendered.document, said)
         outputs, info = turn.outputs, turn.info
         kept = _frozen(info)
         rounds.append({"input": asked, "output": tagged(response.text, response.tool_calls), "info": kept})

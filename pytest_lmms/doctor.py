@@ -12,10 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 State = Literal["works", "missing", "broken", "off"]
 SECONDS = 120
+HUB_SECONDS = 5.0
+ENGINES = ("vllm", "sglang")
 KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "HF_TOKEN")
 
 
@@ -39,7 +43,8 @@ class Part(NamedTuple):
 
 
 def _version(module: str, distribution: str | None = None) -> str:
-    return f"import {module}\nfrom importlib.metadata import version\nprint(version({distribution or module!r}))"
+    name = distribution or module
+    return f"import {module}\nfrom importlib.metadata import version\nprint({name!r}, version({name!r}))"
 
 
 PARTS = (
@@ -60,9 +65,9 @@ PARTS = (
     Part("openai and compatible servers", _version("openai"), None),
     Part("quicker connections to servers", _version("aiohttp"), "remote"),
     Part("anthropic", _version("anthropic"), "anthropic"),
-    Part("gemini", "from google import genai\nprint(genai.__version__)", "gemini"),
+    Part("gemini", _version("google.genai", "google-genai"), "gemini"),
     Part("litellm", _version("litellm"), "litellm"),
-    Part("Lance datasets", "import lance\nprint(lance.__version__)", "lance"),
+    Part("Lance datasets", _version("lance", "pylance"), "lance"),
     Part("PDF pages", _version("pypdfium2"), "pdf"),
     Part("metrics of speech, maths, captions", "import math_verify, nltk, sacrebleu, whisper_normalizer\n"
          + _version("sacrebleu"), "metrics"),
@@ -83,6 +88,7 @@ def examine(environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
     """
     environ = os.environ if environ is None else environ
     yield Finding("Python", "works", f"{sys.version.split()[0]} at {sys.executable}")
+    yield Finding("pytest-lmms", "works", f"{version('pytest-lmms')} at {Path(__file__).parent}")
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) // 2)) as pool:
         yield from pool.map(_try, PARTS)
     ffmpeg = shutil.which("ffmpeg")
@@ -90,17 +96,29 @@ def examine(environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
     yield Finding("ffmpeg", "works" if ffmpeg else "missing", ffmpeg or "not on PATH", "" if ffmpeg else remedy)
     for name in KEYS:
         yield Finding(name, "works" if environ.get(name) else "off", "is set" if environ.get(name) else "is not set")
-    offline = environ.get("HF_HUB_OFFLINE", "")
-    is_offline = offline not in ("", "0")
-    text = (
-        "HF_HUB_OFFLINE is set: nothing is downloaded" if is_offline else environ.get("HF_ENDPOINT", "huggingface.co")
-    )
-    yield Finding("Hugging Face Hub", "off" if is_offline else "works", text)
+    yield _hub(environ)
+
+
+def _hub(environ: Mapping[str, str]) -> Finding:
+    """Whether the place where datasets and checkpoints come from answers."""
+    import httpx
+
+    what, remedy = "Hugging Face Hub", "--lmms-data mini needs no network; see docs/tutorials/offline.md"
+    if environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+        return Finding(what, "off", "HF_HUB_OFFLINE is set: nothing is downloaded", remedy)
+    address = environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    try:
+        httpx.head(address, timeout=HUB_SECONDS, follow_redirects=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as e:
+        return Finding(what, "off", f"{address} does not answer: {type(e).__name__}"[:200], remedy)
+    return Finding(what, "works", address)
 
 
 def _try(part: Part) -> Finding:
     command = [sys.executable, "-c", part.code]
     install = f'pip install "pytest-lmms[{part.extra}]"' if part.extra else ""
+    if part.extra in ENGINES:
+        install += ", in an environment of its own: it brings another torch"
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603
     except subprocess.TimeoutExpired:

@@ -158,7 +158,7 @@ async def evaluate(document: Document, engine: Engine) -> Record:
                     for request, response in zip(rendered.requests, responses, strict=True)
                 )
             )
-        away = asyncio.to_thread if document.scorer.waits else engine.offload
+        away = engine.aside if document.scorer.waits else engine.offload
         record = await away(_score, document, rendered, responses, doc_hash, conversations)
         return await _judge(document, rendered, record, engine)
     except UnansweredError:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from importlib.metadata import version
+
+import pytest
 
 from pytest_lmms import doctor
 from pytest_lmms.doctor import Part, _try
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
 def test_what_is_installed_works_and_is_told_with_its_version(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "PARTS", doctor.PARTS[:4])
     assert doctor.main() == 0
-    assert f"works    {version('pytest')}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    for name in ("pytest", "pytest-xdist", "datasets"):
+        assert f"works    {name} {version(name)}" in said
+    assert f"works    {version('pytest-lmms')} at " in said
 
 
 def test_something_that_is_always_needed_and_broken_is_exit_code_1(monkeypatch):
@@ -54,3 +66,24 @@ def test_every_extra_is_looked_at():
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"dev", "all", "docs"}
     assert extras <= {part.extra for part in doctor.PARTS}
+
+
+def test_a_hub_works_when_it_answers(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert doctor._hub({"HF_ENDPOINT": address})[1:] == ("works", address, "")
+    found = doctor._hub({"HF_ENDPOINT": address})
+    assert (found.state, found.detail) == ("off", f"{address} does not answer: ConnectError")
+    assert "--lmms-data mini" in found.remedy
+
+
+def test_an_engine_that_brings_its_own_torch_is_not_put_beside_ours():
+    assert "environment of its own" in _try(Part("x", "import no_such_library", "vllm")).remedy

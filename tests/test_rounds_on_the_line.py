@@ -19,11 +19,23 @@ from pytest_lmms.tasks.load import load_task
 from pytest_lmms.testing import ScriptedModel
 
 UTILS = """
+import threading
+
+lock = threading.Lock()
+waiting = threading.Event()
+ended = []
+
 def text(doc, previous_output=None, round_idx=None, previous_round_info=None):
     if round_idx is None:
         return f"{doc['name']} 1"
     outputs = list(previous_output)
+    if round_idx == doc.get("waits_at"):
+        assert waiting.wait(20), "nobody else came to an end meanwhile"
     if round_idx == doc["steps"]:
+        with lock:
+            ended.append(doc["name"])
+        if len(ended) == doc.get("others"):
+            waiting.set()
         return None, "", True, outputs, {"state": round_idx}
     return None, f"{doc['name']} {round_idx + 1}", False, outputs, {"state": round_idx}
 
@@ -102,3 +114,18 @@ def test_documents_of_uneven_length_fill_batches_until_few_are_left(run: Callabl
     run(documents(steps), model)
     assert sum(model.batch_sizes) == sum(steps)
     assert len(model.batch_sizes) <= 1.3 * max(sum(steps) / 16, *steps)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_tool_that_takes_long_holds_up_no_other_document(run: Callable[..., Any], batch_size: int) -> None:
+    """Each of four waits, at its sixth step or its first, until all others have ended."""
+    rows = [{**row, "others": 28} for row in documents([9] * 28)]
+    rows += [{**row, "waits_at": step} for row, step in zip(documents([9] * 4), (6, 6, 1, 1), strict=True)]
+    records = run(rows, ScriptedModel(echo), batch_size=batch_size)
+    assert [record.error for record in records] == [None] * 32
+
+
+def test_turns_of_documents_that_come_together_are_asked_in_the_order_of_documents(run: Callable[..., Any]) -> None:
+    model = ScriptedModel(echo)
+    run(documents([6] * 16), model)
+    assert [doc_id for _, doc_id, _ in model.asked] == list(range(16)) * 6

@@ -133,7 +133,9 @@ class Batched:
             is_idle=is_over or self._is_idle,
             has_waited=is_over or has_waited,
         )
-        return pooled or (self._ready.popleft() if self._ready else None)
+        if pooled:  # in the order of documents, whichever thread was first
+            return sorted(pooled, key=lambda entry: (entry.request.task, entry.request.doc_id))
+        return self._ready.popleft() if self._ready else None
 
     @property
     def _is_idle(self) -> bool:

@@ -2,17 +2,18 @@
 
 One engine serves one model object. It runs an event loop on a thread of its own; a batch adapter is asked on one
 more thread, the model thread, and on no other (one that has replicas elsewhere, on several); preparation (rendering,
-media, tokenising) has a small pool. It knows no task, no document and no pytest. How an adapter is asked is told in
-`batched` and `singly`.
+media, tokenising) has a small pool, and whatever may wait long (an agent's tools) a larger one. It knows no task, no
+document and no pytest. How an adapter is asked is told in `batched` and `singly`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
@@ -31,6 +32,8 @@ __all__ = ["Engine", "EngineSettings", "Entry"]
 AUTO_BATCH_SIZE = 16
 """Where `--lmms-batch-size auto` starts; halved whenever a batch does not fit."""
 POLL_SECONDS = 0.5
+NUM_ASIDE = 32
+"""Functions that may run aside at once."""
 
 
 class Engine:
@@ -56,6 +59,7 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="lmms-engine", daemon=True)
         self._preparation = ThreadPoolExecutor(self.settings.num_preparation_threads, "lmms-prepare")
+        self._aside = ThreadPoolExecutor(NUM_ASIDE, "lmms-aside")
         self._desk = Desk(model=model, store=store, settings=self.settings, loop=self._loop, stop=self._stop)
         self.call = self._desk.call
         self.offload = Offloader(self._loop, self._preparation, self.call).offload
@@ -143,7 +147,8 @@ class Engine:
             pass
         self.call(self._loop.stop)
         self._thread.join(max(1.0, deadline - time.monotonic()))
-        self._preparation.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._preparation, self._aside):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self.store is not None:
             self.store.close()
 
@@ -190,6 +195,10 @@ class Engine:
         finally:
             self._started.set()
             self._loop.close()
+
+    def aside(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """Run a function that may take long, such as an agent's tool, where it holds up nobody. Loop only."""
+        return self._loop.run_in_executor(self._aside, contextvars.copy_context().run, function, *args)
 
     # --- answering -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from pytest_lmms.plugin import fastpath
+from pytest_lmms.plugin.fixtures import lmms_model
 from pytest_lmms.plugin.items import DocumentItem, TaskFile
 from pytest_lmms.plugin.prints import PrintLog
 from pytest_lmms.plugin.session import KEY, LmmsSession, session_of
@@ -118,14 +120,21 @@ class Recorder:
             extra.update(found or {})
         return extra
 
-    def note_task(self, task_file: TaskFile) -> None:
-        """Write down, once, how many documents a task has before offset and limit."""
+    def note_task(self, task_file: TaskFile, model: Any = None) -> None:
+        """Write down, once, how many documents a task has before offset and limit, and who answers in a model's place.
+
+        Args:
+            task_file: The task.
+            model: What its fixture `lmms_model` gave; None where it gave nothing.
+        """
         name = task_file.task.name
         if name not in self._noted:
             self._noted.add(name)
+            is_overridden = model is not None and not fastpath.is_own_fixture(task_file, lmms_model)
             self.note(
-                task=name, num_documents=len(task_file.rows), path=str(task_file.task.path), writer=self.session.writer
-            )
+                task=name, num_documents=len(task_file.rows), path=str(task_file.task.path), writer=self.session.writer,
+                **({"overriding_model": type(model).__name__} if is_overridden else {}),
+            )  # fmt: skip
 
     def note(self, **values: Any) -> None:
         """Write down something that is no record; where that fails, before the next record, which fails with it."""

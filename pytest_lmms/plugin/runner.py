@@ -239,7 +239,7 @@ class Runner:
     def _note(self, task_file: TaskFile, line: ModelLine) -> None:
         """Write down, once a task, what the results need to know beside its records."""
         self._noted.add(task_file)
-        self.recorder.note_task(task_file)
+        self.recorder.note_task(task_file, line.model)
         ignored = ignored_settings(task_file.task.generation, getattr(line.model, "honours", None))
         if ignored:
             self.recorder.note(task=task_file.task.name, ignored_settings=ignored)

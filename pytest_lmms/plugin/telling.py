@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 def tell(terminalreporter: Any, summary: Summary) -> None:
     """Print it; the run has been finished."""
     results = summary.finished.results
-    settings = summary.session.settings
-    terminalreporter.write_sep("=", f"{settings.model or 'the model of your lmms_model fixture'}: results")
+    terminalreporter.write_sep("=", f"{results['config']['model'] or 'the model of your lmms_model fixture'}: results")
     for line in results_table(results):
         terminalreporter.write_line(line)
     if results["incomplete_because"]:

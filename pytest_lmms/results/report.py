@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,8 +129,7 @@ def finish_run(
         },
         "n-samples": samples,
         "config": {
-            "model": settings.model,
-            "model_args": mask(dict(settings.model_args)),
+            **_model(settings, aggregates, index.notes),
             "batch_size": settings.batch_size,
             "batch_sizes": sorted({n["fitting_batch_size"] for n in index.notes if "fitting_batch_size" in n}),
             "limit": settings.limit,
@@ -166,6 +165,16 @@ def finish_run(
         if folder.shards.is_dir() and not any(folder.shards.iterdir()):
             folder.shards.rmdir()
     return finished
+
+
+def _model(settings: RunConfig, tasks: Iterable[str], notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Name and arguments of what answered: the model that was named, or those of fixtures in its place."""
+    overriding = {n["task"]: n["overriding_model"] for n in notes if "overriding_model" in n}
+    names = [f"{name} (lmms_model fixture)" for name in dict.fromkeys(overriding.values())]
+    if set(tasks) <= overriding.keys() and names:
+        return {"model": ", ".join(names), "model_args": {}}
+    all_names = [*filter(None, [settings.model]), *names]
+    return {"model": ", ".join(all_names) or None, "model_args": mask(dict(settings.model_args))}
 
 
 def _config(task: Task) -> dict[str, Any]:

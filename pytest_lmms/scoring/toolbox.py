@@ -26,7 +26,7 @@ class Toolbox:
         Args:
             name: As documents list it.
             tool: ``(state, arguments)`` to a result, JSON; one with the key ``error`` is an invalid step, and so is a
-                ValueError. Runs on a preparation thread; what it executes it has to contain by itself.
+                ValueError. Runs on a thread beside others; what it executes it has to contain by itself.
 
         Raises:
             UsageError: It cannot be called.

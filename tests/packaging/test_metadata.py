@@ -16,7 +16,8 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+OWN_WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = [*OWN_WORKFLOWS, ROOT / "examples" / "github_actions" / "evaluate.yml"]
 
 
 def read(path):
@@ -64,13 +65,15 @@ def test_every_action_of_a_workflow_is_a_commit_with_its_version_beside_it(path)
 
 
 def test_workflows_agree_about_the_commit_of_an_action():
-    lines = re.findall(r"uses: ([^@\s]+)@(\S+)", "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS))
+    lines = re.findall(
+        r"uses: ([^@/\s]+/[^@/\s]+)[^@\s]*@(\S+)", "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+    )
     assert len(dict(lines)) == len(set(lines)) > 1
 
 
 def test_what_workflows_call_is_there():
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for path in WORKFLOWS:
+    for path in OWN_WORKFLOWS:
         for step in steps_of(read(path)):
             command = step.get("run", "")
             assert set(re.findall(r"\bmake ([a-z0-9-]+)", command)) <= targets, command

@@ -543,6 +543,26 @@ def test_two_conftests_with_different_models_answer_with_the_right_one_each(
     assert answers == {"a": {"from a"}, "b": {"from b"}, "c": {"A"}}
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_the_results_name_the_model_that_answered_and_not_only_the_one_that_was_named(
+    pytester, write_task, run, workers
+):
+    def named(*args, **more):
+        result = run(*args, *workers, **more)
+        newest = max(pytester.path.glob("**/results.json"), key=lambda path: path.stat().st_mtime_ns)
+        model = json.loads(newest.read_text())["config"]["model"]
+        result.stdout.fnmatch_lines([f"=* {model}: results =*"])
+        return model
+
+    write_task(pytester.path / "bench" / "a", "toy_a", 2)
+    write_task(pytester.path / "bench" / "b", "toy_b", 2)
+    assert named("bench") == "dummy"
+    (pytester.path / "bench" / "a" / "conftest.py").write_text(OWN_MODEL.format(answer="mine"))
+    assert named("bench") == "dummy, ScriptedModel (lmms_model fixture)"
+    assert named("bench/a") == "ScriptedModel (lmms_model fixture)"
+    assert named("bench/a", model=None) == "ScriptedModel (lmms_model fixture)"
+
+
 def test_a_model_of_module_scope_is_closed_before_the_next_tasks_model_is_made(pytester, write_task, run):
     pytester.makeconftest(
         """

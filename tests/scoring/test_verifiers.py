@@ -101,9 +101,17 @@ def test_a_program_without_end_is_ended(source, stopped_by):
         ("import os\nopen(f'/proc/{os.getppid()}/environ').read()", "PermissionError"),
         ("open('/etc/passwd').read()", "PermissionError"),
         ("import os, pathlib\nos.listdir(pathlib.Path.cwd().parent)", "PermissionError"),
+        ("import socket\nsocket.socket(socket.AF_INET6)", "PermissionError"),
+        ("import socket\nsocket.socket(socket.AF_UNIX)", "PermissionError"),
+        ("import socket\nsocket.getaddrinfo('localhost.example', 80)", "gaierror"),
+        ("import os\nos.setsid()", "PermissionError"),
+        ("import os\nos.sched_setaffinity(os.getppid(), {0})", "PermissionError"),
+        ("import os\nos.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0))", "PermissionError"),
+        ("import os\nos.chroot('.')", "PermissionError"),
     ],
     ids=["fork bomb", "subprocess", "exec", "thread bomb", "memory", "socket", "address", "output", "file", "kill",
-         "limits", "environment", "users", "neighbours"],
+         "limits", "environment", "users", "neighbours", "IPv6", "unix socket", "names", "session", "processors",
+         "priority", "root"],
 )  # fmt: skip
 def test_a_program_gets_nothing_but_an_error(source, error):
     ran = run_python(source, seconds=5, memory_mb=512)
@@ -119,6 +127,55 @@ def test_a_program_cannot_write_outside_its_folder(tmp_path):
     for action in ("open({!r}, 'w')", "import os; os.remove({!r})", "import os; os.truncate({!r}, 0)"):
         assert "PermissionError" in run_python(action.format(str(victim))).detail
     assert victim.read_text() == "kept"
+
+
+@only_linux
+def test_a_program_changes_nothing_about_files_of_the_user(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    victim.chmod(0o640)
+    before = victim.stat()
+    source = (
+        "import os\n"
+        "os.chmod({0!r}, 0o777)\nos.utime({0!r}, (0, 0))\nos.chown({0!r}, os.getuid(), os.getgid())\n"
+        "os.setxattr({0!r}, 'user.x', b'1')\n"
+    )
+    ran = run_python(source.format(str(victim)))
+    assert ran.ended, ran
+    after = victim.stat()
+    assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_mode, before.st_mtime_ns, before.st_ctime_ns,
+    )  # fmt: skip
+
+
+@only_linux
+def test_a_program_copies_a_file_of_its_own():
+    assert run_python("import shutil\nopen('a', 'w').write('x')\nshutil.copy2('a', 'b')\nprint(open('b').read())").ended
+
+
+@only_linux
+@pytest.mark.parametrize(
+    "owner",
+    [
+        "r, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, os.getppid())",
+        "r, w = os.pipe()\nfcntl.fcntl(r, 15, struct.pack('ii', 1, os.getppid()))",
+        (
+            "a, b = socket.socketpair()\nr, w = a.fileno(), b.fileno()\n"
+            "fcntl.ioctl(r, 0x8901, struct.pack('i', os.getppid()))"
+        ),
+    ],
+    ids=["F_SETOWN", "F_SETOWN_EX", "FIOSETOWN"],
+)
+def test_a_program_has_no_signal_sent_to_us_by_the_kernel(owner):
+    """Whoever is told of new data may be told by SIGKILL; a process between us and the program would be."""
+    source = (
+        f"import fcntl, os, socket, struct, time\n{owner}\nfcntl.fcntl(r, 10, 9)\n"
+        "fcntl.fcntl(r, fcntl.F_SETFL, os.O_ASYNC)\nos.write(w, b'x')\ntime.sleep(1)\n"
+    )
+    code = f"from pytest_lmms.scoring.verifiers.confined import run_python\nprint(run_python({source!r}).detail)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done
+    assert "PermissionError" in done.stdout
 
 
 @only_linux

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 NETWORK, PROCESSES, FILES = "network", "processes", "files"
-"""What a program can be kept from: talking to anyone, starting or signalling processes, other files than its own."""
+"""What a program can be kept from: talking to anyone, starting, signalling or slowing processes, other files than its
+own."""
 MAX_FILES = 64
 MAX_DETAIL = 500
 
@@ -28,7 +29,7 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x10000000, 0x40000000, 0x10000
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
 _SYSCALLS = {
     "x86_64": {
         "socket": 41, "fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "kill": 62, "tkill": 200, "tgkill": 234,
@@ -37,6 +38,11 @@ _SYSCALLS = {
         "io_uring_setup": 425, "memfd_create": 319, "shmget": 29, "shmat": 30, "semget": 64, "msgget": 68,
         "mount": 165, "umount2": 166, "unshare": 272, "setns": 308, "bpf": 321, "userfaultfd": 323,
         "perf_event_open": 298, "add_key": 248, "request_key": 249, "keyctl": 250,
+        "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203, "sched_setattr": 314,
+        "ioprio_set": 251, "kcmp": 312, "process_madvise": 440, "shmctl": 31, "semop": 65, "semctl": 66,
+        "semtimedop": 220, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "mq_open": 240, "mq_unlink": 241,
+        "inotify_add_watch": 254, "fanotify_init": 300, "chroot": 161, "pivot_root": 155, "open_tree": 428,
+        "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
     },
     "aarch64": {
         "socket": 198, "execve": 221, "execveat": 281, "kill": 129, "tkill": 130, "tgkill": 131,
@@ -45,9 +51,35 @@ _SYSCALLS = {
         "io_uring_setup": 425, "memfd_create": 279, "shmget": 194, "shmat": 196, "semget": 190, "msgget": 186,
         "mount": 40, "umount2": 39, "unshare": 97, "setns": 268, "bpf": 280, "userfaultfd": 282,
         "perf_event_open": 241, "add_key": 217, "request_key": 218, "keyctl": 219,
+        "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274,
+        "ioprio_set": 30, "kcmp": 272, "process_madvise": 440, "shmctl": 195, "semctl": 191, "semtimedop": 192,
+        "semop": 193, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "mq_open": 180, "mq_unlink": 181,
+        "inotify_add_watch": 27, "fanotify_init": 262, "chroot": 51, "pivot_root": 41, "open_tree": 428,
+        "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
     },
 }  # fmt: skip
 """Refused with EPERM, by machine. Numbers of the kernel's tables (arch/*/entry/syscalls, asm-generic/unistd.h)."""
+_IDLE = {
+    "x86_64": {
+        "chmod": 90, "fchmod": 91, "fchmodat": 268, "fchmodat2": 452, "chown": 92, "fchown": 93, "lchown": 94,
+        "fchownat": 260, "utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280, "setxattr": 188,
+        "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198, "fremovexattr": 199,
+        "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
+    },
+    "aarch64": {
+        "fchmod": 52, "fchmodat": 53, "fchmodat2": 452, "fchown": 55, "fchownat": 54, "utimensat": 88, "setxattr": 5,
+        "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+        "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
+    },
+}  # fmt: skip
+"""Landlock lets these through for every file of the user: they do nothing, and say that they did it, as programs that
+copy a file want to hear."""
+_COMMANDS = {
+    "fcntl": ({"x86_64": 72, "aarch64": 25}, (8, 10, 15)),
+    "ioctl": ({"x86_64": 16, "aarch64": 29}, (0x8901, 0x8902, 0x40086602, 0x401C5820)),
+}
+"""Refused by their second argument: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP (whoever is told of new data
+may be told by SIGKILL); FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR (attributes of files)."""
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3, _PRLIMIT = 435, {"x86_64": 302, "aarch64": 261}
@@ -110,6 +142,12 @@ def _refuse_syscalls(libc: Any) -> bool:
     ]  # fmt: skip
     for number in _SYSCALLS[machine].values():
         program += [(_EQUAL, 0, 1, number), refuse]
+    for number in _IDLE[machine].values():
+        program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
+    for numbers, commands in _COMMANDS.values():
+        checks = [step for command in commands for step in ((_EQUAL, 0, 1, command), refuse)]
+        steps = [(_LOAD, 0, 0, _SECOND_ARGUMENT_AT), *checks, allow]
+        program += [(_EQUAL, 0, len(steps), numbers[machine]), *steps]
     program += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _REFUSE | errno.ENOSYS)]  # libc then calls clone
     # Threads may be started; other processes' limits may not be touched.
     program += [(_EQUAL, 0, 4, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT_AT)]
