@@ -20,6 +20,7 @@ CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rgl
 ORDER = [
     {"errors"},
     {"records"},
+    {"masks"},
     {
         "hookspecs",
         "entry_points",
@@ -28,7 +29,6 @@ ORDER = [
         "catalog",
         "jsonl",
         "printable",
-        "masks",
         "yamlbounds",
         "standins",
         "stats",
