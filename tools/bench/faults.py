@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from faults_lab import KEY, LIMIT_SECONDS, NUM_DOCUMENTS, ROOT, Lab, Server, free_port
 
 LISTING = "import runpy, sys; sys.argv = ['x', 'tasks']; runpy.run_module({package!r}, run_name='__main__')"
+NUM_CONCURRENT = 16
+"""Requests that a run of pytest-lmms has in flight when it is killed."""
 PACKAGE = "import {package} as p; print(p.__path__[0])"
 
 
@@ -129,13 +131,16 @@ def clustered(lab: Lab) -> str:
 
 
 def killed(lab: Lab) -> str:
-    """Killed in the middle, and run again with the same cache."""
+    """Killed in the middle, and run again with the same cache: what had been answered should not be asked again."""
+    arguments = "" if lab.is_peer else f",num_concurrent={NUM_CONCURRENT}"
     lab.server.pause_seconds = 0.02
-    lab.run("killed", cache="killed", kill_after=100)
-    before = lab.asked
+    lab.run("killed", cache="killed", kill_after=100, arguments=arguments)
+    asked, before = lab.asked, lab.questions
     lab.server.pause_seconds = 0.0
-    lab.run("goes-on", cache="killed")
-    return f"{before} of {NUM_DOCUMENTS} asked, then {lab.asked}"
+    lab.run("goes-on", cache="killed", arguments=arguments)
+    again = len(before & lab.questions)
+    bound = "" if lab.is_peer else f" (up to {NUM_CONCURRENT} were in flight)"
+    return f"{asked} of {NUM_DOCUMENTS} asked, then {lab.asked}, {again} of them again{bound}"
 
 
 def fractions(lab: Lab) -> str:
@@ -224,7 +229,7 @@ FAULTS: dict[str, Callable[[Lab], str]] = {
     "Python in the place of a tool's arguments": evaluated,
     "a page of another site asks the server": foreign,
     "the clustered error": clustered,
-    "killed after 100 answers, run again": killed,
+    "killed after 100 requests, run again": killed,
     "half of each task": fractions,
     "settings that reach the server": ignored,
     "an argument mistyped": mistyped,

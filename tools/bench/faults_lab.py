@@ -163,7 +163,7 @@ class Lab:
     def run(self, name: str, *, base_url: str = "", model: str = "openai", tasks: str = "faults", cache: str = "",
             raise_on: str = "", arguments: str = "", options: tuple[str, ...] = (), kill_after: int = 0,
             key: str = "key") -> Outcome:  # fmt: skip
-        """Evaluate tasks; `kill_after` kills the harness when the server has answered so many requests."""
+        """Evaluate tasks; `kill_after` kills the harness when so many requests have come to the server."""
         self.server.requests.clear()
         folder = self.folder / name / "out"
         folder.mkdir(parents=True, exist_ok=True)
@@ -207,3 +207,8 @@ class Lab:
     def asked(self) -> int:
         """How many requests came to the server since the last run began."""
         return len(self.server.requests)
+
+    @property
+    def questions(self) -> set[str]:
+        """What they asked."""
+        return {str(body["messages"][-1]["content"]) for _, _, body in self.server.requests}

@@ -31,9 +31,13 @@ class Arrangement:
 
 REMOTE = ("--lmms-model", "openai", "--lmms-model-args",
           f"model=m,num_concurrent={CONCURRENT},stream=False,max_retries=12,retry_backoff_s=0.2")  # fmt: skip
+TIMEOUT_SECONDS = 4.0
+"""Of one request, where workers are impatient."""
+IMPATIENT = (*REMOTE[:-1], f"{REMOTE[-1]},timeout={TIMEOUT_SECONDS:g}")
 ARRANGEMENTS = {
     "one process": Arrangement(REMOTE, 1),
     "two workers": Arrangement((*REMOTE, "-n", "2"), 2),
+    "two impatient workers": Arrangement((*IMPATIENT, "-n", "2"), 2),
     "two actors": Arrangement((), 2, 2 * BATCH),
 }
 """The arguments of the last need a cluster: `on_cluster`."""
@@ -87,6 +91,25 @@ def kill_worker(rng: random.Random, process: subprocess.Popen[bytes], lab: Lab) 
     with contextlib.suppress(ProcessLookupError):
         os.kill(rng.choice(sorted(workers)), signal.SIGKILL)
     return "killed"
+
+
+def stop_worker(rng: random.Random, process: subprocess.Popen[bytes], lab: Lab) -> str:
+    """Hold one of xdist's workers for longer than its requests may take, as a suspended machine is held."""
+    workers = [pid for pid in members(process.pid) if pid != process.pid]
+    if not workers:
+        return ""
+    worker = rng.choice(sorted(workers))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(TIMEOUT_SECONDS * (1.2 + rng.random()))
+        os.kill(worker, signal.SIGCONT)
+    return "held"
+
+
+def terminate(rng: random.Random, process: subprocess.Popen[bytes], lab: Lab) -> str:
+    """Ask the process that was started to end, and it alone, as a queue of jobs does."""
+    process.terminate()
+    return "terminated"
 
 
 def kill_server(rng: random.Random, process: subprocess.Popen[bytes], lab: Lab) -> str:
@@ -156,4 +179,7 @@ FAULTS = {
     "interrupt of two workers": Fault("two workers", interrupt, 2),
     "two interrupts": Fault("one process", interrupt_twice),
     "two interrupts of two workers": Fault("two workers", interrupt_twice, 2),
+    "SIGTERM of the process": Fault("one process", terminate),
+    "SIGTERM of the controller": Fault("two workers", terminate, 2),
+    "a worker held for longer than a timeout": Fault("two impatient workers", stop_worker, goes_on=True),
 }
