@@ -156,7 +156,7 @@ class Events:
         elif field == "data":
             event = Event(self._name, json.loads(value))
             self._id = self._next_id  # not before: what broke off in between is sent again
-            self.is_over = event.name == "status" and event.data["status"] in FINISHED
+            self.is_over = self.is_over or (event.name == "status" and event.data["status"] in FINISHED)
             return event
         return None
 
