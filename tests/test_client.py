@@ -44,7 +44,7 @@ def test_a_field_that_there_is_not_is_told_before_anything_is_sent():
 
 def test_a_token_is_taken_from_the_variable(monkeypatch):
     monkeypatch.setenv("LMMS_SERVER_TOKEN", "t")
-    server = transport((200, {"status": "ok"}))
+    server = transport((200, {"status": "healthy"}))
     assert EvalClient(transport=server).is_healthy()
     assert server.asked[0].headers["Authorization"] == "Bearer t"
 

@@ -171,7 +171,7 @@ class EvalClient:
         """
         path, timeout = f"/jobs/{job_id}/events", httpx.Timeout(30.0, read=None)
         events, away = Events(), Away()
-        while not events.is_over:
+        while True:
             try:
                 with self._http.stream("GET", path, timeout=timeout, headers=events.headers()) as response:
                     if response.is_error:
@@ -180,10 +180,10 @@ class EvalClient:
                     for line in response.iter_lines():
                         if (event := events.event(line)) is not None:
                             yield event
+                    return
             except httpx.TransportError as e:
                 away.goes_on(e)
-            if not events.is_over:
-                time.sleep(FIRST_PAUSE_SECONDS)
+            time.sleep(FIRST_PAUSE_SECONDS)
 
     def results(self, job_id: str) -> dict[str, Any]:
         """What a completed job's tasks scored: task -> metric -> value.

@@ -112,7 +112,7 @@ class AsyncEvalClient:
         """What happens, as it happens; as `EvalClient.stream`."""
         path, timeout = f"/jobs/{job_id}/events", httpx.Timeout(30.0, read=None)
         events, away = Events(), Away()
-        while not events.is_over:
+        while True:
             try:
                 async with self._http.stream("GET", path, timeout=timeout, headers=events.headers()) as response:
                     if response.is_error:
@@ -122,10 +122,10 @@ class AsyncEvalClient:
                     async for line in response.aiter_lines():
                         if (event := events.event(line)) is not None:
                             yield event
+                    return
             except httpx.TransportError as e:
                 away.goes_on(e)
-            if not events.is_over:
-                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
 
     async def results(self, job_id: str) -> dict[str, Any]:
         """What a completed job's tasks scored; as `EvalClient.results`."""

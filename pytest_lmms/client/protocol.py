@@ -137,8 +137,6 @@ class Events:
 
     def __init__(self) -> None:
         """Before the first line."""
-        self.is_over = False
-        """Whether the job's last state was told."""
         self._name = "message"
         self._id = self._next_id = ""
 
@@ -154,10 +152,8 @@ class Events:
         elif field == "id":
             self._next_id = value
         elif field == "data":
-            event = Event(self._name, json.loads(value))
             self._id = self._next_id  # not before: what broke off in between is sent again
-            self.is_over = event.name == "status" and event.data["status"] in FINISHED
-            return event
+            return Event(self._name, json.loads(value))
         return None
 
 

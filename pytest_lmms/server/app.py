@@ -21,7 +21,7 @@ from pytest_lmms.errors import LmmsError, StoreError, explain
 from pytest_lmms.results.runs import read_run
 from pytest_lmms.server.events import events_of, read_log
 from pytest_lmms.server.guard import Guard
-from pytest_lmms.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore
+from pytest_lmms.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore, NotWrittenError
 from pytest_lmms.server.policy import Policy, allowed_models, plan
 from pytest_lmms.server.polls import Polls
 from pytest_lmms.server.queue import JobQueue
@@ -48,6 +48,7 @@ JobId = Annotated[str, InPath(max_length=64)]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem}, 401: {"model": Problem}, 403: {"model": Problem}, 404: {"model": Problem},
     413: {"model": Problem}, 415: {"model": Problem}, 422: {"model": Problem}, 503: {"model": Problem},
+    507: {"model": Problem},
 }  # fmt: skip
 
 
@@ -254,7 +255,7 @@ def _files_behind(path: str, queue: JobQueue) -> tuple[Path, ...] | None:
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=422)
+    return JSONResponse({"detail": str(error)}, status_code=507 if isinstance(error, NotWrittenError) else 422)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -37,6 +37,10 @@ CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, number);
 """
 
 
+class NotWrittenError(StoreError):
+    """A change that the database did not take: the disk is full, or somebody holds the file."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One job as it is kept; secrets are names only."""
@@ -108,19 +112,21 @@ class JobStore:
         marks = ", ".join("?" * len(columns))
         values = [_stored(c, getattr(job, c)) for c in columns]
         self.version += 1
-        self._db.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 (ours)
+        with self._writing():
+            self._db.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608 (ours)
 
     def change(self, job_id: str, **values: Any) -> None:
         """Set columns of a job."""
         names = ", ".join(f"{name} = ?" for name in values)
         stored = [_stored(name, value) for name, value in values.items()]
         self.version += 1
-        self._db.execute(f"UPDATE jobs SET {names} WHERE id = ?", [*stored, job_id])  # noqa: S608 (ours)
+        with self._writing():
+            self._db.execute(f"UPDATE jobs SET {names} WHERE id = ?", [*stored, job_id])  # noqa: S608 (ours)
 
     def to_the_end(self, job_id: str) -> None:
         """Queue a finished job again, behind all others."""
         self.version += 1
-        with self._transaction():
+        with self._writing(), self._transaction():
             last = self._db.execute("SELECT MAX(number) FROM jobs").fetchone()[0]
             self._db.execute(
                 "UPDATE jobs SET number = ?, status = ?, started_at = NULL, completed_at = NULL, error = NULL, "
@@ -162,6 +168,14 @@ class JobStore:
         where, values = ("", []) if status is None else (" WHERE status = ?", [status])
         query = f"SELECT {', '.join(_COLUMNS)} FROM jobs{where} ORDER BY number DESC LIMIT ? OFFSET ?"  # noqa: S608
         return [_job(row) for row in self._db.execute(query, [*values, limit, offset])]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as e:
+            remedy = "make room, or end what holds the file; jobs that ended meanwhile are written then"
+            raise NotWrittenError(explain(f"cannot be written: {e}", where=str(self.path), remedy=remedy)) from e
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -98,8 +98,10 @@ class Polls:
         now = time.monotonic()
         if now - kept.looked < LOOK_SECONDS:
             return True
+        if kept.files != _changes(kept.files):
+            return False
         kept.looked = now
-        return kept.files == _changes(kept.files)
+        return True
 
     async def _made(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, files: Iterable[Path]

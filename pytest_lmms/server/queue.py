@@ -9,9 +9,10 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from pytest_lmms.errors import UsageError, explain
 from pytest_lmms.server import reporting
 from pytest_lmms.server.devices import CPU
 from pytest_lmms.server.jobfiles import JobFiles, has_scores
-from pytest_lmms.server.jobs import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore
+from pytest_lmms.server.jobs import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, Job, JobStore, NotWrittenError
 from pytest_lmms.server.policy import Plan
 
 STOP_SECONDS = 45.0
 """What an interrupted run gets to finish what it has in hand, before it is killed; more than a run gives itself."""
 LOCK_SECONDS = 60.0
+RETRY_SECONDS = 2.0
+"""Between two attempts to write what a full disk did not take."""
 STOPPED = "the server stopped while this job ran; what was answered is kept: POST /jobs/{id}/resume goes on"
 _GONE = (
     "its secrets were kept in memory only, and the server started again since: start it with {names} in its "
@@ -102,8 +105,8 @@ class JobQueue:
             env=plan.env, secrets=tuple(plan.secrets), num_devices=num_devices,
             output_dir=None if plan.output_dir is None else str(plan.output_dir),
         )  # fmt: skip
-        self._secrets[job.id] = plan.secrets
         self.store.add(job)
+        self._secrets[job.id] = plan.secrets
         self._start_next()
         return job
 
@@ -131,6 +134,12 @@ class JobQueue:
     # --- running --------------------------------------------------------------------------------------------------
 
     def _start_next(self) -> None:
+        try:
+            self._start_what_can()
+        except NotWrittenError:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start_next)
+
+    def _start_what_can(self) -> None:
         """First come, first served: a job that has to wait for devices is not overtaken."""
         for job_id in self.store.ids(QUEUED) if not self._is_closing and self.free else ():
             job = self.store.get(job_id)
@@ -139,8 +148,9 @@ class JobQueue:
             if lost := self._lost(job):
                 self._finish(job.id, FAILED, error=_GONE.format(names=", ".join(lost)))
                 continue
-            devices = [self.free.pop(0) for _ in range(job.num_devices)]
+            devices = self.free[: job.num_devices]
             self.store.change(job.id, status=RUNNING, started_at=_now(), devices=devices)
+            del self.free[: job.num_devices]
             running = self.running[job.id] = _Running(job)
             running.task = asyncio.get_running_loop().create_task(self._run(running, devices))
 
@@ -148,14 +158,25 @@ class JobQueue:
         job = running.job
         try:
             code = await self._run_pytest(running, devices)
-            self._conclude(running, code)
+            await self._written(partial(self._conclude, running, code))
         except Exception as e:  # noqa: BLE001  (whatever it was, the queue goes on)
-            self._finish(job.id, FAILED, error=f"the job could not be run: {type(e).__name__}: {e}")
+            error = f"the job could not be run: {type(e).__name__}: {e}"
+            await self._written(partial(self._finish, job.id, FAILED, error=error))
         finally:
             self.free.extend(devices)
             self.free.sort(key=self.devices.index)
             del self.running[job.id]
             self._start_next()
+
+    async def _written(self, write: Callable[[], None]) -> None:
+        """Until the disk has room: nobody else knows how the job ended."""
+        while True:
+            try:
+                return write()
+            except NotWrittenError:
+                if self._is_closing:  # the next start finds it running, and says so
+                    return None
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _run_pytest(self, running: _Running, devices: list[str]) -> int:
         job = running.job

@@ -126,7 +126,7 @@ class QueueStatus(BaseModel):
 class Health(BaseModel):
     """Whether the server answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["healthy"] = "healthy"
     timestamp: str
     queue_size: int
 

@@ -11,11 +11,13 @@ from tests.chat_server import Server
 class _Slow(list):
     """Every request waits before anything comes."""
 
+    seconds = 0.4
+
     def __bool__(self):
         return True
 
     def pop(self, _=0):
-        return {"silent": 0.4}
+        return {"silent": self.seconds}
 
 
 @pytest.fixture

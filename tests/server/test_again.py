@@ -25,7 +25,8 @@ class Application:
 
     def __init__(self):
         self.version = self.num_read = self.num_made = 0
-        self.layers = Guard(Polls(self.make, version=lambda: self.version, watched=lambda _: ()), token=None)
+        self.watched = ()
+        self.layers = Guard(Polls(self.make, version=lambda: self.version, watched=lambda _: self.watched), token=None)
 
     async def __call__(self, scope, receive, send):
         self.num_read += 1
@@ -91,6 +92,14 @@ def test_what_changed_meanwhile_is_told(served):
     said = served.answers(REQUEST, REQUEST, change, REQUEST, REQUEST)
     assert [text[-2:] for text in said] == ["1.", "1.", "2.", "2."]
     assert served.num_read == 2
+
+
+def test_a_file_that_changed_is_news_to_a_request_that_comes_again(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(polls, "LOOK_SECONDS", 0.05)  # each request here comes 0.1 s after the last
+    progress = tmp_path / "progress.json"
+    served.watched = (progress,)
+    said = served.answers(REQUEST, REQUEST, lambda: progress.write_text("{}"), REQUEST, REQUEST)
+    assert [text[-2:] for text in said] == ["1.", "1.", "2.", "2."]
 
 
 def test_another_request_is_read_and_judged_for_itself(served):

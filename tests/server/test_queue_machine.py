@@ -6,11 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pytest_lmms.server.jobs import CANCELLED, FAILED, QUEUED, RUNNING, JobStore
+from pytest_lmms.server import queue
+from pytest_lmms.server.jobs import CANCELLED, FAILED, QUEUED, RUNNING, JobStore, NotWrittenError
 from pytest_lmms.server.policy import Plan
 from pytest_lmms.server.queue import JobQueue
 
@@ -145,3 +147,34 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueue = QueueMachine.TestCase
 TestQueue.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_a_full_disk_delays_what_is_written_and_holds_no_device_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(queue, "RETRY_SECONDS", 0.01)
+
+    async def fill_and_empty():
+        store = JobStore(tmp_path / "jobs.sqlite")
+        jobs = HeldQueue(store, tmp_path, devices=("0",))
+        await jobs.start()
+        first, second = (jobs.submit(Plan({"model": "dummy"}, {}), 1) for _ in range(2))
+        await asyncio.sleep(0)
+        store._db.execute("PRAGMA query_only = 1")
+        with pytest.raises(NotWrittenError, match=r"jobs\.sqlite(.|\n)*make room"):
+            jobs.submit(Plan({"model": "dummy"}, {}), 1)
+        jobs.ends[first.id].set_result(0)
+        await asyncio.sleep(0.05)
+        assert store.get(first.id).status == RUNNING
+        store._db.execute("PRAGMA query_only = 0")
+        async with asyncio.timeout(20):
+            await jobs.running[first.id].task
+        assert [store.get(job.id).status for job in (first, second)] == [FAILED, RUNNING]
+        assert jobs.free == []
+        store._db.execute("PRAGMA query_only = 1")
+        jobs.ends[second.id].set_result(0)
+        await jobs.close()  # what cannot be written now is told by the next start
+        store.close()
+
+    asyncio.run(fill_and_empty())
+    again = JobStore(tmp_path / "jobs.sqlite")
+    assert len(again.with_status(RUNNING)) == 1
+    again.close()
