@@ -83,8 +83,8 @@ def hipho_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
         if (hit := next((answer for answer in unused if is_match(answer, gold)), None)) is not None:
             unused.remove(hit)
             score += weight
-    item = {"id": str(doc["id"])} | {column: str(doc.get(column, "unknown")) for column in ("source", "field")}
-    item |= {"score": score, "answers": golds}
+    source, field = (str(doc.get(column, "unknown")) for column in ("source", "field"))
+    item = {"id": str(doc["id"]), "source": source, "field": field, "score": score, "answers": golds}
     return {"hipho_score": {**item, "parsed_prediction": answers, "prediction": results[0]}}
 
 
