@@ -11,6 +11,7 @@ from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media, with_extensions
 
 Doc = Mapping[str, Any]
+NUM_OPTIONS = 5
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
@@ -40,7 +41,7 @@ def read_earliest_option(text: str, options: Sequence[str]) -> int | None:
     for mark in TRIMMED_MARKS:
         text = text.strip(mark)
     text = f" {text} "
-    letters = label_options(options)
+    letters = label_options(options[:NUM_OPTIONS])
     found = [
         (letter, form.format(letter))
         for form in ("({})", "{} ", "{}.")

@@ -62,7 +62,7 @@ def similarity(answer: str, gold: str) -> float:
 def egotempo_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer, 0 to 1."""
     value = similarity(_without_introduction(results[0]), egotempo_doc_to_target(doc))
-    return {"egotempo_anls": {"score": value, "question_type": doc["question_type"]}}
+    return {"egotempo_anls": {"score": value, "question_type": str(doc.get("question_type", "unknown"))}}
 
 
 def egotempo_aggregate_results(items: Sequence[Doc]) -> float | None:

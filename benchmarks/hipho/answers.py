@@ -42,7 +42,7 @@ def read_answers(text: str) -> list[str]:
     """Read the answers of a response: in boxes, after "Final Answer:", or on the last line."""
     if boxes := list(_boxes(text)):
         return [part for box in boxes for part in split_top(box)] or boxes
-    if found := re.search(r"final answer\s*[:\N{FULLWIDTH COLON}]\s*(.+)", text, re.IGNORECASE):
+    if found := re.search(r"final\s+answer\s*[:\N{FULLWIDTH COLON}]\s*(.+)", text, re.IGNORECASE):
         return split_top(found.group(1)) or [found.group(1).strip()]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (split_top(lines[-1]) or lines[-1:]) if lines else []

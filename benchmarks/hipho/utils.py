@@ -20,14 +20,15 @@ NOTHING = ("", "none", "null")
 
 def hipho_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the figures, if there are any."""
-    images = doc["image"] if isinstance(doc["image"], list) else [doc["image"]]
+    found = doc.get("image")
+    images = found if isinstance(found, list) else [found]
     return [image.convert("RGB") for image in images if image is not None]
 
 
 def hipho_doc_to_text(doc: Doc, kwargs: Doc) -> str:
     """Return the instructions, context, question, marking scheme and further information, those that there are."""
-    marking, information = (doc[c] or "" for c in ("marking", "information"))
-    context, question = str(doc["context"] or "").strip(), str(doc["question"] or "").strip()
+    marking, information = (doc.get(c) or "" for c in ("marking", "information"))
+    context, question = str(doc.get("context") or "").strip(), str(doc["question"] or "").strip()
     sections = [
         kwargs["pre_prompt"], ROLE, ORDER, FORM,
         f"Context:\n{context}" if context else "",
@@ -78,11 +79,12 @@ def hipho_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     golds = [str(gold) for gold in _listed(doc["answer"])]
     answers, score = read_answers(results[0]) if golds else [], 0.0
     unused = list(answers)
-    for gold, weight in zip(golds, _weights(doc["points"], len(golds)), strict=True):
+    for gold, weight in zip(golds, _weights(doc.get("points"), len(golds)), strict=True):
         if (hit := next((answer for answer in dict.fromkeys(unused) if is_match(answer, gold)), None)) is not None:
             unused.remove(hit)
             score += weight
-    item = {"id": doc["id"], "source": doc["source"], "field": doc["field"], "score": score, "answers": golds}
+    source, field = (str(doc.get(column, "unknown")) for column in ("source", "field"))
+    item = {"id": str(doc["id"]), "source": source, "field": field, "score": score, "answers": golds}
     return {"hipho_score": {**item, "parsed_prediction": answers, "prediction": results[0]}}
 
 

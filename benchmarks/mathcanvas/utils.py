@@ -25,7 +25,7 @@ def _pieces(doc: Doc) -> list[Doc]:
 
 def mathcanvas_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the figures in order."""
-    return [image.convert("RGB") for image in doc["question_images"] or [] if image is not None]
+    return [image.convert("RGB") for image in doc.get("question_images") or [] if image is not None]
 
 
 def mathcanvas_doc_to_text(doc: Doc, kwargs: Doc) -> str:

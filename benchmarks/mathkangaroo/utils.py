@@ -16,7 +16,7 @@ LONE_LINE = re.compile(r"\(?([A-E])\)?[.)]?")
 
 def mathkangaroo_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the picture, if there is one."""
-    return [] if doc["image"] is None else [doc["image"].convert("RGB")]
+    return [] if doc.get("image") is None else [doc["image"].convert("RGB")]
 
 
 def mathkangaroo_doc_to_text(doc: Doc, kwargs: Doc) -> str:

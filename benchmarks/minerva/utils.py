@@ -68,11 +68,12 @@ def read_option(text: str) -> str | None:
 def minerva_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
     letter, gold = read_option(results[0]), minerva_doc_to_target(doc)
+    kind = doc.get("question type") if doc.get("question_type") is None else doc["question_type"]
     item = {
         "id": doc["key"],
-        "question_type": doc.get("question_type") or doc.get("question type"),
-        "split": doc.get("split"),
-        "category": doc.get("category"),
+        "question_type": "UNKNOWN" if kind is None else kind,
+        "split": doc.get("split", "UNKNOWN"),
+        "category": doc.get("category", "UNKNOWN"),
         "pred_answer": letter or "",
         "answer": gold,
         "score": float(bool(letter) and letter == gold),

@@ -41,7 +41,8 @@ def mme_cc_doc_to_target(doc: Doc) -> str:
 def subtask_of(doc: Doc) -> str:
     """Return the folder of the first image, or what the row says, or ``unknown``."""
     folder, found, _ = ((doc["image_list"] or [""])[0] or "").partition("/")
-    named = next((doc["extra"][k] for k in ("Subtask", "subtask") if (doc["extra"] or {}).get(k)), "unknown")
+    extra = doc.get("extra") or {}
+    named = next((extra[k] for k in ("Subtask", "subtask") if extra.get(k)), "unknown")
     return folder if found else str(named).replace(" ", "_")
 
 

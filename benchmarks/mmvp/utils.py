@@ -52,7 +52,8 @@ def read_a_or_b(text: str) -> str | None:
 
 def mmvp_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer, and name the pair that it belongs to."""
-    index, letter, gold = int(doc["Index"]) - 1, read_a_or_b(results[0]), mmvp_doc_to_target(doc)
+    number, letter, gold = int(doc["Index"]), read_a_or_b(results[0]), mmvp_doc_to_target(doc)
+    index = number - (number > 0)
     item = {"index": index, "pair_index": index // PAIR, "pred": results[0], "pred_letter": letter or "", "gt": gold}
     item["is_correct"] = letter == gold
     item = Item(item, score=float(letter == gold))

@@ -15,7 +15,7 @@ Doc = Mapping[str, Any]
 
 def zerobench_doc_to_visual(doc: Doc) -> list[Any]:
     """Return the images in order."""
-    return [image.convert("RGB") for image in doc["question_images_decoded"] if image is not None]
+    return [image.convert("RGB") for image in doc.get("question_images_decoded") or [] if image is not None]
 
 
 def zerobench_doc_to_text(doc: Doc, kwargs: Doc) -> str:

@@ -23,6 +23,7 @@ OF_EXTRAS = {
     "pytest_lmms/media/_lance.py": {"lance", "pyarrow"},
     "pytest_lmms/media/_torchcodec.py": {"torchcodec"},
     "pytest_lmms/server/app.py": {"fastapi"},
+    "pytest_lmms/server/again.py": {"uvicorn"},
     "pytest_lmms/server/heads.py": {"uvicorn"},
     "pytest_lmms/server/schema.py": {"pydantic"},
     "pytest_lmms/server/ui.py": {"fastapi", "pydantic"},
