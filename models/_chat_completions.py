@@ -95,7 +95,7 @@ class ChatCompletions(RemoteChat):
         said = ("message_format", "pass_video_url", "reasoning_effort", "enable_thinking", "extra_body", "reasoning")
         added = {name: getattr(self, name) for name in (*said, "mcp_server_path")}
         switched_off = {name for name, value in added.items() if value is False and getattr(type(self), name) is None}
-        return super().identity | {name: v for name, v in added.items() if v or name in switched_off}
+        return {**super().identity, **{name: v for name, v in added.items() if v or name in switched_off}}
 
     # --- the client --------------------------------------------------------------------------------------------------
 
