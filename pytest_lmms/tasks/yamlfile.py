@@ -40,6 +40,10 @@ class FunctionRef:
         """`file:line`."""
         return f"{self.path}:{self.line}"
 
+    def __repr__(self) -> str:
+        """As the YAML has it, for errors that show a part of it."""
+        return f"!function {self.dotted}"
+
     def resolve(self) -> Any:
         """Import and return what is named.
 

@@ -197,6 +197,12 @@ def test_a_task_that_draws_while_it_thinks_loads(tmp_path):
     assert load_task(path).spec.output_type == "generate_visual_cot"
 
 
+def test_an_error_shows_a_function_as_the_yaml_has_it(tmp_path):
+    listed = "metric_list: [null, {metric: a, aggregation: !function utils.total}]\n"
+    with pytest.raises(TaskError, match=r"'aggregation': !function utils\.total}"):
+        load_task(write(tmp_path, toy=MINIMAL + listed))
+
+
 def test_a_python_task_class_is_refused_and_told_what_to_write_instead(tmp_path):
     path = write(tmp_path, toy=MINIMAL + "class: !function utils.MyTask\n")
     with pytest.raises(TaskError, match=r"toy.yaml:\d+: `class: utils.MyTask`(.|\n)*process_results"):
