@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 
 ORDER = [
-    {"errors"},
+    {"errors", "masks"},
     {"records"},
     {
         "hookspecs",
@@ -28,7 +28,6 @@ ORDER = [
         "catalog",
         "jsonl",
         "printable",
-        "masks",
         "yamlbounds",
         "standins",
         "stats",
