@@ -18,9 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUE = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
 
 ORDER = [
-    {"errors"},
+    {"errors", "masks"},
     {"records"},
-    {"masks"},
     {
         "hookspecs",
         "entry_points",

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import io
 import lzma
+import math
 import os
 import re
 import stat
@@ -25,6 +26,8 @@ from pytest_lmms.tasks.allowance import Allowance
 from pytest_lmms.tasks.archives import Archive
 
 _LONGEST_PATH = 4096
+_LONGEST_HEADERS = 16 << 20
+"""Bytes of a tar between two members; more are no headers."""
 _CORRUPT = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -57,6 +60,21 @@ class _Joined(io.RawIOBase):
         super().close()
 
 
+class _Watched:
+    """A stream of which only so much may be read, so that no header of a tar, held in memory, can be a bomb."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.left: float = _LONGEST_HEADERS
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise tarfile.ReadError(f"more than {_LONGEST_HEADERS >> 20} MiB of headers")
+        return data
+
+
 class _Member(NamedTuple):
     name: str
     kind: str
@@ -74,13 +92,16 @@ def _tar_members(archive: Archive) -> Iterator[_Member]:
             raw = stack.enter_context(openers[archive.kind](raw))
         elif raw.peek(2)[:2] == b"\x1f\x8b":  # misnamed: a compressed tar without .gz
             raw = stack.enter_context(gzip.open(raw))
-        tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r|"))
+        watched = _Watched(raw)
+        tar = stack.enter_context(tarfile.open(fileobj=watched, mode="r|"))
         for info in tar:
             if info.isreg():
+                watched.left = math.inf  # of a file's content, `Allowance` counts
                 yield _Member(info.name, "file", "", tar.extractfile(info))
             else:
                 kinds = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
                 yield _Member(info.name, kinds.get(info.type, "other"), info.linkname, None)
+            watched.left = _LONGEST_HEADERS
 
 
 def _zip_members(archive: Archive) -> Iterator[_Member]:

@@ -165,8 +165,7 @@ def test_a_full_disk_delays_what_is_written_and_holds_no_device_for_ever(tmp_pat
         await asyncio.sleep(0.05)
         assert store.get(first.id).status == RUNNING
         store._db.execute("PRAGMA query_only = 0")
-        async with asyncio.timeout(20):
-            await jobs.running[first.id].task
+        await asyncio.wait_for(jobs.running[first.id].task, 20)
         assert [store.get(job.id).status for job in (first, second)] == [FAILED, RUNNING]
         assert jobs.free == []
         store._db.execute("PRAGMA query_only = 1")

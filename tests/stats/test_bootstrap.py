@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_lmms.stats import bootstrap, intervals
+from pytest_lmms.stats.bootstrap import bootstrap_difference
 
 VALUES = [0.0, 1.0, 1.0, 5.0]
 
@@ -35,3 +36,21 @@ def test_the_statistic_is_called_once_a_resample_also_when_they_are_drawn_in_blo
 def test_one_member_of_two_documents_has_its_own_error():
     assert intervals.pooled_standard_error([0.25], [2]) == pytest.approx(0.25)
     assert intervals.pooled_standard_error([0.25], [1]) is None
+
+
+def test_a_difference_of_statistics_is_tested_by_the_spread_of_its_resamples():
+    stats = pytest.importorskip("scipy.stats")
+    a, b = [3.0, 1.0, 4.0, 1.0, 5.0], [2.0, 2.0, 1.0, 0.0, 3.0]
+    found = bootstrap_difference(a, b, sum, iterations=6, seed=2)
+    error = intervals.bootstrap_standard_error(
+        [x - y for x, y in zip(a, b, strict=True)], sum, iterations=6, seed=2
+    )  # of a sum, whose difference is the sum of differences
+    assert (found.num_pairs, found.mean, found.degrees_of_freedom) == (5, 6.0, 5)
+    assert found.standard_error == pytest.approx(error)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(6.0 / error, 5))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 5, loc=6.0, scale=error))
+
+
+def test_a_difference_of_statistics_of_no_or_one_document_has_no_error():
+    assert bootstrap_difference([], [], sum, iterations=5, seed=0)[:3] == (0, None, None)
+    assert bootstrap_difference([3.0], [1.0], sum, iterations=5, seed=0)[:3] == (1, 2.0, None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
 
 from pytest_lmms.errors import DatasetError
-from pytest_lmms.tasks import allowance
+from pytest_lmms.tasks import allowance, unpacking
 from pytest_lmms.tasks.archives import find_archives
 from pytest_lmms.tasks.unpacking import unpack
 
@@ -205,6 +207,25 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_stopped(tmp_path, 
         unpacked({name: data})
     assert name in str(error.value)
     assert sum(p.stat().st_size for p in (tmp_path / "root").rglob("*") if p.is_file()) < len(zeros)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_of_a_tar_is_no_bomb(unpacked, kind):
+    long = special("long", kind)
+    long.size = 96 << 20
+    data = gzip.compress(long.tobuf(tarfile.GNU_FORMAT) + bytes(long.size), 1)
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match="16 MiB of headers"):
+        unpacked({"a.tar.gz": data})
+    largest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest < long.size / 2
+
+
+def test_any_number_of_folders_is_no_header(unpacked, monkeypatch):
+    monkeypatch.setattr(unpacking, "_LONGEST_HEADERS", 64 << 10)
+    folders = [special(f"{i}", tarfile.DIRTYPE) for i in range(400)]
+    assert unpacked({"a.tar": tarred(*folders, ("one", b"1"))}) == {"one": b"1"}
 
 
 def test_what_shrinks_a_lot_and_is_small_is_no_bomb(unpacked):
