@@ -183,10 +183,11 @@ class Cost(NamedTuple):
     each: float
 
 
-def cost_of_polls(client: EvalClient, pid: int, rounds: int, seconds: float, num_clients: int) -> list[Cost]:
+def cost_of_polls(
+    client: EvalClient, pid: int, job_id: str, rounds: int, seconds: float, num_clients: int
+) -> list[Cost]:
     """With clients and without, in turn."""
     clients, costs = Clients(client, num_clients), []
-    job_id = started(client)
     group = group_of_job(pid)
     for i in range(rounds):
         alone = window(seconds, pid, group, multiprocessing.Value("q", 0))
@@ -197,15 +198,11 @@ def cost_of_polls(client: EvalClient, pid: int, rounds: int, seconds: float, num
         costs.append(Cost(polls / polled.job, polls / polled.seconds, polls / polled.polls))
         print(f"round {i + 1} of {rounds}: {polls:.3f} s of polls, {polled.job:.1f} s of the job", file=sys.stderr)
     clients.close()
-    client.cancel_job(job_id)
-    while client.get_job(job_id)["status"] == "running":
-        time.sleep(0.1)
     return costs
 
 
 def listing_seconds(client: EvalClient, rounds: int, num_jobs: int) -> tuple[float, float]:
-    """To queue one job, and to list them all."""
-    slow = started(client)
+    """To queue one job behind the one that runs, and to list them all."""
     began = time.monotonic()
     for _ in range(num_jobs):
         client.evaluate("dummy", ["mme"], settings={"data": "mini"})
@@ -215,7 +212,6 @@ def listing_seconds(client: EvalClient, rounds: int, num_jobs: int) -> tuple[flo
         began = time.monotonic()
         assert len(client.list_jobs(status="queued")) == num_jobs
         listings.append(time.monotonic() - began)
-    client.cancel_job(slow)
     return queueing, statistics.median(listings)
 
 
@@ -228,8 +224,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each look, with clients and without")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, served(folder) as (client, pid):
-        costs = cost_of_polls(client, pid, given.rounds, given.seconds, given.clients)
+        job_id = started(client)
+        costs = cost_of_polls(client, pid, job_id, given.rounds, given.seconds, given.clients)
         queueing, listing = listing_seconds(client, given.rounds, given.jobs)
+        client.cancel_job(job_id)
     of_job, of_core, each = (statistics.median(values) for values in zip(*costs, strict=True))
     print("| | |\n| --- | ---: |")
     print(f"| {given.jobs:,} queued jobs listed | {listing * 1000:.0f} ms |")
