@@ -102,8 +102,8 @@ def bootstrap_difference(
 
     Documents are drawn with replacement, the same ones for both models, and the statistic's difference is computed anew
     on each draw (Koehn, EMNLP 2004). The spread of these differences is the standard error of the one that was seen;
-    the test is a t test with one degree of freedom less than there are draws, which can tell p values that are smaller
-    than counting a few hundred draws could.
+    the test is a t test with one degree of freedom less than there are draws, or documents where those are fewer; it
+    can tell p values that are smaller than counting a few hundred draws could.
 
     Args:
         a: Items of the first model, one per document: whatever the statistic takes.

@@ -92,7 +92,7 @@ def _tar_members(archive: Archive) -> Iterator[_Member]:
             raw = stack.enter_context(openers[archive.kind](raw))
         elif raw.peek(2)[:2] == b"\x1f\x8b":  # misnamed: a compressed tar without .gz
             raw = stack.enter_context(gzip.open(raw))
-        watched = _Watched(raw)
+        watched: Any = _Watched(raw)
         tar = stack.enter_context(tarfile.open(fileobj=watched, mode="r|"))
         for info in tar:
             if info.isreg():

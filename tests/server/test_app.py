@@ -177,7 +177,8 @@ def test_a_queued_job_is_cancelled_and_queued_again(ask):
     ("text", "said"),
     [
         ('{"results": {', "cannot be read"), ("[" * 100_000, "cannot be read"), ("[1]", "no results of a run"),
-        ('{"results": {}, "schema_version": 99}', "version 99"), ('{"results": {"mme": "\\ud800"}}', "surrogate"),
+        ('{"results": {}, "schema_version": 99}', "version 99"),
+        ('{"results": {"mme": {"a": "\\ud800"}}}', "surrogate"),
         ('{"results": {"mme": ' + '{"a":' * 99 + "1" + "}" * 101, "deep"),
     ],
     ids=["half", "deep array", "list", "later", "no Unicode", "deep"],
