@@ -24,8 +24,8 @@ _EXACT = re.compile(
 def clean(text: object) -> str:
     """Return a text in lower case without brackets, quotes, currency, percent and a few units."""
     simple = str(text).lower().strip()
-    end = simple.rfind(")") + 1  # so that every bracket that opens before it also closes: linear time
-    simple = (re.sub(r"(?<!\s)\s*\([^)]*\)", "", simple[:end]) + simple[end:]).strip()
+    *closed, rest = simple.split(")")
+    simple = ("".join(part.partition("(")[0].rstrip() if "(" in part else part + ")" for part in closed) + rest).strip()
     simple = re.sub(r"^['\"]|['\"]$", "", simple).strip().lstrip("$").strip().rstrip("%").strip()
     for unit in (" miles", " mile", " million"):
         simple = simple.removesuffix(unit)
