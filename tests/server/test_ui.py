@@ -224,6 +224,19 @@ def test_a_job_that_failed_says_why_on_its_page_and_the_list_fits_a_phone(serve,
     assert all(box["x"] + box["width"] <= 390 for box in (cells.nth(i).bounding_box() for i in range(cells.count())))
 
 
+def test_a_view_whose_answer_comes_late_does_not_replace_the_one_that_was_opened_since(serve, page):
+    server = serve()
+    held = []
+    page.route("**/form/catalogue", lambda route: held.append(route))  # noqa: PLW0108  (it looks at the function)
+    with page.expect_request("**/form/catalogue"):
+        page.goto(f"{server.url}/#/")
+    page.goto(f"{server.url}/#/jobs")
+    page.wait_for_selector("html[data-ready=jobs]")
+    held[0].continue_()
+    page.wait_for_timeout(1_000)
+    assert page.inner_text("h1") == "Jobs"
+
+
 def test_a_run_that_goes_on_can_be_cancelled(serve, page, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)

@@ -4,9 +4,12 @@
 const main = document.getElementById('main');
 const root = document.documentElement;
 
+// What a view has asked for comes to nothing when another one is shown.
+let leaving = new AbortController();
+
 const ask = async (path, { method = 'GET', body } = {}) => {
   const answer = await fetch(path, {
-    method, headers: body === undefined ? {} : { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
+    method, signal: method === 'GET' ? leaving.signal : undefined, headers: body === undefined ? {} : { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (answer.status === 401 && path !== 'session') { await signIn(); return ask(path, { method, body }); }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
@@ -296,12 +299,18 @@ const jobView = async (id) => {
 
 const show = async () => {
   if (stream) { stream.close(); stream = null; }
+  leaving.abort();
+  const mine = leaving = new AbortController();
   const parts = location.hash.replace(/^#\/?/, '').split('/').filter(Boolean);
   try {
     if (parts[0] === 'jobs') await jobsView();
     else if (parts[0] === 'job') await jobView(parts[1]);
     else await formView();
-  } catch (e) { main.replaceChildren(h('h1', {}, 'This cannot be shown'), h('p', { class: 'problem' }, e.message)); root.dataset.ready = 'problem'; }
+  } catch (e) {
+    if (mine !== leaving) return;
+    main.replaceChildren(h('h1', {}, 'This cannot be shown'), h('p', { class: 'problem' }, e.message));
+    root.dataset.ready = 'problem';
+  }
 };
 
 const kept = (() => { try { return localStorage.getItem('lmms-theme'); } catch { return null; } })();
