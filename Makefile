@@ -177,7 +177,7 @@ test-vllm: $(VLLM_VENV)/.installed  ## Run the tests that need a real vLLM (CPU)
 	$(VLLM_VENV)/bin/python -m pytest $(VLLM_TESTS) $(PYTEST_ARGS)
 
 bench-vllm: $(VLLM_VENV)/.installed  ## Measure bare AsyncLLM against the harness, on one engine
-	$(VLLM_VENV)/bin/python tools/bench/models.py --model vllm $(BENCH_ARGS)
+	$(VLLM_VENV)/bin/python tools/bench/models.py --model vllm --repeats 21 $(BENCH_ARGS)
 
 bench-models: setup-dev  ## Measure a bare generate loop against the harness, on the same prepared batches
 	$(BIN)/python tools/bench/models.py
