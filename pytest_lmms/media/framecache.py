@@ -36,49 +36,71 @@ class FrameCache:
         self._max_bytes, self._folder, self._max_folder_bytes = max_bytes, folder, max_folder_bytes
         self._kept: OrderedDict[str, VideoFrames] = OrderedDict()
         self._pending: dict[str, Future[VideoFrames]] = {}
+        self._waited_for: set[str] = set()
         self._lock = threading.Lock()
         self.num_bytes = 0
         """Memory that kept frames take."""
         self.num_made = 0
         """How often frames had to be made."""
 
-    def get(self, key: str, make: Callable[[], VideoFrames]) -> VideoFrames:
+    def get(self, key: str, make: Callable[[], VideoFrames], *, is_own: bool = False) -> VideoFrames:
         """Return what is kept under a key, or make it; whoever asks while it is being made waits for it.
+
+        Args:
+            key: What was asked for.
+            make: Makes it.
+            is_own: Give frames that the caller may write to: a copy, unless nobody else has them.
 
         Raises:
             Exception: What `make` raised, to everyone who waited for it; the next to ask makes it again.
         """
+        found, is_shared = self._get(key, make)
+        return found.own(is_shared=is_shared) if is_own else found
+
+    def _get(self, key: str, make: Callable[[], VideoFrames]) -> tuple[VideoFrames, bool]:
+        """What `get` returns, and whether anybody else has it."""
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
-                return found
+                return found, True
             future = self._pending.get(key)
             if future is None:
                 mine = self._pending[key] = Future()
+            else:
+                self._waited_for.add(key)
         if future is not None:
-            return future.result()
+            return future.result(), True
         try:
             made = self._make(key, make)
         except BaseException as e:
             with self._lock:
-                del self._pending[key]
+                self._end(key)
             mine.set_exception(e)
             raise
         with self._lock:
-            self._keep(key, made)
-            del self._pending[key]
+            is_kept = self._keep(key, made)
+            is_shared = self._end(key) or is_kept
         mine.set_result(made)
-        return made
+        return made, is_shared
 
-    def _keep(self, key: str, made: VideoFrames) -> None:
+    def _end(self, key: str) -> bool:
+        """Forget what was being made; whether anybody waits for it."""
+        del self._pending[key]
+        has_waiting = key in self._waited_for
+        self._waited_for.discard(key)
+        return has_waiting
+
+    def _keep(self, key: str, made: VideoFrames) -> bool:
+        """Keep frames, or not where they are too large."""
         if made.nbytes > self._max_bytes:
-            return
+            return False
         self._kept[key] = made
         self.num_bytes += made.nbytes
         while self.num_bytes > self._max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self.num_bytes -= dropped.nbytes
+        return True
 
     def _make(self, key: str, make: Callable[[], VideoFrames]) -> VideoFrames:
         if self._folder is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,15 @@ class VideoFrames:
     def nbytes(self) -> int:
         """Bytes of memory that the frames take."""
         return int(self.frames.nbytes)
+
+    def own(self, *, is_shared: bool) -> VideoFrames:
+        """These frames in an array that may be written to: a copy where they are shared."""
+        frames = self.frames
+        try:
+            frames.setflags(write=not is_shared)
+        except ValueError:  # the memory is another library's
+            is_shared = True
+        return replace(self, frames=frames.copy() if is_shared else frames)
 
 
 def shaped(frames: Any, shape: Callable[[Any], Any] | None) -> Any:

@@ -33,6 +33,9 @@ CACHE_DIR_MB_VARIABLE = "LMMS_VIDEO_CACHE_DIR_MB"
 DEFAULT_CACHE_MB = 512
 DEFAULT_CACHE_DIR_MB = 20_000
 
+Kept = Callable[[str, Callable[[], VideoFrames]], VideoFrames]
+"""Gives the frames of a key, which the function makes where they are nowhere kept."""
+
 AUTO = "pyav"
 """What `auto` means: the quickest backend in all groups of `make bench-media`; docs/videos.md has the table."""
 
@@ -73,20 +76,22 @@ def open_video(
         start_seconds=ref.start_seconds,
         end_seconds=ref.end_seconds,
     )
-    found = _found(ref, sampling, max_side_px, backend, leaves_no_trace=leaves_no_trace)
+
+    def kept(key: str, make: Callable[[], VideoFrames]) -> VideoFrames:
+        return make() if leaves_no_trace else _cache().get(key, make)
+
+    return _noted(_found(ref, sampling, max_side_px, backend, kept))
+
+
+def _noted(found: VideoFrames) -> VideoFrames:
+    """The same, told to the record where frames were replaced."""
     if found.num_replaced:
         note(f"video_frames_replaced:{found.num_replaced}")
     return found
 
 
-def _found(
-    ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: str | None, *, leaves_no_trace: bool
-) -> VideoFrames:
-    """Read frames, or take them from where they are kept."""
-
-    def kept(key: str, make: Callable[[], VideoFrames]) -> VideoFrames:
-        return make() if leaves_no_trace else _cache().get(key, make)
-
+def _found(ref: MediaRef, sampling: Sampling, max_side_px: int | None, backend: str | None, kept: Kept) -> VideoFrames:
+    """Read frames, or have `kept` take them from where they are kept."""
     content = ref.content
     if content is not None and hasattr(content, "shape"):
         return _from_array(content, sampling, max_side_px)
@@ -142,9 +147,9 @@ def read_video(
     if format != "rgb24":
         raise UsageError(explain(f"frames as {format!r}", where="format", expected="rgb24"))
     path = os.fspath(video_path[0] if isinstance(video_path, (list, tuple)) else video_path)  # type: ignore[arg-type]
-    ref = MediaRef(kind="video", path=path)
-    found = open_video(ref, num_frames=num_frm, fps=fps, include_last=force_include_last_frame, backend=backend)
-    return found.frames.copy()
+    sampling = Sampling(num_frames=num_frm, fps=fps, include_last=force_include_last_frame)
+    own = functools.partial(_cache().get, is_own=True)
+    return _noted(_found(MediaRef(kind="video", path=path), sampling, None, backend, own)).frames
 
 
 read_video_pyav = read_video

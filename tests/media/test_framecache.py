@@ -56,6 +56,37 @@ def test_whoever_asks_while_frames_are_made_waits_for_them():
     assert cache.num_made == 1
 
 
+def test_frames_of_ones_own_are_copied_only_where_others_have_them_too():
+    kept, made = FrameCache(1000), frames()
+    own = kept.get("a", lambda: made, is_own=True)
+    own.frames[:] = 7
+    assert kept.get("a", pytest.fail).frames.max() != 7
+    assert FrameCache(0).get("a", lambda: made, is_own=True).frames is made.frames, "nobody else has them"
+
+
+def test_frames_of_ones_own_are_a_copy_while_somebody_waits_for_them():
+    cache, started, go, made = FrameCache(0), threading.Event(), threading.Event(), frames()
+
+    def make():
+        started.set()
+        assert go.wait(10)
+        return made
+
+    found = []
+    first = threading.Thread(target=lambda: found.append(cache.get("a", make, is_own=True)))
+    first.start()
+    assert started.wait(10)
+    second = threading.Thread(target=lambda: found.append(cache.get("a", pytest.fail)))
+    second.start()
+    while not cache._waited_for:
+        time.sleep(0.001)
+    go.set()
+    first.join(10)
+    second.join(10)
+    assert len({id(f.frames) for f in found}) == 2
+    assert sum(f.frames.flags.writeable for f in found) == 1
+
+
 def test_an_error_reaches_everyone_who_waits_and_is_not_kept():
     cache, asked = FrameCache(1000), threading.Barrier(2)
     errors = []

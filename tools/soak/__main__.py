@@ -1,7 +1,7 @@
 """Hours of trouble: `make soak`.
 
     python -m tools.soak kills --count 100 --seed 0 [--first 0] [--only "Ray actor"]
-    python -m tools.soak requests --count 10000 --seed 0
+    python -m tools.soak requests --count 10000 --seed 0 [--minutes 120]
     python -m tools.soak sharing --processes 16 --minutes 10
     python -m tools.soak steps [--workers 2]
 
@@ -11,8 +11,10 @@ Each command prints how it goes and a table; exit code 1: a promise was broken.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 
@@ -27,12 +29,16 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
 
 
 def requests(options: argparse.Namespace, folder: Path) -> bool:
-    """Whether a server that misbehaves was borne, in both ways of asking."""
+    """Whether a server that misbehaves was borne, in both ways of asking, again and again until the time is over."""
     from tools.soak.bad_server import ask
 
-    wrong = []
-    for stream in (True, False):
-        wrong += ask(folder / f"stream {stream}", options.count, seed=options.seed, stream=stream)
+    wrong: list[str] = []
+    end = time.monotonic() + options.minutes * 60
+    for seed in itertools.count(options.seed):
+        for stream in (True, False):
+            wrong += ask(folder / f"{seed}, stream {stream}", options.count, seed=seed, stream=stream)
+        if time.monotonic() >= end:
+            break
     return _told(wrong)
 
 
@@ -78,7 +84,8 @@ def main() -> int:
     command.set_defaults(run=kills)
     command = commands.add_parser("requests", help="documents through a server that misbehaves by script")
     command.add_argument("--count", type=int, default=10_000)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, default=0, help="of the first two runs; the next two have the next one")
+    command.add_argument("--minutes", type=float, default=0.0, help="begin runs for so long; without it two runs")
     command.set_defaults(run=requests)
     command = commands.add_parser("sharing", help="processes that share a response store")
     command.add_argument("--processes", type=int, default=16)
