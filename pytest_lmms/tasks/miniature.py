@@ -66,6 +66,8 @@ class ListRows:
     def to_dataset(self) -> Any:
         """The rows as a `datasets.Dataset`, for `process_docs`."""
         import datasets
+        from datasets.fingerprint import generate_random_fingerprint
+        from datasets.table import InMemoryTable, table_cast
 
         def plain(value: Any) -> Any:
             if isinstance(value, MediaFile):
@@ -76,14 +78,17 @@ class ListRows:
                 return [plain(v) for v in value]
             return value
 
-        data = {c: [plain(row.get(c)) for row in self._rows] for c in self.columns}
+        table = InMemoryTable.from_pydict({c: [plain(row.get(c)) for row in self._rows] for c in self.columns})
         kinds = {"image": datasets.Image(), "audio": datasets.Audio()}
-        features = datasets.Dataset.from_dict(data).features
+        features = datasets.Features.from_arrow_schema(table.schema)
         for column, kind in self.media_columns.items():
             if kind in kinds and column in features:
                 many = any(isinstance(row.get(column), list) for row in self._rows)
                 features[column] = datasets.List(kinds[kind]) if many else kinds[kind]
-        return datasets.Dataset.from_dict(data, features=features)
+        info = datasets.DatasetInfo(features=features)
+        # One of its own: to work out that of the rows takes longer than all else here, and nothing is cached by it.
+        fingerprint = generate_random_fingerprint()
+        return datasets.Dataset(table_cast(table, features.arrow_schema), info=info, fingerprint=fingerprint)
 
 
 def _open_media(value: Any) -> Any:
