@@ -6,6 +6,7 @@ Turns each form into one callable of a document, made once a task.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -72,12 +73,20 @@ def text_field(text: str, where: str) -> Callable[[Doc], Any]:
 def _compile(text: str, where: str) -> Any:
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False, autoescape=False)  # noqa: S701  (plain text, no HTML)
-    environment.filters["regex_replace"] = lambda s, pattern, repl="", count=0: re.sub(pattern, repl, s, count=count)
     try:
-        return environment.from_string(text)
+        return _template(text)
     except jinja2.TemplateSyntaxError as e:
         raise TaskError(explain(f"template does not parse: {e.message}", where=where)) from e
+
+
+@functools.lru_cache(maxsize=1024)
+def _template(text: str) -> Any:
+    """A template; many tasks have the same."""
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False, autoescape=False)  # noqa: S701  (plain text, no HTML)
+    environment.filters["regex_replace"] = lambda s, pattern, repl="", count=0: re.sub(pattern, repl, s, count=count)
+    return environment.from_string(text)
 
 
 def text_of(field: Any, where: str, *, has_choices: bool) -> Callable[[Doc], Any]:
