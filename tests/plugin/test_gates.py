@@ -150,14 +150,15 @@ def test_workers_refuse_a_gate_that_cannot_be_judged_before_a_model_is_loaded(py
     assert not (pytester.path / "results").exists()
 
 
-def test_a_group_has_no_documents_to_compare(pytester, task, baseline, run):
+def test_a_group_has_no_documents_to_compare(pytester, task, run, run_folder):
     (pytester.path / "tasks" / "both.yaml").write_text(
         "group: both\ntask: [t]\naggregate_metric_list:\n  - metric: exact_match\n"
     )
-    result = run("tasks/both.yaml", "--lmms-baseline", baseline, "--lmms-fail-on-regression", "both/exact_match:1pt")
+    assert run("tasks/both.yaml", "--lmms-fail-under", "both/exact_match=0.5").ret == 0
+    gate = ["--lmms-baseline", run_folder(), "--lmms-fail-on-regression", "both/exact_match:1pt"]
+    result = run("tasks/both.yaml", *gate)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*group both has no documents to compare", "*name its tasks*"])
-    assert run("tasks/both.yaml", "--lmms-fail-under", "both/exact_match=0.5").ret == 0
 
 
 def test_runs_that_asked_otherwise_fail_loudly(task, baseline, run):
