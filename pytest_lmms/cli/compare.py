@@ -74,7 +74,9 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
 
     runs = [_read(path) for path in paths]
     lines = compare_all(runs, find_task=finder_of(parsed))
-    code = DIFFERS if any(line.comparison.obstacle for line in lines) else OK
+    if not lines:
+        print(f"{paths[0]}: this run has no metric to compare", file=sys.stderr)
+    code = DIFFERS if not lines or any(line.comparison.obstacle for line in lines) else OK
     if parsed.json:
         print_json(to_json(runs[0], lines))
         return code
@@ -86,6 +88,9 @@ def _compare_local(parsed: argparse.Namespace, paths: Sequence[Path]) -> int:
     print(f"\ndifference: {of_what}; p: two-sided, corrected by Holm's method, * below 0.05")
     for note in sorted(notes):
         print(note)
+    for run in runs[1:]:
+        if more := sorted({*run.tasks} - {*runs[0].tasks}):
+            print(f"{run.name}: not compared, because the first run has not: {', '.join(more)}")
     for line in lines:
         worse = line.comparison.worse[: max(0, parsed.documents)]
         if worse:

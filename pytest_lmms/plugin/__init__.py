@@ -22,6 +22,7 @@ pytest_plugins = (
     "pytest_lmms.plugin.controller",
     "pytest_lmms.plugin.transport",
     "pytest_lmms.plugin.summary",
+    "pytest_lmms.plugin.demands",
     "pytest_lmms.plugin.gates",
     "pytest_lmms.plugin.dryrun",
     "pytest_lmms.plugin.loggers",

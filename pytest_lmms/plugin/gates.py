@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, UsageError, counted, did_you_mean, explain
-from pytest_lmms.plugin.items import is_document
-from pytest_lmms.plugin.paths import given_index, may_hold_tasks, named_groups
+from pytest_lmms.errors import LmmsError, UsageError, counted, explain
+from pytest_lmms.plugin.demands import demanded
+from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.runs import num_judged_runs
 from pytest_lmms.plugin.session import LmmsSession, session_of
 
@@ -36,7 +36,7 @@ class Gates:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.session: LmmsSession = session_of(config)
-        self.gates: list[Gate] = _given(self.session)
+        self.gates: list[Gate] = demanded(self.session)
         self.baseline: StoredRun | None = None
         self.verdicts: list[Verdict] = []
         self.run: StoredRun | None = None
@@ -89,32 +89,6 @@ class Gates:
                     remedy="leave --lmms-log-samples on",
                 )
             )
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Refuse a gate on a metric that no collected task has, before a model is loaded."""
-        tasks = {item.parent for item in session.items if is_document(item)}
-        if not tasks:
-            return
-        from pytest_lmms.scoring.build import metric_entries
-        from pytest_lmms.scoring.metrics import EVERY_TASK
-
-        names = {t.task.name: {e.name for e in metric_entries(t.task)} | set(EVERY_TASK) for t in tasks}  # type: ignore[union-attr]
-        for gate in self.gates:
-            known = {n for task, found in names.items() if gate.task in (None, task) for n in found}
-            if gate.task in named_groups(self.config) or (gate.task in given_index(self.config).groups):
-                continue
-            if gate.task is not None and gate.task not in names:
-                text = explain(f"no task {gate.task!r} in this run", where=gate.where, expected=", ".join(names))
-                raise pytest.UsageError(text)
-            if gate.metric is not None and gate.metric not in known:
-                raise pytest.UsageError(
-                    explain(
-                        f"no task of this run has a metric {gate.metric!r}",
-                        where=gate.where,
-                        expected="one of " + ", ".join(sorted(known)),
-                        suggestion=did_you_mean(gate.metric, known),
-                    )
-                )
 
     # --- the end of a run ----------------------------------------------------------------------------------------
 
@@ -258,27 +232,6 @@ class Gates:
         with contextlib.suppress(ValueError):
             path = path.relative_to(self.config.rootpath)
         self.session.notices.append(f"saved as baseline {name}: {path} (--lmms-baseline last:{name})")
-
-
-def _given(session: LmmsSession) -> list[Gate]:
-    """The gates of the command line and the ini file.
-
-    Raises:
-        UsageError: One that cannot be understood.
-    """
-    settings = session.settings
-    if settings.fail_on_regression is None and settings.fail_under is None:
-        return []
-    from pytest_lmms.results.rules import parse_regression, parse_under
-
-    gates: list[Gate] = []
-    for name, text, parse in (
-        ("fail_on_regression", settings.fail_on_regression, parse_regression),
-        ("fail_under", settings.fail_under, parse_under),
-    ):
-        if text is not None:
-            gates += parse(text, settings.sources.get(name, name))
-    return gates
 
 
 @pytest.hookimpl(trylast=True)

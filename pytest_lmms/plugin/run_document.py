@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_lmms.errors import LmmsError, explain
+from pytest_lmms.errors import LmmsError, UsageError, explain
 from pytest_lmms.plugin import fastpath
 from pytest_lmms.plugin.items import DocumentItem, is_document
 from pytest_lmms.plugin.recording import recorder_of
@@ -22,12 +22,19 @@ _KEY = pytest.StashKey["Runner"]()
 
 
 def runner_of(config: pytest.Config) -> Runner:
-    """The runner of this process; made at the first document."""
+    """The runner of this process; made at the first document.
+
+    Raises:
+        UsageError: Something was found to be wrong before it.
+    """
     runner = config.stash.get(_KEY, None)
     if runner is None:
         from pytest_lmms.plugin.runner import Runner
 
-        runner = config.stash[_KEY] = Runner(session_of(config), recorder_of(config))
+        state = session_of(config)
+        if state.usage_error is not None:
+            raise UsageError(state.usage_error)
+        runner = config.stash[_KEY] = Runner(state, recorder_of(config))
     return runner
 
 

@@ -45,7 +45,8 @@ class LmmsSession:
         """Found while running; ends the session with exit code 4."""
         self.is_resumed = False
         self._run_path: Path | None = None
-        self._is_begun = False
+        self.is_begun = False
+        """Whether the run folder is in use by this process: until then an earlier run's results stay as they are."""
 
     @property
     def is_worker(self) -> bool:
@@ -188,9 +189,9 @@ class LmmsSession:
         """
         from pytest_lmms.results.store import RunFolder
 
-        if self._is_begun or self.is_worker:
+        if self.is_begun or self.is_worker:
             return
-        self._is_begun = True
+        self.is_begun = True
         folder = RunFolder(self.run_path)
         if self.is_resumed:
             with folder.locked():

@@ -139,7 +139,7 @@ class Summary:
         return any(is_document(item) for item in session.items)
 
     def _finish(self, session: pytest.Session) -> None:
-        if self.session._run_path is None or not RunFolder(self.session.run_path).exists:
+        if not self.session.is_begun or not RunFolder(self.session.run_path).exists:
             return
         if self.session.usage_error is not None:  # nothing was asked, and pytest will say why
             with contextlib.suppress(LmmsError, OSError):

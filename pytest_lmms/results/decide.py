@@ -156,5 +156,9 @@ def _in_words(c: Comparison) -> str:
         text = f"{scale * c.mean_difference:+.2f}{unit}"
         if c.low is not None and c.high is not None:
             text += f" [{scale * c.low:+.2f}, {scale * c.high:+.2f}]"
-        parts.append(f"{text}, p={c.p_worse:.2g}, n={c.num_pairs:,}" if c.p_worse is not None else text)
+        if c.p_worse is not None:
+            text += f", p={c.p_worse:.2g}, n={c.num_pairs:,}"
+        if c.num_unpaired:
+            text += f" ({c.num_unpaired:,} more in one run only)"
+        parts.append(text)
     return " ".join(parts)

@@ -73,8 +73,8 @@ def _metrics(run: StoredRun, gate: Gate, baseline: StoredRun | None) -> list[Met
         for task in [*run.tasks, *groups]
         if gate.task in (None, task)
         for metric in run.metrics(task)
-        if (metric.name == gate.metric or (gate.metric is None and _is_measured(metric, run, baseline)))
-        and gate.filter in (None, metric.filter)
+        if gate.is_about(metric.name, metric.filter)
+        and (gate.metric is not None or _is_measured(metric, run, baseline))
     ]
 
 
@@ -87,6 +87,7 @@ def _no_metric(run: StoredRun, gate: Gate) -> str:
     known = sorted({str(m) for task in run.tasks for m in run.metrics(task)})
     names = sorted({m.name for task in run.tasks for m in run.metrics(task)})
     wanted = "/".join(n for n in (gate.task, gate.metric) if n) or "metric"
+    wanted += f"@{gate.filter}" if gate.filter else ""
     close = did_you_mean(gate.metric or "", names)
     hint = f"; did you mean {close}?" if close and close != gate.metric else "."
     return f"the run has no {wanted}{hint} It has: {', '.join(known) or 'no metric'}"

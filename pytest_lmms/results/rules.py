@@ -17,7 +17,7 @@ from pytest_lmms.errors import UsageError, explain
 Unit = Literal["%", "pt"]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|pt)")
 _LEVEL = re.compile(r"p\s*<\s*(\d*\.?\d+(?:e-?\d+)?)")
-_NAME = r"(?:(?P<task>[^/\s:=<]+)/)?(?P<metric>[^/@\s:=<%]+)(?:@(?P<filter>[^\s:=<]+))?"
+_NAME = r"(?:(?P<task>[^/\s:=<]+)/)?(?P<metric>[^/:=<%]+?)(?:@(?P<filter>[^@\s:=<]+))?"
 EXPECTED = "[METRIC:]RULE, RULE of 2%, 0.5pt, p<0.05, within 5pt joined by `and`; several separated by commas"
 EXPECTED_UNDER = "METRIC=VALUE, such as exact_match=0.8; several separated by commas"
 
@@ -72,6 +72,12 @@ class Gate:
     def needs_baseline(self) -> bool:
         """Whether it is about a difference."""
         return isinstance(self.rule, Rule)
+
+    def is_about(self, metric: str, filter_name: str) -> bool:
+        """Whether a metric under a filter is meant; the `0.5` of `acc@0.5` is a filter, or belongs to the name."""
+        if self.filter is not None and metric == f"{self.metric}@{self.filter}":
+            return True
+        return self.metric in (None, metric) and self.filter in (None, filter_name)
 
     def __str__(self) -> str:
         name = "/".join(n for n in (self.task, self.metric) if n)

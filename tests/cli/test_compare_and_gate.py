@@ -35,6 +35,16 @@ def test_runs_that_cannot_be_compared_are_told_by_the_exit_code(run, runs, tmp_p
     assert "another dataset version" in said
 
 
+def test_what_is_not_compared_is_named(run, runs, tmp_path):
+    more = write_run(tmp_path / "more", {"t": [1] * 40, "u": [1]})
+    code, said, _ = run("compare", runs[0], more)
+    assert code == 0
+    assert said.endswith("more: not compared, because the first run has not: u\n")
+    code, _, error = run("compare", write_run(tmp_path / "empty", {}), *runs)
+    assert code == 1
+    assert error.endswith("empty: this run has no metric to compare\n")
+
+
 def test_one_run_or_no_run_is_a_wrong_argument(run, runs, tmp_path):
     assert run("compare", runs[0])[0] == 4
     code, _, error = run("compare", runs[0], tmp_path)

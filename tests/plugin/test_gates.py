@@ -129,6 +129,8 @@ def test_a_run_that_fails_is_not_saved(pytester, task, run):
         (["--lmms-fail-under", "exact_match"], "*METRIC=VALUE*"),
         (["--lmms-fail-under", "exact_mach=1"], "*did you mean: exact_match?*"),
         (["--lmms-fail-under", "u/exact_match=1"], "*no task 'u' in this run*"),
+        (["--lmms-fail-under", "exact_match@strict=1"], "*no task of this run has a filter 'strict'*"),
+        (["--lmms-fail-under", "acc@0.5=1"], "*no task of this run has a metric 'acc@0.5'*"),
         (["--lmms-save-baseline", "x", "--no-lmms-log-samples"], "*documents can only be compared when*"),
     ],
 )
@@ -137,6 +139,26 @@ def test_gates_that_cannot_be_judged_are_refused_before_anything_runs(task, run,
     assert result.ret == 4
     (result.stderr if "ERROR" in result.stderr.str() else result.stdout).fnmatch_lines([message])
     assert not list(pytester.path.glob("results/*/results.json"))
+
+
+def test_workers_refuse_a_gate_that_cannot_be_judged_before_a_model_is_loaded(pytester, task):
+    pytester.makeconftest("import pytest\n@pytest.fixture(scope='session')\ndef lmms_model():\n    open('loaded', 'w')")
+    result = pytester.runpytest_subprocess(task, "-n2", "--lmms-data", "mini", "--lmms-fail-under", "exact_mach=1")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*no task of this run has a metric 'exact_mach'", "*did you mean: exact_match?"])
+    assert not (pytester.path / "loaded").exists()
+    assert not (pytester.path / "results").exists()
+
+
+def test_a_group_has_no_documents_to_compare(pytester, task, run, run_folder):
+    (pytester.path / "tasks" / "both.yaml").write_text(
+        "group: both\ntask: [t]\naggregate_metric_list:\n  - metric: exact_match\n"
+    )
+    assert run("tasks/both.yaml", "--lmms-fail-under", "both/exact_match=0.5").ret == 0
+    gate = ["--lmms-baseline", run_folder(), "--lmms-fail-on-regression", "both/exact_match:1pt"]
+    result = run("tasks/both.yaml", *gate)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*group both has no documents to compare", "*name its tasks*"])
 
 
 def test_runs_that_asked_otherwise_fail_loudly(task, baseline, run):

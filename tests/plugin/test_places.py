@@ -39,6 +39,22 @@ def test_what_only_looks_at_documents_needs_no_place(pytester, task, run):
         assert run(task, "--lmms-output-path", "file", option).ret == 0
 
 
+@pytest.mark.parametrize("option", ["--collect-only", "--lmms-dry-run"])
+def test_looking_at_the_documents_of_a_finished_run_leaves_it_as_it_is(task, run, run_folder, option):
+    run(task)
+    files = {p: p.read_bytes() for p in run_folder().rglob("*") if p.is_file()}
+    assert run(task, "--lmms-resume", option).ret == 0
+    assert {p: p.read_bytes() for p in run_folder().rglob("*") if p.is_file()} == files
+
+
+def test_a_run_that_cannot_go_on_keeps_its_results(pytester, task, run, run_folder):
+    run("tasks")
+    results = (run_folder() / "results.json").read_bytes()
+    pytester.path.joinpath("tasks", "test_more.py").write_text("import nowhere_to_be_found")
+    assert run("tasks", "--lmms-resume").ret == 2
+    assert (run_folder() / "results.json").read_bytes() == results
+
+
 def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # for root, everything may be written to
     with pytest.raises(UsageError, match="may not be written to"):

@@ -45,6 +45,22 @@ def test_a_subset_is_stratified_and_makes_the_run_incomplete(task, run, records_
     assert results_of()["results"]["t"]["exact_match,none"] == pytest.approx(2 / 3)
 
 
+def test_a_gate_against_another_subset_compares_common_documents_and_says_how_many(
+    task, run, run_folder, records_of, results_of
+):
+    assert run(task, "--lmms-subset", 6).ret == 0
+    other = next(i for i in range(30) if i not in {r["doc_id"] for r in records_of("t")})
+    gate = ["--lmms-baseline", run_folder(), "--lmms-fail-on-regression", "exact_match:2%"]
+    result = run(task, "--lmms-subset", 12, *gate)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["PASS*t/exact_match: 2%*n=6 (6 more in one run only)"])
+    (verdict,) = results_of()["gates"]["verdicts"]
+    assert (verdict["num_pairs"], verdict["num_unpaired"]) == (6, 6)
+    result = run(task, "--lmms-offset", other, "--lmms-limit", 1, *gate)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["NOT JUDGED*t/exact_match: 2%*no common documents"])
+
+
 def test_settings_that_leave_no_document_are_named(task, run):
     result = run(task, "--lmms-offset", 100, "--lmms-limit", 3)
     assert result.ret == 5

@@ -140,6 +140,15 @@ def test_a_least_value_may_be_that_of_a_group(tmp_path):
     assert [v.outcome for v in judge(run, parse_under("acc=0.6", "x"))] == ["pass"]
 
 
+@pytest.mark.parametrize("metric", ["refcoco_ACC@0.5", "science & technology", "Motion (Cam.)"])
+@pytest.mark.parametrize("spoken", ["{}", "{}@none", "t/{}", "t/{}@none"])
+def test_a_metric_of_any_name_can_be_demanded(verdicts, tmp_path, metric, spoken):
+    (verdict,) = verdicts(spoken.format(metric) + ":1pt", [1, 0], [1, 1], metric=metric)
+    assert (verdict.outcome, verdict.metric.name) == ("fail", metric)
+    run = read_run(tmp_path / "run")
+    assert [v.outcome for v in judge(run, parse_under(spoken.format(metric) + "=0.5", "x"))] == ["pass"]
+
+
 @pytest.mark.parametrize("rule", ["acx:1pt", "u/acc:1pt", "acc@strict:1pt"])
 def test_a_gate_on_what_does_not_exist_fails_and_names_what_does(verdicts, rule):
     (verdict,) = verdicts(rule, [1], [1])
@@ -148,9 +157,10 @@ def test_a_gate_on_what_does_not_exist_fails_and_names_what_does(verdicts, rule)
 
 
 def test_a_gate_on_what_nobody_has_says_what_was_looked_for(verdicts, tmp_path):
-    misspelt, elsewhere = verdicts("acx:1pt,u/acc:1pt", [1], [1])
+    misspelt, elsewhere, unfiltered = verdicts("acx:1pt,u/acc:1pt,acc@strict:1pt", [1], [1])
     assert misspelt.reason.startswith("the run has no acx; did you mean acc? It has: t/acc")
     assert elsewhere.reason.startswith("the run has no u/acc. It has: t/acc")
+    assert unfiltered.reason.startswith("the run has no acc@strict. It has: t/acc")
     run = read_run(write_run(tmp_path / "undirected", {"t": [1]}, higher_is_better=None))
     (verdict,) = judge(run, parse_regression("1pt", "x"), run)
     assert verdict.reason.startswith("the run has no metric. It has: t/acc")
