@@ -71,7 +71,7 @@ def _size(doc: Doc) -> Sequence[float]:
 
 def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one click; each metric's aggregation picks the documents of its kind."""
-    point, kind = read_click(results[0]), str(doc["box_type"]).lower()
+    point, kind = read_click(results[0]), str(doc.get("box_type", "")).lower()
     hit = point is not None and is_hit(point, kind, doc["box_coordinates"], _size(doc))
     item = Item({"correct": hit, "box_type": kind}, score=float(hit))
     scores = dict.fromkeys(METRICS, item)
