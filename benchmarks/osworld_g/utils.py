@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
+from pytest_lmms.scoring.clicks import NUM_SIDES, read_click
 from pytest_lmms.scoring.geometry import Point, is_in_box, is_in_polygon
 from pytest_lmms.scoring.subscores import grouped
-
-from .clicks import NUM_SIDES, read_click
 
 Doc = Mapping[str, Any]
 INSTRUCTION = (
