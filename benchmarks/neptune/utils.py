@@ -83,8 +83,8 @@ def read_option(text: str, options: Mapping[str, str]) -> str:
 def neptune_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer."""
     letter, gold = read_option(results[0], _options(doc)), neptune_doc_to_target(doc)
-    item = {"key": doc["key"], "question_type": doc["question_type"], "gold": gold, "parsed_pred": letter}
-    item = Item(item | {"is_correct": letter == gold}, score=float(letter == gold))
+    item = {"key": doc.get("key", ""), "question_type": doc.get("question_type", "Unknown"), "gold": gold}
+    item = Item(item | {"parsed_pred": letter, "is_correct": letter == gold}, score=float(letter == gold))
     scores = {"neptune_acc": item}
     return scores if letter else Unparsed(scores)
 

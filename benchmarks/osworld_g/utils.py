@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.records import Item, Unparsed
+from pytest_lmms.scoring.clicks import NUM_SIDES, read_click
 from pytest_lmms.scoring.geometry import Point, is_in_box, is_in_polygon
 from pytest_lmms.scoring.subscores import grouped
-
-from .clicks import NUM_SIDES, read_click
 
 Doc = Mapping[str, Any]
 INSTRUCTION = (
@@ -71,7 +70,7 @@ def _size(doc: Doc) -> Sequence[float]:
 
 def osworld_g_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one click; each metric's aggregation picks the documents of its kind."""
-    point, kind = read_click(results[0]), str(doc["box_type"]).lower()
+    point, kind = read_click(results[0]), str(doc.get("box_type", "")).lower()
     hit = point is not None and is_hit(point, kind, doc["box_coordinates"], _size(doc))
     item = Item({"correct": hit, "box_type": kind}, score=float(hit))
     scores = dict.fromkeys(METRICS, item)

@@ -66,16 +66,15 @@ def read_option(text: str, options: Mapping[str, str]) -> str | None:
 
 def video_mmmu_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Read what was answered; the aggregation decides whether it is right."""
-    read: Any = read_conclusions(results[0]) if results[0].strip() else None
-    if doc.get("question_type", CHOICE) in (CHOICE, "perception") and doc["options"]:
-        read = read_option(results[0], label_options(doc["options"]))
-    return question_item(doc, results[0], read)
+    if doc.get("question_type") == CHOICE:
+        return question_item(doc, results[0], read_option(results[0], label_options(doc["options"])))
+    return question_item(doc, results[0], read_conclusions(results[0]) if results[0].strip() else None)
 
 
 def question_item(doc: Doc, said: str, read: Any) -> dict[str, Any]:
     """Return what a document adds: where it belongs, and what was read, None when nothing was."""
     subject = doc["id"].partition("_")[2].rpartition("_")[0]
-    kind = doc.get("question_type", CHOICE)
+    kind = str(doc.get("question_type", "None"))
     item = {"id": doc["id"], "subdomain": subject, "question_type": kind, "answer": doc["answer"]}
     item["parsed_pred"] = (NOT_READ if said else NOT_ANSWERED) if read is None else read
     item = Item(item, score=float(_is_right(item)))

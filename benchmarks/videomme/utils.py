@@ -36,7 +36,7 @@ def videomme_doc_to_nothing(doc: Doc) -> list[str]:
 def videomme_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return question and options, between instructions or, as `question_and_options`, with headings."""
     kwargs = kwargs or {}
-    options = "\n".join(doc["options"])
+    options = "\n".join(map(str, doc["options"]))
     post_prompt = kwargs.get("post_prompt", "The best answer is:")
     if kwargs.get("format") == "question_and_options":
         return f"{kwargs.get('pre_prompt', '')}{doc['question']}\nOptions:\n{options}\n{post_prompt}"

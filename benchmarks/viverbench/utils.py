@@ -76,8 +76,8 @@ def viverbench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
     """Score one answer."""
     verdict, gold = read_verdict(results[0]), bool(doc["answer"])
     item = {
-        "prompt_id": doc["prompt_id"],
-        "task": doc["task"],
+        "prompt_id": doc.get("prompt_id", ""),
+        "task": doc.get("task", "unknown"),
         "target_answer": gold,
         "pred_answer": verdict,
         "raw_response": results[0],

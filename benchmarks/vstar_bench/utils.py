@@ -63,12 +63,16 @@ def read_vstar_letter(text: str) -> str | None:
     return letters[0] if len(letters) == 1 else None
 
 
+def _category(doc: Doc) -> str:
+    return str(doc.get("category", "unknown"))
+
+
 def vstar_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer under its category and overall."""
     answer, gold = read_vstar_letter(results[0]), doc["label"].strip().upper()
-    item = {"question_id": doc["question_id"], "category": doc["category"], "score": float(answer == gold)}
+    item = {"question_id": doc["question_id"], "category": _category(doc), "score": float(answer == gold)}
     item |= {"prediction": answer, "ground_truth": gold}
-    scores = {f"vstar_{doc['category']}_acc": item, "vstar_overall_acc": item}
+    scores = {f"vstar_{_category(doc)}_acc": item, "vstar_overall_acc": item}
     return Unparsed(scores) if answer is None else scores
 
 
@@ -89,4 +93,4 @@ def vstar_reasoning_messages(doc: Doc) -> list[dict[str, Any]]:
 
 def vstar_reasoning_results(doc: Doc, results: Sequence[str]) -> dict[str, float]:
     """Score the answer at the end of the reasoning, and the form; for the category and overall."""
-    return reasoned_scores(results, doc["label"].strip().upper(), [f"vstar_{doc['category']}_", "vstar_overall_"])
+    return reasoned_scores(results, doc["label"].strip().upper(), [f"vstar_{_category(doc)}_", "vstar_overall_"])

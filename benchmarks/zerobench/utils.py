@@ -39,7 +39,7 @@ def zerobench_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc
     number, gold_number = _number(answer), _number(gold)
     is_right = answer == gold if number is None or gold_number is None else number == gold_number
     target = str(doc["question_answer"]).strip()
-    item = {"question_id": doc["question_id"], "prediction": results[0].strip(), "target": target}
+    item = {"question_id": doc.get("question_id", ""), "prediction": results[0].strip(), "target": target}
     return {"zerobench_exact_match": {**item, "score": float(is_right)}}
 
 

@@ -19,6 +19,7 @@ UTILS = sorted(p for folder in FOLDERS for p in folder.rglob("*.py"))
 MAX_LINES_OF_YAML = 60
 MAX_LINES_OF_UTILS = 120
 NUM_ROWS_OF_MINIATURE = range(4, 9)
+MEDIUM = "<a medium>"
 NOT_MODELS = {"default", "dataset"}
 """Sections of `lmms_eval_specific_kwargs` that are no model's."""
 
@@ -129,6 +130,35 @@ def test_a_benchmark_has_a_page_that_starts_with_a_row_and_lists_differences(fol
     assert any(h.startswith("Differences") for h in headings), f"headings: {headings}"
     before_first_section = page.partition("\n## ")[0]
     assert re.search(r"^```json\n\{", before_first_section, flags=re.MULTILINE), "no raw row first"
+
+
+def row_of_page(page: str) -> Any:
+    """The row that a page shows; what stands for media, such as ``<PIL image>``, is `MEDIUM`."""
+    block = re.search(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert block, "no row"
+    texts_and_media = r'"(?:[^"\\]|\\.)*"|<[^<>]+>'
+    return json.loads(re.sub(texts_and_media, lambda m: m[0] if m[0][0] == '"' else f'"{MEDIUM}"', block[1]))
+
+
+def is_shown(shown: Any, stored: Any) -> bool:
+    """Whether a page's value is a miniature's; three dots end a text that is cut."""
+    if shown == MEDIUM:
+        return True
+    if isinstance(shown, str) and shown.endswith("...") and isinstance(stored, str):
+        return stored.startswith(shown.removesuffix("..."))
+    if isinstance(shown, list):
+        return isinstance(stored, list) and len(shown) == len(stored) and all(map(is_shown, shown, stored))
+    if isinstance(shown, dict):
+        same_keys = isinstance(stored, dict) and shown.keys() == stored.keys()
+        return same_keys and all(is_shown(value, stored[key]) for key, value in shown.items())
+    return bool(shown == stored)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_the_row_on_a_page_is_one_of_its_miniature(folder: Path) -> None:
+    row = row_of_page((folder / "README.md").read_text(encoding="utf-8"))
+    stored = [json.loads(x) for p in (folder / "miniature").glob("*.jsonl") for x in p.read_text("utf-8").splitlines()]
+    assert any(is_shown(row, other) for other in stored)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)

@@ -20,6 +20,7 @@ PARTS = {
     "browsecomp": ("browsecomp_acc", "Art"),
     "cv_bench": ("cv_bench_acc", "2D Relation ADE20K"),
     "egotempo": ("egotempo_anls", "action_sequence"),
+    "erqa": ("erqa_acc", "Spatial_Reasoning State_Estimation"),
     "hallusion_bench_image": ("yes_no_aAcc", "VD VS illusion"),
     "hipho_apho_2025": ("hipho_score", "Mechanics"),
     "longvideobench_val_v": ("lvb_acc", "duration_group/15 question_category/S2A"),
