@@ -160,7 +160,7 @@ class RemoteChat(RemoteSettings, ABC):
             headers = getattr(getattr(error, "response", None), "headers", None)
             return Failure(
                 message=self._explain(
-                    f"HTTP {status}: {str(error)[:500]}", num_attempts, self._remedy(status, str(error))
+                    f"HTTP {status}: {self._secrets.hide(str(error))[:500]}", num_attempts, self._remedy(status, str(error))
                 ),
                 may_pass=worth_retrying(status) and not is_spent,
                 is_overload=status in OVERLOAD_STATUSES and not is_spent,
