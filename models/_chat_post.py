@@ -105,7 +105,7 @@ class Poster:
             body = value.get("error", value) if isinstance(value, dict) else value
             said = body.get("message") if isinstance(body, dict) else None
             said = said if isinstance(said, str) and said else answer.text  # FastAPI's refusals say `detail`
-            text += f" - {said[:500]}" if said else ""
+            text += f" - {said[:10_000]}" if said else ""  # shown shorter: a key is not to be cut before it is hidden
         error: Exception = self._openai.APIStatusError(text, response=answer, body=body)
         return error
 

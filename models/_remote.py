@@ -157,11 +157,10 @@ class RemoteChat(RemoteSettings, ABC):
         status = _status(error)
         if status is not None:
             is_spent = getattr(error, "code", None) == "insufficient_quota"
+            said = self._secrets.hide(str(error))[:500]  # a key that was cut would not be found
             headers = getattr(getattr(error, "response", None), "headers", None)
             return Failure(
-                message=self._explain(
-                    f"HTTP {status}: {str(error)[:500]}", num_attempts, self._remedy(status, str(error))
-                ),
+                message=self._explain(f"HTTP {status}: {said}", num_attempts, self._remedy(status, str(error))),
                 may_pass=worth_retrying(status) and not is_spent,
                 is_overload=status in OVERLOAD_STATUSES and not is_spent,
                 retry_after_seconds=retry_after_seconds(headers),

@@ -113,6 +113,8 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     try:
         check_depth(text)
         root = yaml.compose(text, Loader=_loader())
+        if root is not None:
+            _check(root, path)
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -126,7 +128,6 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     expected = "a mapping such as `model: tiny_vlm`, or a list of them, one a run"
     if root is None:
         raise UsageError(explain("this file is empty", where=str(path), expected=expected))
-    _check(root, path)
     if isinstance(root, yaml.MappingNode):
         return (_entry(root, path),)
     if not isinstance(root, yaml.SequenceNode) or not root.value:
@@ -147,8 +148,10 @@ def _loader() -> Any:
 
 
 def _check(root: Any, path: Path) -> None:
-    """Refuse keys that are given twice, anchors that hold themselves, and aliases that multiply."""
+    """Refuse keys that are given twice, anchors that hold themselves, aliases that multiply, and what is no number."""
     import yaml
+
+    from pytest_lmms.yamlbounds import check_scalar
 
     count = 0
 
@@ -160,7 +163,9 @@ def _check(root: Any, path: Path) -> None:
             raise UsageError(explain("this anchor holds itself", where=where, remedy="remove the alias to it"))
         if count > MAX_NODES:
             raise UsageError(explain(f"more than {MAX_NODES:,} values, aliases followed", where=where))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.ScalarNode):
+            check_scalar(node)
+        elif isinstance(node, yaml.SequenceNode):
             for child in node.value:
                 visit(child, (*above, id(node)))
         elif isinstance(node, yaml.MappingNode):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import mask_text
+from pytest_lmms.masks import MASK, is_secret, mask_text
 
 _PAIRS = {"'": "'", '"': '"'}
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -97,7 +97,7 @@ def parse_model_args(text: str, *, where: str = "--lmms-model-args") -> dict[str
         if not equals or not name:
             raise UsageError(
                 explain(
-                    f"cannot read {mask_text(part.strip())!r}",
+                    f"cannot read {_shown(part.strip(), [*arguments])!r}",
                     where=where,
                     expected="name=value, separated by commas",
                     remedy="put a value that holds a comma into quotes",
@@ -107,6 +107,12 @@ def parse_model_args(text: str, *, where: str = "--lmms-model-args") -> dict[str
             raise UsageError(explain(f"the argument {name!r} is given twice", where=where))
         arguments[name] = convert_value(value.strip())
     return arguments
+
+
+def _shown(part: str, names: list[str]) -> str:
+    """A part that cannot be read, without a secret: `api_key: ...`, or what follows a comma in `api_key=...,...`."""
+    follows = bool(names) and is_secret(names[-1])
+    return MASK if follows or is_secret(part) else mask_text(part)
 
 
 def convert_value(text: str) -> Any:

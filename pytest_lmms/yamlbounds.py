@@ -13,6 +13,9 @@ import yaml
 MAX_DEPTH = 100
 MAX_NODES = 200_000
 """Values of a file, aliases followed."""
+_LONGEST_NUMBER = 200
+"""Characters; Python reads and writes longer numbers in the square of their length, or not at all."""
+_NUMBERS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("int", "float", "timestamp", "bool")}
 _OPENERS = ("[", "{", "- ", "-\t", "? ", "?\t")
 """What opens a level on the line where another one is open. Other levels cost a line and ever more blanks."""
 _FEW_OPENERS = 1_000
@@ -43,11 +46,31 @@ def check_depth(text: str) -> None:
             depth -= 1
 
 
+def check_scalar(node: yaml.ScalarNode) -> None:
+    """Refuse what YAML takes for a number, a date or a truth value, and Python cannot read.
+
+    Raises:
+        yaml.MarkedYAMLError: It is none, or longer than any is.
+    """
+    kind = _NUMBERS.get(node.tag)
+    if kind is None:
+        return
+    if len(node.value) > _LONGEST_NUMBER:
+        text = f"more than {_LONGEST_NUMBER} characters where {kind} is expected"
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+    try:
+        yaml.SafeLoader.yaml_constructors[node.tag](yaml.constructor.SafeConstructor(), node)
+    except (ValueError, OverflowError, KeyError, AttributeError) as e:
+        text = f"{node.value!r} is no {kind}"
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark) from e
+
+
 def check_size(root: yaml.Node | None) -> None:
-    """Refuse aliases that multiply, and anchors that hold themselves; each node is looked at once.
+    """Refuse aliases that multiply, anchors that hold themselves and what is no number; each node is looked at once.
 
     Raises:
         UnboundedError: More than `MAX_NODES` values, or without end.
+        yaml.MarkedYAMLError: As for `check_scalar`.
     """
     if root is not None:
         _count(root, {})
@@ -61,6 +84,7 @@ def _count(node: yaml.Node, known: dict[int, int]) -> int:
     if found is not None:
         return found
     if isinstance(node, yaml.ScalarNode):
+        check_scalar(node)
         return 1
     known[id(node)] = 0
     children = (c for pair in node.value for c in pair) if isinstance(node, yaml.MappingNode) else node.value

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from pytest_lmms.masks import MASK, Secrets, is_secret, mask, secrets_in
@@ -78,3 +82,67 @@ def test_secrets_are_hidden_in_any_text_and_short_ones_are_not_looked_for():
 
 def test_numbers_under_a_secrets_name_are_settings():
     assert mask("model=m,first_token_timeout_s=12.5,token=abc") == f"model=m,first_token_timeout_s=12.5,token={MASK}"
+
+
+SECRET = "sk-0123456789"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api_key": [SECRET]}, {"api_keys": SECRET}, {"OPENAI_API_KEY2": SECRET}, {"credentials": {"value": SECRET}},
+        {"auth": ["user", SECRET]}, {"DB_PASS": SECRET}, {"GITHUB_PAT": SECRET}, {"KEY_PASSPHRASE": SECRET},
+        {"extra_headers": f"X-Gateway: {SECRET}"}, {"extra_headers": [["X-Gateway", SECRET]]},
+        {"default_headers": {"X": [SECRET]}}, {"cookies": {"session": SECRET}}, {"Cookie": f"session={SECRET}; a=b"},
+        json.dumps({"extra_headers": {"X-Gateway": SECRET}}), json.dumps({"api_key": [SECRET]}),
+        {"X_CREDENTIALS": json.dumps({"private_key": SECRET, "a": 1})}, {"HTTPS_PROXY": f"user:{SECRET}@proxy:3128"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_secret_is_found_however_it_is_written_under_its_name(given):
+    assert SECRET not in repr(mask(given))
+    assert SECRET not in Secrets(secrets_in(given)).hide(f"no {SECRET}!")
+
+
+def test_what_only_looks_like_a_secret_is_shown():
+    given = {
+        "tokens": ["</s>"], "author": "A. Uthor", "compass": "north", "PATH": "/usr/bin", "pad_token_id": 151643,
+        "first": '{"a": "b"}', "text": "{no json", "http_proxy": "proxy:3128", "keyword": {"a": "b"},
+        "api_key": "${KEY}",
+    }  # fmt: skip
+    assert mask(given) == given
+    assert not list(secrets_in(given))
+
+
+def test_a_key_that_is_a_number_and_a_password_with_commas_are_secrets():
+    given = {"api_key": 7394018265019, "base_url": "https://name:pass,word@host/v1"}
+    assert mask(given) == {"api_key": MASK, "base_url": f"https://{MASK}@host/v1"}
+    assert Secrets(secrets_in(given)).hide("7394018265019 and pass,word") == f"{MASK} and {MASK}"
+
+
+def test_each_line_of_a_secret_is_hidden_where_lines_are_marked():
+    secrets = Secrets(["-----BEGIN KEY-----\nMIIEvgIBADAN\nBgkqhkiG9w0B\n-----END KEY-----"])
+    told = secrets.hide("E   -----BEGIN KEY-----\nE   MIIEvgIBADAN\nE   BgkqhkiG9w0B\n")
+    assert told == f"E   {MASK}\n" * 3
+
+
+@pytest.mark.parametrize("write", [json.dumps, html.escape, repr, quote, quote_plus], ids=lambda f: f.__name__)
+def test_a_secret_is_hidden_in_every_way_to_write_it(write):
+    secret = "pä\"ss/w\\örd <1> & '2'"
+    assert secret not in Secrets([secret]).hide(secret)
+    hidden = Secrets([secret]).hide(f"({write(secret)})")
+    assert MASK in hidden
+    assert "ss" not in hidden
+
+
+@pytest.mark.parametrize("length", [12, 13, 30, 59])
+def test_what_is_left_of_a_secret_that_was_cut_is_hidden(length):
+    secret = "eyJhbGciOiJSUzI1NiJ9." + "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1u"
+    secrets = Secrets([secret])
+    assert secrets.hide(f"'{secret[:length]}...' and '...{secret[-length:]}'") == f"'{MASK}...' and '...{MASK}'"
+
+
+@pytest.mark.parametrize("value", ["/home/me/keys/cred1.json", "https://host/of/secrets/1", "a phrase of 5 words here"])
+def test_paths_and_words_are_not_hidden_by_their_beginnings(value):
+    assert Secrets([value]).hide(f"{value[:14]}x") == f"{value[:14]}x"
+    assert Secrets([value]).hide(value) == MASK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -32,6 +33,15 @@ HOSTILE = {
     "a module": "a: !!python/module:os",
     "a name": "a: !!python/name:os.system",
     "a tag of nobody": "a: !thing b",
+    "a number of a hundred thousand digits": "a: " + "9" * 100_000,
+    "a number with a base of 60": "a: 1" + ":59" * 200_000,
+    "a fraction with a base of 60": "a: 1" + ":59" * 190 + ".5",
+    "a hexadecimal number": "a: 0x" + "f" * 1_000_000,
+    "a date that is none": "a: 2001-99-99",
+    "an hour that is none": "a: 2001-01-01T99:99:99Z",
+    "what calls itself a number": "a: !!int x",
+    "what calls itself a date": "a: !!timestamp x",
+    "what calls itself true": "a: !!bool x",
 }
 READERS = {
     "task": lambda path, _: read_yaml(path),
@@ -64,6 +74,14 @@ def test_aliases_that_stay_small_are_fine(tmp_path):
     path = tmp_path / "t.yaml"
     path.write_text("a: &a [1, 2]\nb: *a\nc: {<<: &m {d: 1}}\ne: {<<: *m}\n")
     assert read_yaml(path).values == {"a": [1, 2], "b": [1, 2], "c": {"d": 1}, "e": {"d": 1}}
+
+
+def test_numbers_dates_and_truth_values_are_read(tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text(f"a: {'9' * 200}\nb: 0x{'f' * 100}\nc: 2001-01-02\nd: yes\ne: 1:30\nf: .5\ng: .inf\n")
+    date = dt.date(2001, 1, 2)
+    read = {"a": int("9" * 200), "b": 16**100 - 1, "c": date, "d": True, "e": 90, "f": 0.5, "g": float("inf")}
+    assert read_yaml(path).values == load_plain(path.read_text()) == read
 
 
 def test_many_openers_and_little_depth_are_fine():

@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SUBJECTS = {
     "pytest_lmms/scoring/choices.py": ["tests/scoring/test_choices.py"],
+    "pytest_lmms/stats/bootstrap.py": ["tests/stats"],
     "pytest_lmms/stats/intervals.py": ["tests/stats"],
     "pytest_lmms/stats/multiplicity.py": ["tests/stats"],
     "pytest_lmms/stats/numbers.py": ["tests/stats"],
@@ -31,6 +32,14 @@ SUBJECTS = {
     "pytest_lmms/stats/planning.py": ["tests/stats"],
     "pytest_lmms/stats/stability.py": ["tests/stats"],
     "pytest_lmms/results/gate.py": ["tests/results/test_gate_decisions.py", "tests/results/test_gate.py"],
+    "pytest_lmms/results/decide.py": ["tests/results/test_gate_decisions.py", "tests/results/test_gate.py"],
+    "pytest_lmms/results/verdict.py": ["tests/results/test_gate_decisions.py", "tests/results/test_gate.py"],
+    "pytest_lmms/results/comparison.py": [
+        "tests/results/test_gate_decisions.py",
+        "tests/results/test_gate.py",
+        "tests/results/test_compare.py",
+    ],
+    "pytest_lmms/results/resampled.py": ["tests/results/test_own_aggregations.py"],
     "pytest_lmms/results/rules.py": ["tests/results/test_rules.py", "tests/results/test_gate.py"],
 }
 """Module -> the tests that are to notice."""

@@ -36,6 +36,15 @@ def decode(data: bytes | None, path: str | None, where: str) -> PIL.Image.Image:
         opened = PIL.Image.open(io.BytesIO(source or b""))
         if path is not None:
             opened.filename = path
+        if opened.format == "EPS":
+            raise MediaError(
+                explain(
+                    "cannot open the image: PostScript is a program, which would be run",
+                    where=where,
+                    expected="pixels, as in PNG, JPEG or WebP",
+                    remedy="convert it where that does no harm",
+                )
+            )
         opened.load()
         image: PIL.Image.Image = opened
         if image.getexif().get(ORIENTATION_TAG) is not None:

@@ -7,6 +7,7 @@ Log records are changed before any handler sees them. Sessions without tasks are
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import traceback
 import warnings
@@ -38,9 +39,13 @@ class Outward:
         logging.setLogRecordFactory(self._record)
         self._thread_failed = threading.excepthook
         threading.excepthook = self._tell_of_thread
+        self._is_ignored = sys.unraisablehook
+        sys.unraisablehook = self._tell_of_ignored
 
     def pytest_unconfigure(self) -> None:
-        """Let log records be made, and threads' errors told, as before."""
+        """Let log records be made, and errors of threads and finalizers told, as before."""
+        if sys.unraisablehook == self._tell_of_ignored:
+            sys.unraisablehook = self._is_ignored
         if threading.excepthook == self._tell_of_thread:
             threading.excepthook = self._thread_failed
         if logging.getLogRecordFactory() == self._record:
@@ -63,14 +68,35 @@ class Outward:
 
     def _tell_of_thread(self, args: threading.ExceptHookArgs) -> None:
         """Hide secrets in an error that ended a thread, whoever tells of it, and however late."""
-        hide, error = self.secrets.hide, args.exc_value
-        if error is not None:
-            trace = "".join(traceback.format_exception(args.exc_type, error, args.exc_traceback))
-            if hide(trace) != trace:
-                kind = type(args.exc_type.__name__, (Exception,), {"__module__": args.exc_type.__module__})
-                shown = kind(hide(str(error))).with_traceback(args.exc_traceback)
-                args = threading.ExceptHookArgs((kind, shown, args.exc_traceback, args.thread))
+        if (shown := self._shown(args.exc_value)) is not None:
+            args = threading.ExceptHookArgs((type(shown), shown, args.exc_traceback, args.thread))
         self._thread_failed(args)
+
+    def _tell_of_ignored(self, args: sys.UnraisableHookArgs) -> None:
+        """Hide secrets in an error of a finalizer, which Python tells of and ignores."""
+        if (shown := self._shown(args.exc_value)) is not None:
+            # Python offers no way to make these arguments but from all of them.
+            values = (type(shown), shown, args.exc_traceback, args.err_msg, args.object)
+            args = type(args)(values)  # type: ignore[call-arg]
+        self._is_ignored(args)
+
+    def _shown(self, error: BaseException | None) -> BaseException | None:
+        """An error of the same name, place and text without the secrets of this one; None where it holds none."""
+        hide = self.secrets.hide
+        trace = "" if error is None else "".join(traceback.format_exception(error))
+        if error is None or hide(trace) == trace:
+            return None
+        kind = type(type(error).__name__, (Exception,), {"__module__": type(error).__module__})
+        shown: BaseException = kind(hide(str(error))).with_traceback(error.__traceback__)
+        return shown
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Hide secrets in why a session was ended, in place: nobody asks for another."""
+        error, hide = excinfo.value, self.secrets.hide
+        error.args = tuple(hide(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, pytest.exit.Exception):
+            error.msg = hide(error.msg)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:

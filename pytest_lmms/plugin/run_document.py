@@ -98,7 +98,8 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
                 fastpath.tear_down(session, None)
             runner.close()
         if state.usage_error is not None:
+            text = state.secrets.hide(state.usage_error)
             if state.is_worker:
-                session.config.workeroutput["lmms_usage_error"] = state.usage_error  # type: ignore[attr-defined]
+                session.config.workeroutput["lmms_usage_error"] = text  # type: ignore[attr-defined]
             else:
-                raise pytest.UsageError(state.usage_error)
+                raise pytest.UsageError(text)

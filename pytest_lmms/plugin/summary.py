@@ -120,7 +120,7 @@ class Summary:
         try:
             return (yield)
         except BaseException as e:
-            self.cut_short = reason_of(e)
+            self.cut_short = self.session.secrets.hide(reason_of(e))
             raise
         finally:
             if limit is not None:

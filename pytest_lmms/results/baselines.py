@@ -1,8 +1,10 @@
 """Baselines that were saved under a name, in a folder such as `.lmms/baselines`.
 
-    <store>/<NAME>/<run folder's name>/   results.json, run.json, samples_<task>.jsonl
+    <store>/<NAME>/<run folder's name>/   results.json, run.json, samples_<task>.jsonl, number
 
-The newest counts. Saved copies hold no responses and no media, and are small enough for a repository or a CI cache.
+The one saved last counts: each has a number above those before it, since names of run folders go by a clock, which may
+be set back, and dates of files do not outlive a checkout. Saved copies hold no responses and no media, and are small
+enough for a repository or a CI cache.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ STORE = ".lmms/baselines"
 """Where named ones lie, below the folder that a command is given in, or pytest's rootdir."""
 _FETCHED = ".fetched"
 """Below the store: copies of baselines that lie elsewhere."""
+_NUMBER = "number"
+"""The file that says how many had been saved under the name."""
 
 
 def save_baseline(store: Path, name: str, run_folder: Path) -> Path:
@@ -54,10 +58,20 @@ def save_baseline(store: Path, name: str, run_folder: Path) -> Path:
             if path.is_file():
                 shutil.copy2(path, copy / path.name)
         with RunFolder(target.parent).locked():
+            numbers = [_number(path) for path in target.parent.glob("[!.]*")]
+            (copy / _NUMBER).write_text(f"{max(numbers, default=0) + 1}\n", encoding="utf-8")
             if target.exists():
                 target.rename(previous)
             copy.rename(target)
     return target
+
+
+def _number(saved: Path) -> int:
+    """The place of a saved copy among those of its name; 0 where it has none, as in stores of earlier versions."""
+    try:
+        return int((saved / _NUMBER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _made(folder: Path) -> Path:
@@ -87,7 +101,8 @@ def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> 
             )
         return read_run(path)
     name = text.removeprefix(PREFIX)
-    runs = sorted(p.parent for p in (store / file_name(name)).glob("[!.]*/results.json"))
+    saved = [p.parent for p in (store / file_name(name)).glob("[!.]*/results.json")]
+    runs = sorted(saved, key=lambda path: (_number(path), path.name))
     if not runs:
         known = sorted(p.name for p in store.iterdir() if p.is_dir() and p.name != _FETCHED) if store.is_dir() else []
         raise UsageError(

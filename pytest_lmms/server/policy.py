@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.configfile import Entry
 from pytest_lmms.errors import UsageError, did_you_mean, explain
-from pytest_lmms.masks import is_secret, mask
+from pytest_lmms.masks import mask
 from pytest_lmms.model_args import parse_model_args
 from pytest_lmms.registry import MODELS
-from pytest_lmms.server.withheld import as_variable, without_secrets
+from pytest_lmms.server.withheld import without_secrets
 from pytest_lmms.settings import settings_of
 from pytest_lmms.variables import fill, variables_in
 
@@ -122,7 +122,7 @@ def plan(request: EvaluateRequest, policy: Policy, tasks: TaskIndex, environ: Ma
         **settings,
     }
     values = {k: v for k, v in values.items() if v not in (None, {})}
-    env = {k: as_variable(k, v, secrets) if is_secret(k) else v for k, v in request.env.items()}
+    env = without_secrets(request.env, secrets)
     entry = Entry(path=Path("request"), values=values, env=env)
     known = {**environ, **secrets}
     for key, value in values.items():  # one by one, for messages that name the key

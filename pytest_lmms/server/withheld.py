@@ -7,21 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_lmms.errors import UsageError, explain
-from pytest_lmms.masks import HEADERS, MASK, mask
+from pytest_lmms.masks import MASK, holds_secrets, mask
 from pytest_lmms.variables import variables_in
 
 
 def without_secrets(value: Any, secrets: dict[str, str], name: str = "") -> Any:
     """A copy in which a text that holds a secret is a variable."""
-    is_headers = name.upper().endswith(HEADERS)
     if isinstance(value, Mapping):
-        return {
-            k: as_variable(str(k), v, secrets)
-            if isinstance(v, str) and (is_headers or mask({str(k): v}) != {str(k): v} or v == MASK)
-            else without_secrets(v, secrets, str(k))
-            for k, v in value.items()
-        }
-    return [without_secrets(v, secrets) for v in value] if isinstance(value, list) else value
+        return {k: without_secrets(v, secrets, name if holds_secrets(name) else str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(v, secrets, name) for v in value]
+    is_secret = value == MASK or mask(value, name) != value
+    return as_variable(name, str(value), secrets) if is_secret else value
 
 
 def as_variable(name: str, text: str, secrets: dict[str, str]) -> str:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import json
+import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from pytest_lmms.errors import DatasetError, MediaError
 from pytest_lmms.media import _pyav
+from pytest_lmms.media.decode_image import decode
 from pytest_lmms.media.video import open_video
 from pytest_lmms.printable import printable
 from pytest_lmms.records import MediaRef
@@ -174,15 +182,17 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         _ = open_video(MediaRef(kind="video", path=large), num_frames=2).frames
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, pixels, further=b""):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + further + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
 def test_a_picture_of_too_many_pixels_is_found_before_anything_is_asked(remote):
-    import struct
-    import zlib
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    bomb += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    bomb = png(60_000, 60_000, zlib.compress(bytes(1000)))
     (remote.path / "bench" / "media").mkdir(parents=True)
     (remote.path / "bench" / "media" / "bomb.png").write_bytes(bomb)
     (remote.path / "bench" / "utils.py").write_text(
@@ -195,3 +205,40 @@ def test_a_picture_of_too_many_pixels_is_found_before_anything_is_asked(remote):
     run = remote.run("--lmms-model", "dummy")
     assert run.code == 2, run
     assert "toy.yaml::toy[1]: doc_to_visual failed with DecompressionBombError" in run.output
+
+
+def test_a_picture_that_is_a_program_is_refused_and_not_run(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    picture = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    marker = tmp_path / "ran"
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # PIL looks for it once
+    with pytest.raises(MediaError, match=r"row 3.*PostScript is a program"):
+        decode(picture, None, "row 3")
+    assert not marker.exists()
+    with pytest.raises(OSError, match="cannot identify"):  # what it wrote is no image, but it has run
+        PIL.Image.open(io.BytesIO(picture)).load()
+    assert marker.exists()
+
+
+LARGE = zlib.compress(bytes(100_000_000), 9)
+CHUNKS = {
+    "a colour profile that unpacks to 100 MB": (b"iCCP", b"x\0\0" + LARGE),
+    "a text that unpacks to 100 MB": (b"zTXt", b"x\0\0" + LARGE),
+    "an international text that unpacks to 100 MB": (b"iTXt", b"x\0\1\0\0\0" + LARGE),
+}
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_what_a_small_picture_unpacks_to_beside_its_pixels_takes_no_memory(name):
+    picture = png(4, 4, zlib.compress(bytes(13 * 4)), chunk(*CHUNKS[name]))
+    tracemalloc.start()
+    with contextlib.suppress(MediaError):  # refused, or read without it
+        decode(picture, None, name)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20_000_000

@@ -285,3 +285,85 @@ def test_a_key_of_the_environment_is_in_no_process_title(remote, server):
     assert titles
     assert not any(CANARY in title for title in titles)
     assert os.environ["OPENAI_API_KEY"] == CANARY
+
+
+ENDINGS = {
+    "an exit": "raise SystemExit(mine)",
+    "an interruption": "raise KeyboardInterrupt(mine)",
+    "a usage error": "raise UsageError(f'no model for {mine}')",
+    "errors in errors, with notes": (
+        "error = RuntimeError('x', [mine])\n        error.add_note(mine)\n        raise error from KeyError(mine)"
+    ),
+    "a finalizer": (
+        "class Thing:\n            def __del__(self):\n                raise ValueError(os.environ['OPENAI_API_KEY'])\n"
+        "        Thing()\n        raise ValueError('no model')"
+    ),
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["in process", "a worker"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_key_in_what_ends_the_making_of_a_model_shows_nowhere(remote, server, ending, workers):
+    remote.task(2)
+    (remote.path / "conftest.py").write_text(
+        "import os\nfrom pytest_lmms.errors import UsageError\n\nclass Broken:\n    def __init__(self):\n"
+        f"        mine = os.environ['OPENAI_API_KEY']\n        {ENDINGS[ending]}\n"
+        "    async def generate(self, request): ...\n\n"
+        "def pytest_lmms_register_models(register):\n    register('broken', 'conftest:Broken')\n"
+    )
+    run = remote.run("--lmms-model", "broken", *WRITTEN, *workers)
+    assert run.code not in (0, 5), run
+    if not (workers and ending in ("an exit", "an interruption")):  # those of a worker end it without a word
+        assert "********" in run.output, run
+    check(remote, run)
+
+
+LONG_KEY = "eyJhbGciOiJSUzI1NiJ9." + "".join(f"{i:04x}" for i in range(300))
+ODD_KEYS = {
+    "a list": ["openai", {"api_key": [CANARY]}],
+    "a name of nobody": ["openai", {"api_keys2": CANARY}],
+    "headers in a list": ["openai", {"extra_headers": [f"X-Gateway: {CANARY}"]}],
+    "a number": ["openai", {"api_key": 7394018265019}],
+    "a judge": ["dummy", {}],
+}
+
+
+@pytest.mark.parametrize("odd", ODD_KEYS)
+@pytest.mark.parametrize("dry", [(), ("--lmms-dry-run",)], ids=["run", "dry run"])
+def test_a_key_written_where_it_cannot_be_used_shows_nowhere(remote, server, monkeypatch, odd, dry):
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    remote.task(2)
+    name, arguments = ODD_KEYS[odd]
+    judge = {"judge": "openai:m", "judge_args": {"api_key": [CANARY]}} if odd == "a judge" else {}
+    config = {"model": name, "model_args": {"model": "m", **arguments} if arguments else {}, **judge}
+    (remote.path / "run.yaml").write_text(json.dumps(config))
+    secret = "7394018265019" if odd == "a number" else CANARY
+    server.plan = [{"status": 401, "message": f"wrong key: {secret}"}] * 40
+    run = remote.run("--lmms-config", "run.yaml", "--lmms-report", *WRITTEN, *dry)
+    assert secret not in run.output, run
+    assert places_of(secret, remote.path, besides=("run.yaml",)) == []
+
+
+def test_nothing_of_a_long_key_shows_where_it_was_cut(remote, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", LONG_KEY)
+    remote.task(2)
+    (remote.path / "conftest.py").write_text(ADAPTER)
+    server.plan = [{"status": 401, "message": f"{'x' * 400} wrong key: {LONG_KEY}"}] * 40
+    (remote.path / "bench" / "test_more.py").write_text(
+        "import os\ndef test_locals():\n    mine = os.environ['OPENAI_API_KEY']\n    assert mine == 'x'\n"
+    )
+    for name in ("openai", "careless"):
+        options = ["--junitxml=junit.xml", "--showlocals", "-rA"]  # with -vv, nothing is cut
+        run = remote.run("--lmms-model", name, "--lmms-model-args", "model=m,max_retries=0", *options)
+        assert run.code == 1, run
+        assert "mine       = '********...********'" in run.output, run
+        for part in (LONG_KEY[:20], LONG_KEY[-20:]):
+            assert part not in run.output, run
+            assert places_of(part, remote.path) == []
+
+
+@pytest.mark.parametrize("text", ["model=m,api_key=abc,{}", "api_key {}", "api_key:{}", "model=m,api_key: {}"])
+def test_arguments_with_a_comma_or_another_sign_in_the_wrong_place_are_told_without_their_key(text):
+    with pytest.raises(UsageError, match="cannot read") as told:
+        parse_model_args(text.format(CANARY))
+    assert CANARY not in str(told.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,7 +21,29 @@ def test_the_newest_run_saved_under_a_name_is_found(tmp_path):
     found = find_baseline("last:main", store)
     assert found.path == saved / "results.json"
     assert found.name == "20260102_000000_m"
-    assert sorted(p.name for p in saved.iterdir()) == ["results.json", "samples_t.jsonl"]
+    assert sorted(p.name for p in saved.iterdir()) == ["number", "results.json", "samples_t.jsonl"]
+
+
+def test_the_run_saved_last_is_found_though_the_clock_was_set_back(tmp_path):
+    store, early, late = tmp_path / "store", "20260101_000000_m", "20300101_000000_m"
+    for name in (late, early):
+        save_baseline(store, "main", write_run(tmp_path / name, {"t": [1, 0]}))
+    shutil.copytree(store, tmp_path / "checkout", copy_function=shutil.copyfile)  # as git does, without dates
+    for there in (store, tmp_path / "checkout"):
+        assert find_baseline("last:main", there).name == early
+    save_baseline(store, "main", tmp_path / late)
+    assert find_baseline("last:main", store).name == late
+
+
+@pytest.mark.parametrize("number", [None, "", "many"])
+def test_without_readable_numbers_the_newest_by_name_is_found_and_the_next_saved_comes_after_it(tmp_path, number):
+    store = tmp_path / "store"
+    for name in ("20260102_000000_m", "20260101_000000_m"):
+        saved = save_baseline(store, "main", write_run(tmp_path / name, {"t": [1, 0]})) / "number"
+        saved.unlink() if number is None else saved.write_text(number)
+    assert find_baseline("last:main", store).name == "20260102_000000_m"
+    save_baseline(store, "main", write_run(tmp_path / "20250101_000000_m", {"t": [1, 0]}))
+    assert find_baseline("last:main", store).name == "20250101_000000_m"
 
 
 def test_saving_a_run_again_replaces_it(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from pytest_lmms import stats
 from pytest_lmms.results.compare import compare, pair
+from pytest_lmms.results.comparison import aggregates_only, another_version
 from pytest_lmms.results.runs import DocumentScore, Metric, read_run
 from tests.results.run_files import write_run
 
@@ -141,3 +142,32 @@ def test_a_metric_without_numbers_is_compared_by_its_aggregates():
     c = pair({}, {}, metric=ACC, higher_is_better=True, value=0.4, baseline=0.6)
     assert c.effect == pytest.approx(-0.2)
     assert (c.mean_difference, c.p_value, c.num_pairs) == (None, None, 0)
+    assert (c.num_unpaired, c.notes) == (
+        0, ("documents have no single number under this metric: only its aggregates are compared",)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "baseline"), [(None, 0.6), (0.4, None), (None, None)])
+def test_aggregates_of_which_one_is_missing_have_no_difference(value, baseline):
+    c = pair({}, {}, metric=ACC, higher_is_better=True, value=value, baseline=baseline)
+    assert (c.effect, c.effect_from) == (None, baseline)
+
+
+def test_why_only_aggregates_are_compared_is_told():
+    fields = {"metric": ACC, "higher_is_better": True, "value": 1.0, "baseline": 1.0}
+    expected = "documents have no single number under this metric, and so it is: only its aggregates are compared"
+    assert aggregates_only("so it is", fields).notes == (expected,)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(5, "(0, 1, 2, 3, 4)"), (6, "(0, 1, 2, 3, 4, ...)")])
+def test_of_many_other_documents_the_first_five_are_named(number, shown):
+    a, b = ({i: DocumentScore(1.0, None, digest, "A", "") for i in range(number)} for digest in "xy")
+    assert another_version(a, b, list(range(number))).endswith(f"{number} documents are not the same {shown}")
+
+
+def test_a_row_whose_digest_one_run_does_not_tell_is_known_by_its_target():
+    a, b, c = (
+        {0: DocumentScore(1.0, None, digest, target, "")} for digest, target in [("x", "A"), ("", "A"), ("", "B")]
+    )
+    assert another_version(a, b, [0]) is None
+    assert another_version(a, c, [0]) is not None

@@ -307,6 +307,7 @@ def test_keys_of_a_job_show_in_no_listing_log_or_file(serve, tmp_path):
         "max_retries": 0,
         "base_url": bad.url.replace("://", f"://me:{CANARY}@") + f"?token={CANARY}",
         "extra_headers": {"X-Gateway": CANARY},
+        "api_key": [CANARY],
     }
     job_id = server.evaluate("openai", model_args=arguments, env={"OPENAI_API_KEY": CANARY})
     until(lambda: server.job(job_id)["status"] in ("completed", "failed"), 120)
