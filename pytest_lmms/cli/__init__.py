@@ -58,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         used.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+    if words and _is_option(words[0]):
         words.insert(0, "eval")  # `python -m pytest_lmms --model ...`
+    if words == ["tasks"] or (words[:1] == ["tasks"] and _is_option(words[1])):
+        words.insert(1, "list")
     try:
         with contextlib.redirect_stdout(PrintableStream(sys.stdout)):  # names and texts of strangers' runs and rows
             code = _run(words)
@@ -74,6 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word not in ("-h", "--help")
 
 
 def _run(words: Sequence[str]) -> int:

@@ -108,7 +108,7 @@ def _row(number: int, colour: str, kind: Kind, folder: Path) -> dict[str, Any]:
     elif kind.medium is None:
         row["question"] = f"Which colour is named here: {colour}?"
     else:
-        row["question"] = f"Which colour has the {'square' if kind.medium == 'image' else 'moving square'}?"
+        row["question"] = f"What colour is the {'square' if kind.medium == 'image' else 'moving square'}?"
     if kind.medium is not None:
         path = folder / f"{answer}{ {'image': '.png', 'video': '.mp4', 'audio': '.wav'}[kind.medium] }"
         _MAKERS[kind.medium](path, number, colour)

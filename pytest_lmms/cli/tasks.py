@@ -32,7 +32,7 @@ _LISTS = {
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command and its own."""
-    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    kinds = parser.add_subparsers(required=True, metavar="WHAT", help="default: list")
     for what, text in _LISTS.items():
         command = _command(kinds, what, text, _tasks)
         command.set_defaults(what=what)

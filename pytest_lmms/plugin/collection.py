@@ -46,7 +46,10 @@ def pytest_collect_file(
     if file_path.suffix not in SUFFIXES:
         return collected
     ours = _collector(file_path, parent, is_anyones=bool(collected))
-    return collected if ours is None else [*collected, ours]
+    if ours is None:
+        return collected
+    parent.config.stash[_IS_ASKED] = True
+    return [*collected, ours]
 
 
 def _collector(file_path: Path, parent: pytest.Collector, *, is_anyones: bool) -> pytest.Collector | None:
@@ -100,7 +103,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         settings = session_of(config).settings
         said = [BY_NAME[n].option for n in ("offset", "limit", "subset", "shard") if n in settings.sources]
         lines.append(f"lmms: nothing is left by {', '.join(said)}: {_some(empty)}" if said else f"lmms: {_some(empty)}")
-    if not items and not lines and session_of(config).settings.sources.get("model") == BY_NAME["model"].option:
+    is_model_typed = session_of(config).settings.sources.get("model") == BY_NAME["model"].option
+    if not items and is_model_typed and _IS_ASKED not in config.stash:
         lines.append(
             "lmms: a model and no task: name some with --lmms-tasks (`pytest --lmms-list tasks`), or a folder of YAMLs"
         )
@@ -109,3 +113,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 def _some(names: list[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+
+
+_IS_ASKED = pytest.StashKey[bool]()
+"""There once a task or group was found among the arguments, whatever became of its documents."""

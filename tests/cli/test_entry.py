@@ -68,7 +68,7 @@ def test_names_keep_their_capitals_in_the_help(run):
     assert "in the schema of Every Eval Ever." in run("export", "--help")[1]
 
 
-@pytest.mark.parametrize("arguments", [[], ["tasks"], ["tasks", "lists"], ["power", "--effect", "big"]])
+@pytest.mark.parametrize("arguments", [[], ["data"], ["tasks", "lists"], ["power", "--effect", "big"]])
 def test_a_command_line_that_says_nothing_shows_the_usage(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out) == (4, "")

@@ -46,6 +46,14 @@ def test_tasks_are_listed_with_their_files(run, mine):
     assert lines["mme"] == str(BENCHMARKS / "mme" / "mme.yaml")
 
 
+def test_tasks_alone_lists_them_with_the_options_of_the_list(run, mine):
+    assert run("tasks") == run("tasks", "list")
+    assert json.loads(run("tasks", "--include-path", mine, "--json")[1])["colours"] == str(mine / "colours.yaml")
+    code, _, err = run("tasks", "nope")
+    assert code == 4
+    assert "'list'" in err
+
+
 def test_groups_name_their_members_and_subtasks_all_tasks_below(run, mine):
     groups = json.loads(run("tasks", "groups", "--include-path", mine, "--json")[1])
     subtasks = json.loads(run("tasks", "subtasks", "--include-path", mine, "--json")[1])

@@ -20,7 +20,7 @@ from pytest_lmms.tasks.spec import FIELDS
 ROOT = Path(__file__).parents[2]
 OPTION_NAMES = {o.option for o in OPTIONS} | {"--no-lmms-" + o.option[len("--lmms-") :] for o in OPTIONS}
 PLACEHOLDERS = {"my_model", "NAME"}
-OTHER_PROGRAMS = {"ray", "export", "cd", "python", "python3", "git", ".", "head", "grep", "eval", "ls", "curl"}
+OTHER_PROGRAMS = {"ray", "export", "cd", "python", "python3", "git", ".", "head", "grep", "eval", "ls", "curl", "hf"}
 
 
 @cache

@@ -31,6 +31,13 @@ def test_a_model_without_a_task_is_told_how_to_name_one(run):
     result.stdout.fnmatch_lines(["lmms: a model and no task: name some with --lmms-tasks *"])
 
 
+def test_a_task_whose_dataset_cannot_be_opened_is_not_told_to_be_named(pytester, write_task, run):
+    write_task(pytester.path / "bench", "toy", 3, dataset_path="json", dataset_kwargs={"data_files": "none.jsonl"})
+    result = run("bench", data="full")
+    result.stdout.fnmatch_lines(["*the dataset of task toy * cannot be opened*"])
+    result.stdout.no_fnmatch_line("*a model and no task*")
+
+
 def test_collecting_only_needs_no_model_and_makes_no_run_folder(pytester, write_task, run):
     write_task(pytester.path / "bench", "toy", 3)
     result = run("bench", "--collect-only", "-q", model=None)
