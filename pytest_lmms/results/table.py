@@ -46,7 +46,7 @@ def verdicts_table(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """
     judged = {label: results["gates"] for label, results in runs.items() if results.get("gates")}
     rows = [
-        [label if not i else "", WORDS[v["outcome"]], v["name"], v["reason"].partition("\n")[0]]
+        [label if not i else "", WORDS[v["outcome"]], v.get("title", v["name"]), v["reason"].partition("\n")[0]]
         for label, gates in judged.items()
         for i, v in enumerate(gates["verdicts"])
     ]

@@ -48,7 +48,8 @@ class Verdict:
             node_id: (task, row number) to what pytest takes.
         """
         found: dict[str, Any] = {
-            "name": self.name,
+            "name": self.name,  # of the metric, where there is one
+            "title": self.name,
             "gate": str(self.gate),
             "where": self.gate.where,
             "outcome": self.outcome,

@@ -261,6 +261,8 @@ def test_the_gates_of_a_list_are_one_family_and_one_table(runs):
     assert together.code == 0, together  # 2/128: two runs have a baseline
     table = together.output[together.output.rindex("Run ") :].splitlines()
     assert [line.split()[:2] for line in table[2:4]] == [["mine_1", "INCONCLUSIVE"], ["mine_2", "PASS"]]
+    assert "  toy/exact_match: 1pt and p<0.01 and within 5pt  " in table[3]
+    assert "  toy/exact_match >= 0.4 " in table[4]
     assert table[5] == "0 of 3 gates failed; p values are corrected for 2 runs with a baseline"
     worse = runs(WORSE.format(first=10, second=0))
     assert worse.code == 1, "the worst exit code wins"

@@ -182,7 +182,7 @@ def test_a_summary_names_the_baseline_and_the_runs_that_share_a_level(tmp_path):
     run = read_run(write_run(tmp_path / "run", {"t": [1, 0]}))
     found = summary(judge(run, parse_regression("acc:1pt", "x"), run), run, run)
     assert (found["baseline"], found["failed"], found["num_runs"]) == (str(run.path), 0, 1)
-    assert {"task": "t", "name": "acc", "filter": "none"}.items() <= found["verdicts"][0].items()
+    assert {"task": "t", "name": "acc", "filter": "none", "title": "t/acc: 1pt"}.items() <= found["verdicts"][0].items()
     assert summary([], run, None)["baseline"] is None
 
 
