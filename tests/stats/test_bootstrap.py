@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_lmms.stats import bootstrap, intervals
-from pytest_lmms.stats.bootstrap import bootstrap_difference
+from pytest_lmms.stats.bootstrap import OfTotals, bootstrap_difference
 
 VALUES = [0.0, 1.0, 1.0, 5.0]
 
@@ -54,3 +54,27 @@ def test_a_difference_of_statistics_is_tested_by_the_spread_of_its_resamples():
 def test_a_difference_of_statistics_of_no_or_one_document_has_no_error():
     assert bootstrap_difference([], [], sum, iterations=5, seed=0)[:3] == (0, None, None)
     assert bootstrap_difference([3.0], [1.0], sum, iterations=5, seed=0)[:3] == (1, 2.0, None)
+
+
+def ratio(items):
+    """What is no mean of documents, with the sums that it can be told from."""
+    return sum(x for x, _ in items) / sum(y for _, y in items)
+
+
+RATIO = OfTotals(rows=list, value=lambda sums: sums[0] / sums[1])
+FIRST = [(3.0, 4.0), (1.0, 2.0), (4.0, 5.0), (1.0, 3.0), (5.0, 9.0), (2.0, 6.0)]
+SECOND = [(2.0, 7.0), (1.0, 8.0), (2.0, 8.0), (1.0, 8.0), (2.0, 8.0), (4.0, 5.0)]
+
+
+def test_a_statistic_of_sums_has_the_error_that_its_documents_give():
+    found = bootstrap.bootstrap_standard_error(FIRST, RATIO, iterations=30, seed=4)
+    assert found == pytest.approx(bootstrap.bootstrap_standard_error(FIRST, ratio, iterations=30, seed=4))
+
+
+@pytest.mark.parametrize("clusters", [None, "aabccc"], ids=["documents", "clusters"])
+def test_two_statistics_of_sums_differ_as_their_documents_do(clusters):
+    found, expected = (
+        bootstrap_difference(FIRST, SECOND, statistic, clusters, iterations=30, seed=4) for statistic in (RATIO, ratio)
+    )
+    assert found[:2] == (6, pytest.approx(16 / 29 - 12 / 44))
+    assert tuple(found) == pytest.approx(tuple(expected))
