@@ -40,9 +40,7 @@ def test_its_steps_find_a_regression_in_two_shards(tmp_path):
 
     def shell(command, **variables):
         known = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), **variables}
-        command = command.replace("${{ matrix.shard }}/4", "$SHARD/2").replace(
-            "pytest --", "pytest --lmms-data mini --"
-        )
+        command = command.replace("$SHARD/4", "$SHARD/2").replace("pytest --", "pytest --lmms-data mini --")
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
             cwd=tmp_path, env=known, capture_output=True, text=True, check=False, timeout=120,
