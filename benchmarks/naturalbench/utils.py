@@ -28,7 +28,7 @@ def naturalbench_doc_to_visual(doc: Doc) -> list[Any]:
 
 def naturalbench_doc_to_text(doc: Doc) -> str:
     """Return the question and how to answer it."""
-    return doc["Question"] + KINDS.get(doc["Question_Type"], ("", "", ""))[-1]
+    return f"{doc['Question']}{KINDS.get(doc['Question_Type'], ('', '', ''))[-1]}"
 
 
 def read_first(text: str, kind: str) -> int:
