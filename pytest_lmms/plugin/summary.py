@@ -44,6 +44,8 @@ def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, s
     if summary is None:
         return None
     category = getattr(report, "lmms_category", "failed") if report.failed else "passed"
+    if report.outcome == "rerun":  # of pytest-rerunfailures: an error that is asked again is no pass
+        category = "rerun"
     if config.get_verbosity() > 0:
         return category, "", WORDS[summary["status"]]
     overview: Any = config.pluginmanager.get_plugin("lmms-summary")

@@ -74,6 +74,7 @@ def test_a_document_that_errors_is_one_record_however_often_it_is_rerun(workers,
     assert [r["doc_id"] for r in run.records("mme")] == list(range(8))
     assert [r["doc_id"] for r in run.records("mme") if r["status"] == "error"] == [3]
     assert run.results["counts"]["n_scored"] == 7
+    assert "1 failed, 7 passed, 2 rerun" in run.output
 
 
 def test_each_plugin_is_on_the_page_that_says_what_works():
