@@ -15,6 +15,9 @@ import numpy as np
 
 from pytest_lmms.media._pyav_open import new_reformatter, one_thread
 
+MAX_BYTES_IN_HUGE_PAGES = 512_000_000
+"""Larger arrays of frames are in pages of the usual size."""
+
 
 class Canvas:
     """Frames as RGB, by slot; one size for all of them, that of the first that came."""
@@ -98,12 +101,15 @@ class Canvas:
 
 
 def _new_array(shape: tuple[int, ...]) -> Any:
-    """Zeros, uint8, in pages of the usual size, each of which the thread that first writes there brings into memory.
+    """An array of uint8, as yet in no memory: each page comes there with the first that is written to it.
 
-    NumPy asks for huge pages, for which a kernel whose memory is full of cached files moves others together first: of
-    2.5 GB that took 5 to 7 s, in one thread, and this 2 s in all.
+    NumPy asks for huge pages. In memory that was in use before, they cost 0.15 ms a MB, usual ones 1 ms. In memory that
+    a virtual machine has yet to get from its host, they cost 2 ms, usual ones 1 ms; large arrays are mostly in such.
     """
+    size = math.prod(shape)
+    if size <= MAX_BYTES_IN_HUGE_PAGES:
+        return np.empty(shape, np.uint8)
     try:
-        return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
+        return np.frombuffer(mmap.mmap(-1, size), np.uint8).reshape(shape)
     except OSError as e:
-        raise MemoryError(f"{math.prod(shape):,} bytes of frames: {e}") from e
+        raise MemoryError(f"{size:,} bytes of frames: {e}") from e
