@@ -26,8 +26,9 @@ SHORTEST_SECRET = 6
 _SIGNATURES = frozenset({"sig", "signature", "auth", "code"})
 """Further names that secrets have in the query of an address."""
 _USER = re.compile(r"(?<=://)[^/?#,\s'\"]*(?=@)")
-_USER_OF_ALL = re.compile(r"[\w+.-]+://([^/?#\s]*)@\S*")
-"""A text that is an address and nothing else, whose password may have commas and quotes."""
+_SCHEME = re.compile(r"[\w+.-]+://")
+_USER_OF_ALL = re.compile(r"(?<=://)([^/?#\s]*)@[^@/?#\s]*(?:[/?#]\S*)?")
+"""Of a text that is an address and nothing else: its password may have commas and quotes."""
 _QUERY = re.compile(r"(?<=[?&])([\w.~%-]+)=([^&#\s,;'\"]*)")
 _PAIR = re.compile(r"(?<![\w-])([A-Za-z_][\w-]*)=([^,\s&;]+)")
 _MEMBER = re.compile(r"""(["'])([A-Za-z_][\w-]*)\1(\s*:\s*)(["'])(.*?)\4""", re.DOTALL)
@@ -81,7 +82,9 @@ def mask_addresses(text: str) -> str:
     def hide(match: re.Match[str]) -> str:
         return f"{match[1]}={MASK}" if _is_secret_of_query(match[1]) and _says(match[2]) else match[0]
 
-    if (all_of_it := _USER_OF_ALL.fullmatch(text)) and _password_of(all_of_it[1]):
+    scheme = _SCHEME.match(text)
+    all_of_it = _USER_OF_ALL.fullmatch(text, scheme.end()) if scheme else None
+    if all_of_it and _password_of(all_of_it[1]):
         text = f"{text[: all_of_it.start(1)]}{MASK}{text[all_of_it.end(1) :]}"
     return _QUERY.sub(hide, _USER.sub(lambda user: MASK if _password_of(user[0]) else user[0], text))
 
