@@ -53,8 +53,11 @@ def test_a_run_disturbed_at_a_step_goes_on_and_equals_an_undisturbed_one(steps, 
 
 def test_verdicts_of_gates_that_cannot_be_written_fail_the_run_and_say_so(tmp_path):
     gated = Steps(tmp_path, ["--lmms-fail-under", "exact_match=0.1"])
-    names = gated.names()
-    step = step_of(names, "open", "results.json", number=1)
-    outcome = gated.disturb("read-only", step, "main", names[step - 1])
+    for _ in range(3):  # records may share a write, or not: then the step is another in the next run
+        names = gated.names()
+        step = step_of(names, "open", "results.json", number=1)
+        outcome = gated.disturb("read-only", step, "main", names[step - 1])
+        if outcome.code:
+            break
     assert outcome.code == 1
     assert not outcome.breaches
