@@ -226,11 +226,12 @@ bench-faults: setup-dev compat-venv  ## Show what lmms-eval and pytest-lmms make
 bench-server: setup-dev  ## Measure what the server costs
 	$(BIN)/python tools/bench/server.py $(BENCH_ARGS)
 
-# As root, a small file system is filled up too. python -m tools.soak --help: each of the four by itself.
-soak: setup-dev  ## Kill and starve 100 runs and one at each of its steps, ask 10,000 questions of a bad server, share a store for 10 minutes (COUNT=100 SEED=0)
+# As root, a small file system is filled up too. python -m tools.soak --help: each of the five by itself.
+soak: setup-dev  ## Kill and starve 100 runs and one at each of its steps, ask 10,000 questions of a bad server and 200,000 of a good one, share a store for 10 minutes (COUNT=100 SEED=0)
 	$(BIN)/python -m tools.soak kills --count $(or $(COUNT),100) --seed $(or $(SEED),0)
 	$(BIN)/python -m tools.soak steps
 	$(BIN)/python -m tools.soak requests --count $(or $(REQUESTS),10000) --seed $(or $(SEED),0)
+	$(BIN)/python -m tools.soak load
 	$(BIN)/python -m tools.soak sharing --processes 16 --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz: fuzz-media fuzz-images  ## Feed 5,000 damaged files to every reader (COUNT=5000 SEED=0)

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_lmms.inference.cache import ResponseStore
 from tools.soak.checks import Undisturbed, asked_wrongly, left_wrongly
+from tools.soak.load import load, scored_by_its_own_answer
 from tools.soak.sharing import Crowd
 
 ASKED = {"q0": 1, "q1": 2, "q2": 1}
@@ -82,3 +83,17 @@ def test_a_response_that_is_lost_from_a_shared_store_is_told(tmp_path):
         path.write_bytes(b"".join(lines[1:]))
     assert len(ResponseStore(crowd.store, writer="reader", read=True))
     assert any("lost" in wrong for wrong in crowd.missing())
+
+
+def test_runs_at_full_rate_ask_once_and_score_right(tmp_path, capfd):
+    assert load(tmp_path / "load", 300, concurrent=100, minutes=0) == []
+    assert capfd.readouterr().out.count(" 0 breaches") == 2
+
+
+def test_a_record_that_another_document_s_answer_scored_is_told():
+    record = {"doc_id": 1, "status": "scored", "filtered_resps": ["A1"], "exact_match": 1.0}
+    assert scored_by_its_own_answer(record)
+    assert not scored_by_its_own_answer({**record, "filtered_resps": ["A2"], "exact_match": 0.0})
+    assert not scored_by_its_own_answer({**record, "exact_match": 0.0})
+    assert not scored_by_its_own_answer({**record, "status": "error"})
+    assert scored_by_its_own_answer({**record, "doc_id": 7, "filtered_resps": ["I cannot tell"], "exact_match": 0.0})

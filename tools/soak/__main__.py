@@ -2,6 +2,7 @@
 
     python -m tools.soak kills --count 100 --seed 0 [--first 0] [--only "Ray actor"]
     python -m tools.soak requests --count 10000 --seed 0 [--minutes 120]
+    python -m tools.soak load --count 100000 --concurrent 1000 [--minutes 120]
     python -m tools.soak sharing --processes 16 --minutes 10
     python -m tools.soak steps [--workers 2]
 
@@ -40,6 +41,13 @@ def requests(options: argparse.Namespace, folder: Path) -> bool:
         if time.monotonic() >= end:
             break
     return _told(wrong)
+
+
+def load(options: argparse.Namespace, folder: Path) -> bool:
+    """Whether run after run at full rate asks once, scores right and takes the same memory."""
+    from tools.soak.load import load
+
+    return _told(load(folder, options.count, concurrent=options.concurrent, minutes=options.minutes))
 
 
 def sharing(options: argparse.Namespace, folder: Path) -> bool:
@@ -87,6 +95,11 @@ def main() -> int:
     command.add_argument("--seed", type=int, default=0, help="of the first two runs; the next two have the next one")
     command.add_argument("--minutes", type=float, default=0.0, help="begin runs for so long; without it two runs")
     command.set_defaults(run=requests)
+    command = commands.add_parser("load", help="runs at full rate, many requests in flight, at a server that behaves")
+    command.add_argument("--count", type=int, default=100_000)
+    command.add_argument("--concurrent", type=int, default=1_000)
+    command.add_argument("--minutes", type=float, default=0.0, help="begin runs for so long; without it two runs")
+    command.set_defaults(run=load)
     command = commands.add_parser("sharing", help="processes that share a response store")
     command.add_argument("--processes", type=int, default=16)
     command.add_argument("--minutes", type=float, default=10.0)

@@ -34,10 +34,13 @@ OWN = frozenset({
 class Chat:
     """The process of `tools.soak.chat`."""
 
-    def __init__(self, folder: Path, *, pause_seconds: float = 0.0, misbehave: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, pause_seconds: float = 0.0, misbehave: int | None = None, calm: bool = False
+    ) -> None:
         self.log = folder / "asked"
         self._options = ["--log", str(self.log), "--pause-seconds", str(pause_seconds)]
         self._options += [] if misbehave is None else ["--misbehave", str(misbehave)]
+        self._options += ["--calm"] if calm else []
         self.url = ""
         self.start()
 
