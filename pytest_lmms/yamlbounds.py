@@ -19,7 +19,8 @@ _NUMBERS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("int", "float", "time
 _OPENERS = ("[", "{", "- ", "-\t", "? ", "?\t")
 """What opens a level on the line where another one is open. Other levels cost a line and ever more blanks."""
 _FEW_OPENERS = 1_000
-_SHORT_CHARACTERS = 500_000
+_SHORT_CHARACTERS = 2 * MAX_NODES
+"""A value takes two characters at least."""
 
 
 class UnboundedError(yaml.YAMLError):
@@ -27,16 +28,19 @@ class UnboundedError(yaml.YAMLError):
 
 
 def check_depth(text: str) -> None:
-    """Refuse what is too deep, before it is composed. Ordinary files are told by counting characters.
+    """Refuse what is too deep or too long, before it is composed. Ordinary files are told by counting characters.
 
     Raises:
-        UnboundedError: More than `MAX_DEPTH` levels.
+        UnboundedError: More than `MAX_DEPTH` levels, or `MAX_NODES` values.
         yaml.YAMLError: It does not parse.
     """
     if len(text) < _SHORT_CHARACTERS and sum(map(text.count, _OPENERS)) < _FEW_OPENERS:
         return
-    depth = 0
+    depth = values = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        values += isinstance(event, yaml.NodeEvent)
+        if values > MAX_NODES:
+            raise UnboundedError(f"more than {MAX_NODES:,} values")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:

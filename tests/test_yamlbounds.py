@@ -25,6 +25,7 @@ HOSTILE = {
     "aliases that multiply": LAUGHS,
     "merges that multiply": MERGES,
     "an anchor in itself": "a: &a [*a]",
+    "a hundred thousand anchors": "".join(f"a{i}: &a{i} x\n" for i in range(100_000)),
     "lists in lists": "a: " + "[" * 60_000,
     "mappings in mappings": "a: " + "{a: " * 60_000,
     "lists on one line": "- " * 60_000 + "a",

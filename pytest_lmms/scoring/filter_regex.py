@@ -1,8 +1,7 @@
 """Filters that find an answer by a regular expression.
 
-Patterns are compiled once, when the task is loaded. They come from the task's author and are trusted; the text they run
-on comes from a model. A pattern that backtracks without end on some text is not for this room to stop, but for whoever
-evaluates documents.
+Patterns are compiled once, when the task is loaded. They come from the task's author, the text they run on from a
+model: a pattern that backtracks without end on some text is stopped by `patterns`, and costs that document.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.scoring.filter_steps import Fallback
+from pytest_lmms.scoring.patterns import findall, remove
 
 DEFAULT_PATTERN = r"#### (\-?[0-9\.\,]+)"
 """The pattern of the regex filters when a task gives none: the answer line of GSM8K."""
@@ -29,8 +29,11 @@ def select_match(regex: re.Pattern[str], response: Any, group_select: int) -> st
         regex: Of several groups, the first that is not empty is the match.
         response: What is no text has no match.
         group_select: Which match, from 0; -1 is the last.
+
+    Raises:
+        DocumentError: The expression does not come to an end.
     """
-    matches: list[Any] = regex.findall(response) if isinstance(response, str) else []
+    matches: list[Any] = findall(regex, response) if isinstance(response, str) else []
     try:
         match = matches[group_select]
     except IndexError:
@@ -168,7 +171,7 @@ class MultiChoiceRegex(Regex):
 
     def _simplify(self, text: str) -> str:
         for pattern in self._ignored:
-            text = pattern.sub("", text)
+            text = remove(pattern, text)
         if self._ignore_case:
             text = text.lower()
         if self._ignore_punctuation:

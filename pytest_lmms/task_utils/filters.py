@@ -13,6 +13,7 @@ from typing import Any
 from pytest_lmms.scoring.filter_regex import DEFAULT_FALLBACK, DEFAULT_PATTERN, MultiChoiceRegex, Regex, select_match
 from pytest_lmms.scoring.filter_steps import Map
 from pytest_lmms.scoring.letters import letter_by_text
+from pytest_lmms.scoring.patterns import remove
 
 Responses = Iterable[list[Any]]
 Docs = Iterable[Mapping[str, Any]]
@@ -73,7 +74,7 @@ class ExtendedRegexFilter(RegexFilter):
     def filter_ignores(self, st: str) -> str:
         """Return a text as it is compared: without what is to be ignored."""
         for pattern in self.regexes_to_ignore or ():
-            st = re.sub(pattern, "", st)
+            st = remove(re.compile(pattern), st)
         if self.ignore_case:
             st = st.lower()
         if self.ignore_punctuation:

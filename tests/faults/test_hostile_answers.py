@@ -24,6 +24,18 @@ PIECES = [
 ]  # fmt: skip
 """Each is repeated, and followed by what makes a match fail at the end."""
 TASKS = list(tasks_by_scorer())
+CONFTEST = """
+import pytest
+from pytest_lmms.records import Response
+
+class Model:
+    def generate(self, requests):
+        return [Response(text="a" * 60 + "!" if r.doc_id == 3 else "b aa") for r in requests]
+
+@pytest.fixture(scope="session")
+def lmms_model():
+    return Model()
+"""
 
 
 @pytest.fixture
@@ -56,3 +68,17 @@ def test_repeated_pieces_end_in_a_record(task, cpu_limit):
         finally:
             cpu_limit(0)
     assert not slow, f"{task.name} is kept busy by a repeated {', '.join(map(repr, slow))}"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_answer_that_a_tasks_own_expression_never_ends_on_costs_one_document(lab, workers):
+    (lab.path / "conftest.py").write_text(CONFTEST)
+    filters = [{"function": "regex", "regex_pattern": "(a+)+$"}, {"function": "take_first"}]
+    rows = [{"question": f"q{i}", "answer": "aa"} for i in range(8)]
+    lab.task(rows, filter_list=[{"name": "found", "filter": filters}])
+    run = lab.run("-n", str(workers))
+    assert run.code == 1, run
+    assert (lab.results["counts"]["n_scored"], lab.results["counts"]["n_error"]) == (7, 1)
+    assert lab.results["results"]["toy"]["exact_match,found"] == 1.0
+    assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [3]
+    assert "'(a+)+$' took more than 3 s on a text of 61 characters" in run.output

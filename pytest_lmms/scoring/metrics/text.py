@@ -12,6 +12,8 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_lmms.scoring.patterns import remove
+
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _NO_DIGITS = str.maketrans("", "", string.digits)
 
@@ -51,7 +53,7 @@ def exact_match(
     def simplify(value: Any) -> str:
         text = str(value)
         for pattern in regexes_to_ignore or ():
-            text = re.sub(pattern, "", text)
+            text = remove(re.compile(pattern), text)
         if ignore_case:
             text = text.lower()
         if ignore_punctuation:
