@@ -43,6 +43,9 @@ def change(size, **more):
         ("2pt", change(-1.5, points=1.0), "pass"),
         ("2pt", change(-2.5, points=1.0), "fail"),
         ("0pt", change(0.0), "pass"),
+        # a margin of nothing, and no doubt
+        ("within 0pt", change(0.0) | {"low": 0.0, "high": 0.0}, "pass"),
+        ("within 0pt", change(0.0) | {"low": -0.02, "high": -0.01}, "fail"),
         # in percent of the baseline
         ("10%", change(-0.08), "pass"),
         ("10%", change(-0.0808), "fail"),
@@ -166,6 +169,17 @@ def test_with_as_many_documents_as_are_said_to_decide_the_same_difference_is_dec
     assert verdict(math.ceil(first.num_needed * 1.02 / 100)).outcome in ("pass", "fail")
     if (fewer := int(first.num_needed * 0.95 / 100)) > 1:
         assert verdict(fewer).outcome == "inconclusive"
+
+
+def test_a_p_value_that_is_adjusted_to_1_is_not_scaled_by():
+    one = decided("p<0.05", **change(-0.03, p_worse=0.3, low=-0.08), std=0.5)
+    (among_four, *_) = decide([replace(one, p_adjusted=None, num_needed=None)] * 4)
+    assert among_four.p_adjusted == 1.0
+    assert among_four.num_needed == one.num_needed == math.ceil((1.644854 * 0.5 / 0.03) ** 2) == 752
+
+
+def test_one_document_more_is_the_fewest_that_decide():
+    assert decided("within 1pt", **change(0.0, low=-0.02, high=0.02), std=0.001).num_needed == 101
 
 
 def test_where_no_number_of_documents_would_decide_that_is_said():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def total_jaccard(items):
 COLORS, SHAPES = ("red", "blue", "green", "black"), ("ball", "cube", "cone", "ring")
 GOOD = [["abcdef", "abcdef"] for _ in range(60)]
 BAD = [["abcxyz" if i % 3 == 0 else "abcdef", "abcdef"] for i in range(60)]
+JACCARD_OF_BAD = (40 * 6 + 20 * 3) / (40 * 6 + 20 * 9)
 
 
 class Task:
@@ -55,7 +57,7 @@ class Task:
     def find(self, name: str):
         return load_from(self.folder / "t.yaml", name)
 
-    def run(self, name, items, *, value=None, **config):
+    def run(self, name, items, *, value=None, higher_is_better=True, **config):
         def ratio(a, b):
             return len(set(a) & set(b)), len(set(a) | set(b))
 
@@ -63,7 +65,10 @@ class Task:
             value = sum(ratio(*i[:2])[0] for i in items) / sum(ratio(*i[:2])[1] for i in items)
         config = {"metric_list": [{"metric": "jaccard", "aggregation": "!function utils.total_jaccard"}], **config}
         path = self.folder / name
-        write_run(path, {"t": [0] * len(items)}, metric="jaccard", aggregates={"t": value}, configs=config)
+        write_run(
+            path, {"t": [0] * len(items)}, metric="jaccard", aggregates={"t": value}, configs=config,
+            higher_is_better=higher_is_better,
+        )  # fmt: skip
         return read_run(with_items(path / "samples_t.jsonl", "jaccard", items).parent)
 
 
@@ -87,6 +92,57 @@ def test_a_tasks_own_metric_has_an_interval_and_a_verdict_from_resampled_documen
     gates = parse_regression("jaccard:1pt and p<0.01 and within 5pt", "here")
     assert [v.outcome for v in judge(run, gates, baseline, find_task=task.find)] == ["fail"]
     assert [v.outcome for v in judge(baseline, gates, run, find_task=task.find)] == ["pass"]
+
+
+def test_where_less_is_better_the_chance_of_being_worse_is_the_other_one(task):
+    pairs = [
+        (
+            task.run(f"run{better}", BAD, higher_is_better=better),
+            task.run(f"baseline{better}", GOOD, higher_is_better=better),
+        )
+        for better in (True, False)
+    ]
+    more, less = (compare(*pair, METRIC, find_task=task.find) for pair in pairs)
+    assert more.p_worse < 0.01
+    assert less.p_worse == pytest.approx(1 - more.p_worse)
+    gates = parse_regression("jaccard:p<0.01", "here")
+    run, baseline = pairs[1]
+    assert [v.outcome for v in judge(baseline, gates, run, find_task=task.find)] == ["fail"]
+
+
+def test_the_deviation_of_a_document_gives_the_width_of_the_interval(task):
+    c = compare(task.run("run", BAD), task.run("baseline", GOOD), METRIC, find_task=task.find)
+    assert c.std / math.sqrt(c.num_pairs) == pytest.approx((c.high - c.low) / (2 * 1.96), rel=0.2)
+
+
+def test_a_point_of_a_metric_beyond_1_is_one_whole(task):
+    task.code(RATIO.replace("return sum", "return 2 * sum"))
+    run, baseline = task.run("run", BAD, value=2 * JACCARD_OF_BAD), task.run("baseline", GOOD, value=2.0)
+    assert compare(run, baseline, METRIC, find_task=task.find).points == 1.0
+
+
+@pytest.mark.parametrize("longer", ["run", "baseline"])
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_only_the_value_of_a_run_whose_documents_are_all_common_is_computed_anew(task, longer, is_changed):
+    task.code(RATIO.replace("return sum", "return 0.5 * sum") if is_changed else RATIO)
+    items = {"run": BAD[:30], "baseline": BAD[:30]} | {longer: BAD[:30] + GOOD[30:]}
+    c = compare(*(task.run(name, items[name]) for name in ("run", "baseline")), METRIC, find_task=task.find)
+    if is_changed:
+        assert "where the run says" in c.notes[0]
+    else:
+        assert (c.test, c.num_pairs, c.num_unpaired) == ("paired bootstrap", 30, 30)
+
+
+@pytest.mark.parametrize("without", ["run", "baseline"])
+def test_a_value_that_one_run_lacks_leaves_the_other_alone(task, without):
+    runs = [task.run(name, GOOD) for name in ("run", "baseline")]
+    for run in runs:
+        if run.name == without:
+            del run.results["results"]["t"]["jaccard,none"]
+    c = compare(*runs, METRIC, find_task=task.find)
+    assert (c.test, c.low) == (None, None)
+    assert "only its aggregates are compared" in c.notes[0]
+    assert (c.value, c.baseline) == ((None, 1.0) if without == "run" else (1.0, None))
 
 
 def test_the_same_runs_get_the_same_verdict_again(task):
