@@ -1,7 +1,7 @@
 """Expressions that task files bring, on texts that models wrote: `re`'s results, or an error soon.
 
 `re` holds every other thread while it matches, and nothing can stop it. So what is certain to end soon
-(`backtracking.safe_length`) is matched here, and everything else in a process that may be ended (30 microseconds a text).
+(`backtracking.safe_length`) is matched here, everything else in a process that may be ended (30 microseconds a text).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import IO, Any, cast
 
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.scoring import _matching
@@ -62,12 +62,11 @@ class _Process:
             if self._child is None:
                 self._child = self._start()
             child = self._child
-            assert child.stdin is not None
-            assert child.stdout is not None
+            to_child, from_child = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
             try:
-                child.stdin.write(asked)
-                child.stdin.flush()
-                answer = child.stdout.readline()
+                to_child.write(asked)
+                to_child.flush()
+                answer = from_child.readline()
             except BrokenPipeError:
                 answer = b""
             if answer.endswith(b"\n"):
@@ -86,7 +85,7 @@ class _Process:
     def _start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-S", _matching.__file__, str(SECONDS)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)  # noqa: S603  (our own)
 
 
 @functools.cache

@@ -16,7 +16,8 @@ from tests.scoring.test_regular_expressions import ROOT, attacks, cpu_limit  # n
 
 HOSTILE = {r"(a+)+$": "a" * 40 + "!", r"\s+x": " " * 1_000_000, r"(a|a)*$": "a" * 40 + "!"}
 ORDINARY = [
-    "", "A", "The answer is (B).", "#### -1,234.5\n#### 7", "x" * 50, "answer is 12 The answer is $3.50.", "\ud800 é 答案 3",
+    "", "A", "The answer is (B).", "#### -1,234.5\n#### 7", "x" * 50, "answer is 12 The answer is $3.50.",
+    "\ud800 é 答案 3",
     "(A) (B)\n(C)", 'a "quoted" line\u2028\\n', "<answer>1</answer><answer>2",
 ]  # fmt: skip
 
