@@ -81,7 +81,7 @@ def subtitles_of(doc: Doc, kwargs: Doc) -> str:
 def videomme_doc_to_text_with_subtitles(doc: Doc, kwargs: Doc | None = None) -> str:
     """Return subtitles, question and options."""
     kwargs = kwargs or {}
-    options = "\n".join(doc["options"])
+    options = "\n".join(map(str, doc["options"]))
     head = f"This video's subtitles are listed below: \n{subtitles_of(doc, kwargs)}\n"
     if kwargs.get("format") == "question_and_options":
         return f"{head}{kwargs['pre_prompt']}{doc['question']}\nOptions:\n{options}\n{kwargs['post_prompt']}"

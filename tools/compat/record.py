@@ -305,7 +305,7 @@ def record(path: Path, given: argparse.Namespace) -> str:
     lines = [x for x in lines if not x["responses"] or any(isinstance(r.get("response"), str) for r in x["responses"])]
     if not lines:
         return "answers come in rounds"
-    line = re.compile(rf"^task\s*:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", re.MULTILINE)
+    line = re.compile(rf"^[\"']?task[\"']?\s*:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", re.MULTILINE)
     found = [p for p in their_tasks() if line.search(p.read_text(encoding="utf-8"))]
     if not found:
         return "lmms-eval has no such task"
