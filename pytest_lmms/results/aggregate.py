@@ -102,7 +102,7 @@ class TaskAggregate:
                 if sub_scores is not None and value is not None:
                     try:
                         found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
-                    except Exception as e:
+                    except Exception as e:  # noqa: BLE001 (a task's own code)
                         complaints.append(f"{self.task.name}: sub-scores of {name}: {type(e).__name__}: {e}")
         return found, complaints
 
