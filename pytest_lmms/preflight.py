@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -23,13 +24,13 @@ _COLUMN_FIELDS = ("doc_to_text", "doc_to_target", "doc_to_visual")
 def check_task(
     task: Task, rows: Rows, scorer: Scorer, *, first: int, with_scoring: bool = True, with_judges: bool = True
 ) -> None:
-    """Render one document, and score an empty and a gold answer to every document of the miniature.
+    """Render a document, and score an empty and a gold answer to every document of the miniature.
 
     Args:
         task: Bound to the model and the user's settings.
         rows: The documents that will be asked.
         scorer: The task's.
-        first: Number of the first selected document; rendered, its media unopened.
+        first: Number of the first selected document; rendered, its media unopened. Where that fails, others are tried.
         with_scoring: False where documents are only listed: scoring rules import what they need (sympy, nltk), which
             takes longer than finding all documents.
         with_judges: Whether judges that the task's code names are looked at; they are not where the user names one. A
@@ -43,16 +44,16 @@ def check_task(
         if isinstance(value, str) and value.isidentifier():
             check_column(task.spec, rows, value, task.where(name))
     _check_gates(task)
-    checked, numbers = rows, [first]
-    if task.spec.process_docs is None and (path := miniature_path(task.spec, task.path)).is_file():
-        checked = read_miniature(path)
-        numbers = list(range(len(checked)))
+    in_miniature = task.spec.process_docs is None and (path := miniature_path(task.spec, task.path)).is_file()
+    scores_rows = with_scoring and not scorer.asks_judges and not in_miniature
     try:
-        task.render(rows, first)
+        _check_some_row(task, rows, scorer if scores_rows else None, first)
         if scorer.asks_judges and with_judges:
             _check_judges(scorer)
-        for number in numbers if with_scoring and not scorer.asks_judges else ():
-            _check_scoring(task, checked, scorer, number)
+        if with_scoring and not scorer.asks_judges and in_miniature:
+            made_up = read_miniature(path)
+            for number in range(len(made_up)):
+                _check_scoring(task, made_up, scorer, number)
     except DatasetError:
         raise
     except LmmsError as e:
@@ -62,6 +63,24 @@ def check_task(
                 remedy="nothing was asked; correct the task, or its miniature, first",
             )
         ) from e
+
+
+def _check_some_row(task: Task, rows: Rows, scorer: Scorer | None, first: int) -> None:
+    """Check the first document; where it fails and one further on does not, the fault is that row's, not the task's."""
+    try:
+        _check_row(task, rows, scorer, first)
+    except LmmsError:
+        for number in {(first + len(rows)) // 2, len(rows) - 1} - {first}:
+            with contextlib.suppress(LmmsError):
+                return _check_row(task, rows, scorer, number)
+        raise
+
+
+def _check_row(task: Task, rows: Rows, scorer: Scorer | None, number: int) -> None:
+    if scorer is None:
+        task.render(rows, number)
+    else:
+        _check_scoring(task, rows, scorer, number)
 
 
 def _check_judges(scorer: Scorer) -> None:

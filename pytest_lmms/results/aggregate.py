@@ -100,7 +100,10 @@ class TaskAggregate:
                 }
                 sub_scores = getattr(_resolve(entry.aggregation), "sub_scores", None)
                 if sub_scores is not None and value is not None:
-                    found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
+                    try:
+                        found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
+                    except Exception as e:  # noqa: BLE001 (a task's own code)
+                        complaints.append(f"{self.task.name}: sub-scores of {name}: {type(e).__name__}: {e}")
         return found, complaints
 
 

@@ -232,6 +232,14 @@ def _result(
                 expected="a mapping: metric name -> score",
             )
         )
+    if nameless := [key for key in result if not isinstance(key, str)]:
+        raise DocumentError(
+            explain(
+                f"{name} returned a metric named {_short(nameless[0])}",
+                where=_locate(scorer, doc_id),
+                expected="a text; does the document lack the value that names it?",
+            )
+        )
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from pytest_lmms.tasks.index import index_tasks
+from pytest_lmms.tasks.load import load_task
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -161,6 +165,37 @@ def test_the_row_on_a_page_is_one_of_its_miniature(folder: Path) -> None:
     assert any(is_shown(row, other) for other in stored)
 
 
+def prompt_of_page(page: str) -> str:
+    """The text that a page says a model is sent, without white space at the ends of its lines."""
+    block = re.search(r"^(`{3,})text\n(.*?)^\1$", page.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    assert block, "no prompt"
+    return unpadded(block[2])
+
+
+def unpadded(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def prompts_sent(folder: Path, row: Any) -> Iterator[str]:
+    """What a model is sent first by the folder's tasks whose miniatures hold a row, system prompts left out."""
+    paths = index_tasks([folder]).tasks
+    for file in sorted((folder / "miniature").glob("*.jsonl")):
+        if any(is_shown(row, json.loads(line)) for line in file.read_text("utf-8").splitlines()):
+            task = load_task(paths[file.stem])
+            rows = task.open_rows("mini")
+            for request in (task.render(rows, index).requests[0] for index in range(len(rows))):
+                said = [m for m in request.messages if m.role != "system"]
+                yield unpadded(dataclasses.replace(request, messages=tuple(said)).text)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_the_prompt_on_a_page_is_what_a_task_sends(folder: Path) -> None:
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    shown = re.compile(".*".join(map(re.escape, prompt_of_page(page).split("..."))), re.DOTALL)
+    sent = list(dict.fromkeys(prompts_sent(folder, row_of_page(page))))
+    assert any(shown.fullmatch(text) for text in sent), sent[:3]
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_a_page_says_licence_and_whom_to_cite(folder: Path) -> None:
     page = (folder / "README.md").read_text(encoding="utf-8")
@@ -181,6 +216,11 @@ def test_a_task_has_a_miniature_of_4_to_8_rows_with_one_set_of_columns(path: Pat
     rows = [row for row in map(json.loads, lines) if "$features" not in row]
     assert len(rows) in NUM_ROWS_OF_MINIATURE
     assert {frozenset(row) for row in rows} == {frozenset(rows[0])}
+
+
+def test_every_miniature_is_a_tasks() -> None:
+    stems = {str(p.with_suffix("").relative_to(BENCHMARKS)) for p in BENCHMARKS.glob("*/miniature/*.jsonl")}
+    assert stems == {str((path.parent / "miniature" / task).relative_to(BENCHMARKS)) for path, task in TASKS}
 
 
 @each_task

@@ -89,6 +89,13 @@ def test_an_aggregation_that_raises_is_a_complaint_and_no_number(task_of):
     assert "total" in complaints[0]
 
 
+def test_sub_scores_that_raise_are_a_complaint_and_leave_the_metric(task_of):
+    code = "def total(items):\n    return 1.0\ntotal.sub_scores = lambda items: {}['part']\n"
+    values, complaints = aggregate_of(task_of(CUSTOM, code), ("scored", {"m": 1})).result()
+    assert values["m,none"] == 1.0
+    assert complaints == ["toy: sub-scores of m: KeyError: 'part'"]
+
+
 def test_an_aggregation_sees_tuples_and_integer_keys_as_they_were(task_of):
     code = (
         "def total(items):\n"

@@ -264,6 +264,14 @@ def test_process_results_must_return_a_mapping(returned: Any) -> None:
     assert len(str(caught.value)) < 1000
 
 
+def test_a_metric_is_named_by_a_text() -> None:
+    def wrong(document: Any, _answers: Any) -> Any:
+        return {document.get("category"): 1.0, "average": 1.0}
+
+    with pytest.raises(DocumentError, match="wrong returned a metric named None"):
+        score(Scorer(where="a.yaml", process_results=wrong), ROW, says("x"))
+
+
 def test_a_failing_filter_is_named_by_its_ensemble() -> None:
     class Breaks:
         def apply(self, _resps: Any, _docs: Any) -> Any:
