@@ -81,8 +81,8 @@ def _percent(items: Items) -> float:
 def mathvista_sub_scores(items: Items) -> dict[str, float]:
     """Return the share of right answers, 0 to 100, by kind of question and answer, and by what the metadata say."""
     keys = ("language", "source", "category", "task", "context", "grade")
-    flat = [{**item, **{key: item["metadata"].get(key) for key in keys}} for item in items]
-    skills = [{**item, "skill": skill} for item in items for skill in item["metadata"].get("skills", [])]
+    flat = [{**item, **{key: (item["metadata"] or {}).get(key) for key in keys}} for item in items]
+    skills = [{**item, "skill": skill} for item in items for skill in (item["metadata"] or {}).get("skills", [])]
     by_column = over("question_type", "answer_type", *keys, aggregation=_percent)(flat)
     return by_column | over("skill", aggregation=_percent)(skills)
 

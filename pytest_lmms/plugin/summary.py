@@ -118,6 +118,10 @@ class Summary:
         """Run; then, however it ended, merge, aggregate and judge."""
         self.pytest_session = session
         previous = interrupt_on_sigterm() if self._may_have_documents(session) else None
+        if previous is not None:
+            # Before strangers' objects lie in memory: a finalizer that raises while a module is parsed, as it may
+            # whenever garbage is collected, makes Python 3.11 raise SystemError.
+            from pytest_lmms.results import report  # noqa: F401
         limit = time_limit(self.session.settings.time_limit, self.started) if previous is not None else None
         try:
             return (yield)

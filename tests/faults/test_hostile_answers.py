@@ -82,3 +82,14 @@ def test_an_answer_that_a_tasks_own_expression_never_ends_on_costs_one_document(
     assert lab.results["results"]["toy"]["exact_match,found"] == 1.0
     assert [r["doc_id"] for r in lab.records() if r["status"] == "error"] == [3]
     assert "'(a+)+$' took more than 3 s on a text of 61 characters" in run.output
+
+
+def test_what_writes_results_is_parsed_before_a_document_is_asked(lab):
+    loaded = CONFTEST.replace(
+        'return [Response(text="a"',
+        'import sys; assert "pytest_lmms.results.report" in sys.modules; return [Response(text="a"',
+    )
+    (lab.path / "conftest.py").write_text(loaded)
+    lab.task([{"question": "q", "answer": "b aa"}] * 4)
+    assert lab.run().code == 0
+    assert lab.results["counts"]["n_error"] == 0
