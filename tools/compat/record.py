@@ -201,7 +201,7 @@ class Recorder:
                 if self.task.OUTPUT_TYPE == "multiple_choice":
                     texts = made_losses(len(self.task.doc_to_choice(doc)), rng, count)
                 if check:
-                    texts = [r["response"] for r in line["responses"] if isinstance(r.get("response"), str)]
+                    texts = [r.get("losses", r.get("response")) for r in line["responses"] if _is_recordable(r)]
                 kept = {k: line[k] for k in ("doc", "derived_doc", "aux", "excluded_from_aggregated") if k in line}
                 kept |= what_is_asked(self.task, doc)
                 documents.append({**kept, "responses": [self._response(doc, text) for text in texts]})
@@ -280,6 +280,11 @@ class Recorder:
         return found
 
 
+def _is_recordable(response: Mapping[str, Any]) -> bool:
+    """Whether a response is one text or the losses of choices, not those of several rounds."""
+    return "losses" in response or isinstance(response.get("response"), str)
+
+
 def storable(value: Any) -> Any:
     """A score as a recording holds it."""
     if isinstance(value, Mapping):
@@ -302,7 +307,7 @@ def storable(value: Any) -> Any:
 def record(path: Path, given: argparse.Namespace) -> str:
     """Write one new recording; what to tell about it."""
     header, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
-    lines = [x for x in lines if not x["responses"] or any(isinstance(r.get("response"), str) for r in x["responses"])]
+    lines = [x for x in lines if not x["responses"] or any(map(_is_recordable, x["responses"]))]
     if not lines:
         return "answers come in rounds"
     line = re.compile(rf"^[\"']?task[\"']?\s*:\s*[\"']?{re.escape(header['task'])}[\"']?\s*$", re.MULTILINE)
