@@ -1,19 +1,30 @@
 """Sending one request after the other through OpenAI's client, whose own work on each is more than all of ours.
 
-The client writes the first request: address, key, headers, time limits. Those after it are copies with another body,
-sent over the same transport; errors are the client's own.
+The client writes a request: address, key, headers, time limits. All that are sent are copies with another body, over
+the same transport; errors are the client's own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
-from collections.abc import Callable
 from typing import Any
 
-_OF_ONE_REQUEST = ("content-length", "idempotency-key")
-"""Headers that the next request cannot have."""
+from ._chat_stream import BrokenReplyError
+
+LONGEST_REFUSAL_BYTES = 2**20
+"""More of what comes with a refusal is not read."""
+MOST_REDIRECTS = 5
+_OF_ONE_REQUEST = ("content-length", "idempotency-key", "accept-encoding")
+"""Headers that the next request cannot have, and the one that says which encodings the transport's packages know."""
+_ENCODINGS = ("gzip", "deflate")
+"""A piece the transport has read unpacks to a thousand times its size at most; in others, or two, without bound."""
+
+
+class _WrittenError(Exception):
+    """Ends the client's sending: what it has written is sent by the `Poster`."""
 
 
 class Poster:
@@ -35,85 +46,111 @@ class Poster:
         self._path = path
         self._stream = stream
         self._template: tuple[Any, Any, Any, dict[str, Any]] | None = None
-        """(the transport's package, address, headers, extensions) of the first request."""
-        self._writing: asyncio.Event | None = None
-        """While the client writes the first request; set when it has."""
+        """(the transport's package, address, headers, extensions) of every request."""
+        self._writing = asyncio.Lock()
 
     async def post(self, content: bytes) -> Any:
         """Send bytes, and return the transport's own response, unread.
 
+        Redirects are followed on the same server only: another one is to get neither documents nor keys.
+
         Raises:
             openai.APIError: The server refused, or could not be reached.
+            BrokenReplyError: The answer is encoded as nobody asked for.
         """
-        while self._template is None:
-            if self._writing is None:
-                return await self._by_client(content)
-            await self._writing.wait()  # not for its answer: all who begin with it would be written by the client
+        if self._template is None:
+            async with self._writing:
+                self._template = self._template or await self._written()
         package, url, headers, extensions = self._template
         request = package.Request("POST", url, headers=headers, content=content, extensions=dict(extensions))
         try:
-            answer = await self._transport.send(request, stream=True)
+            answer = await self._send(request)
             if answer.status_code >= 300:
-                await answer.aread()
+                raise await self._refusal(answer, package)
         except package.TimeoutException as error:
             raise self._openai.APITimeoutError(request=request) from error
         except package.HTTPError as error:
             raise self._openai.APIConnectionError(request=request) from error
-        if answer.status_code >= 300:
-            raise self._refusal(answer)
         return answer
 
-    async def _by_client(self, content: bytes) -> Any:
-        """Have the client send a request, and keep what it has written as soon as it is written."""
-        writing = self._writing = asyncio.Event()
+    async def _send(self, request: Any) -> Any:
+        answer = await self._transport.send(request, stream=True, follow_redirects=False)
+        for _ in range(MOST_REDIRECTS):
+            following = answer.next_request
+            if following is None or not _is_same_server(request.url, following.url):
+                break
+            await answer.aclose()
+            answer = await self._transport.send(following, stream=True, follow_redirects=False)
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", *_ENCODINGS):
+            await answer.aclose()
+            raise BrokenReplyError(f"the answer is encoded as {encoding[:80]!r}, which nobody asked for")
+        return answer
+
+    async def _written(self) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Have the client write a request, which is not sent."""
+        written = []
 
         async def keep(request: Any) -> None:
-            # What follows a redirect is another request, whose content cannot be read.
-            if not writing.is_set() and request.content == content:
-                self._template = _template(request)
-                writing.set()
+            written.append(_template(request))
+            raise _WrittenError
 
-        self._set_hooks(lambda hooks: [*hooks, keep])
+        hooks = self._transport.event_hooks
+        self._transport.event_hooks = {**hooks, "request": [*hooks["request"], keep]}
         try:
-            return await self._client.post(
+            await self._client.post(
                 self._path,
-                content=content,
+                content=b"{}",
                 cast_to=_transport_response(),
                 stream=self._stream,
                 stream_cls=self._openai.AsyncStream[object] if self._stream else None,
                 options={"headers": {"Content-Type": "application/json"}},
             )
-        except self._openai.APIStatusError as error:
-            raise self._refusal(error.response) from error  # worded as all later ones
+        except (_WrittenError, self._openai.APIConnectionError):  # some clients wrap whatever is raised
+            if not written:
+                raise
         finally:
-            self._set_hooks(lambda hooks: [hook for hook in hooks if hook is not keep])
-            self._writing = None
-            writing.set()
+            self._transport.event_hooks = hooks
+        return written[0]
 
-    def _set_hooks(self, change: Callable[[list[Any]], list[Any]]) -> None:
-        hooks = self._transport.event_hooks
-        self._transport.event_hooks = {**hooks, "request": change(hooks["request"])}
-
-    def _refusal(self, answer: Any) -> Exception:
-        """The client's error for a status."""
+    async def _refusal(self, answer: Any, package: Any) -> Exception:
+        """The client's error for a status, with what the server said."""
+        told = bytearray()
+        with contextlib.suppress(package.HTTPError):  # a refusal that breaks off is one all the same
+            async with contextlib.aclosing(answer.aiter_bytes()) as chunks:
+                async for chunk in chunks:
+                    told += chunk[:LONGEST_REFUSAL_BYTES]
+                    if len(told) >= LONGEST_REFUSAL_BYTES:
+                        break
+        await answer.aclose()
+        whole = told.decode(errors="replace")
         text, body = f"Error code: {answer.status_code}", None
         try:
-            value = json.loads(answer.text)
+            value = json.loads(whole)
         except (ValueError, RecursionError):
             pass
         else:
             body = value.get("error", value) if isinstance(value, dict) else value
             said = body.get("message") if isinstance(body, dict) else None
-            said = said if isinstance(said, str) and said else answer.text  # FastAPI's refusals say `detail`
+            said = said if isinstance(said, str) and said else whole  # FastAPI's refusals say `detail`
             text += f" - {said[:10_000]}" if said else ""  # shown shorter: a key is not to be cut before it is hidden
+        if answer.next_request is not None:
+            text += f" - sends requests on to {answer.next_request.url}"
         error: Exception = self._openai.APIStatusError(text, response=answer, body=body)
         return error
+
+
+def _is_same_server(old: Any, new: Any) -> bool:
+    """Tell whether two addresses have one host and port; from http to https of a host counts."""
+    has_turned_secure = (old.scheme, new.scheme) == ("http", "https") and old.port is None and new.port is None
+    return old.host == new.host and (has_turned_secure or (old.scheme, old.port) == (new.scheme, new.port))
 
 
 def _template(request: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
     package = importlib.import_module(type(request).__module__.partition(".")[0])
     kept = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _OF_ONE_REQUEST]
-    return package, request.url, package.Headers(kept), dict(request.extensions)
+    headers = package.Headers([*kept, ("Accept-Encoding", ", ".join(_ENCODINGS))])
+    return package, request.url, headers, dict(request.extensions)
 
 
 def _transport_response() -> Any:

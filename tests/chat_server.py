@@ -14,13 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Server:
     """Speaks chat completions; `plan` holds what to do with the next requests, one each.
 
-    Keys of a step: `status`, `code`, `message`, `headers` (an error); `text`, `reason`, `refusal`, `calls` (an answer);
-    `cut` (closes in the middle), `half` (half a JSON), `empty` (no choices), `silent` (seconds before anything comes),
-    `slow` (seconds before each piece), `raw` (bytes of the body), `error` (an error among the events), `plain` (one
-    piece although a stream was asked for), `comment` (sent before anything else), `kind` (another content type),
-    `reset` (the connection is reset before anything comes), `short` (closes before the length it promised), `stall`
-    (seconds of silence in the middle), `again` (says each event that is no text twice, and everything once more after
-    the end), `usage` (another one; None for none), `padding` (characters of an additional field).
+    Keys of a step: `status`, `code`, `message`, `headers` (an error); `text`, `reason`, `refusal`, `calls` (an
+    answer); `cut` (closes in the middle), `half` (half a JSON), `empty` (no choices), `silent` (seconds before
+    anything comes), `slow` (seconds before each piece), `raw` (bytes of the body, with `headers`), `error` (an error
+    among the events), `plain` (one piece although a stream was asked for), `comment` (sent before anything else),
+    `kind` (another content type), `reset` (the connection is reset before anything comes), `short` (closes before the
+    length it promised), `stall` (seconds of silence in the middle), `again` (says each event that is no text twice,
+    and everything once more after the end), `usage` (another one; None for none), `padding` (characters of an
+    additional field).
 
     `text` is what it says, or a function that makes it from the request's body; `calls`, such a function, makes the
     tool calls of steps that say none.
@@ -82,7 +83,7 @@ class Server:
         if step.get("reset"):
             self.reset(handler)
         elif "raw" in step:
-            self.send_bytes(handler, step.get("status", 200), step["raw"], kind=step.get("kind"))
+            self.send_bytes(handler, step.get("status", 200), step["raw"], step.get("headers"), step.get("kind"))
         elif "status" in step:
             error = {"message": step.get("message", "no"), "code": step.get("code")}
             self.send(handler, step["status"], {"error": error}, step.get("headers", {}))

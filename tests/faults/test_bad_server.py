@@ -6,8 +6,11 @@ REQUESTS sets how many documents; `make soak` asks 10,000 in each way.
 from __future__ import annotations
 
 import asyncio
+import functools
+import gzip
 import os
 import sys
+import tracemalloc
 
 import pytest
 
@@ -21,6 +24,12 @@ SEED = int(os.environ.get("SEED", "0"))
 WAYS = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 IN_ONE_PIECE_ONLY = ("another content type", "less than was promised")
 """Steps that are something else, or nothing, when the answer is streamed."""
+
+
+@functools.cache
+def bomb():
+    """260 kB that unpack to 256 MiB."""
+    return gzip.compress(bytes(2**28), compresslevel=6)
 
 
 def ask(server, stream, steps, **settings):
@@ -81,6 +90,31 @@ def test_an_answer_without_end_is_given_up(server, stream, monkeypatch):
     monkeypatch.setattr(sys.modules[f"{room}._chat_stream"], "LONGEST_REPLY_BYTES", 2**20)
     with pytest.raises(ModelError, match="longer than 1 MiB"):
         ask(server, stream, [ANSWERS["10 MB around the answer"]], max_retries=0)
+
+
+@WAYS
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("position", ["first", "later"])
+def test_a_small_body_that_unpacks_to_a_huge_one_is_given_up(server, stream, status, position):
+    step = {"raw": bomb(), "headers": {"Content-Encoding": "gzip"}, "status": status}
+    steps = [step] if position == "first" else [PASSING["500"], step]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="HTTP 500" if status == 500 else "longer than 64 MiB"):
+            ask(server, stream, steps, max_retries=len(steps) - 1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 2**20, f"{peak // 2**20} MiB"
+
+
+@WAYS
+@pytest.mark.parametrize("encoding", ["zstd", "br", "gzip, gzip"])
+def test_an_encoding_that_nobody_asked_for_is_refused(server, stream, encoding):
+    step = {"raw": gzip.compress(gzip.compress(b"{}")), "headers": {"Content-Encoding": encoding}}
+    with pytest.raises(ModelError, match=f"encoded as '{encoding}', which nobody asked for"):
+        ask(server, stream, [step], max_retries=0)
+    assert [headers["accept-encoding"] for _, headers, _ in server.requests] == ["gzip, deflate"]
 
 
 @WAYS

@@ -632,17 +632,36 @@ def test_a_later_request_fails_as_a_first_one_does(server, step):
         assert later.finish_reason == first.finish_reason == "filtered"
 
 
-def test_redirects_are_followed_from_the_first_request_on_and_the_key_stays_here(server):
-    other = Server()
-    moved = {"status": 307, "headers": {"Location": f"{other.url}/chat/completions"}}
-    server.plan = [moved, {"status": 301, "headers": moved["headers"]}, moved]
+def test_redirects_are_followed_on_the_same_server_from_the_first_request_on(server):
+    moved = {"status": 307, "headers": {"Location": f"{server.url}/moved"}}
+    server.plan = [moved, {}, {"status": 301, "headers": moved["headers"]}, moved, {}]
     outcomes = one_after_the_other(make(server, max_retries=0), ask(), ask("lost"), ask("later"))
-    other.httpd.shutdown()
-    other.httpd.server_close()
     assert [getattr(each, "text", None) for each in outcomes] == ["Yes, it is ", None, "Yes, it is "]
     assert "HTTP 501" in str(outcomes[1])  # a GET, which the server does not speak
-    assert [body["messages"][0]["content"] for _, _, body in other.requests] == ["Is it?", "later"]
-    assert all("authorization" not in headers for _, headers, _ in other.requests)
+    told = [(path, body["messages"][0]["content"]) for path, _, body in server.requests if path == "/v1/moved"]
+    assert told == [("/v1/moved", "Is it?"), ("/v1/moved", "later")]
+    assert len({headers["authorization"] for _, headers, _ in server.requests}) == 1
+
+
+def test_another_server_gets_neither_key_nor_document(server):
+    other = Server()
+    moved = {"status": 307, "headers": {"Location": f"{other.url}/chat/completions"}}
+    server.plan = [moved, {}, moved]
+    outcomes = one_after_the_other(make(server, max_retries=0), ask(), ask(), ask())
+    other.httpd.shutdown()
+    other.httpd.server_close()
+    assert [getattr(each, "text", None) for each in outcomes] == [None, "Yes, it is ", None]
+    assert f"HTTP 307: Error code: 307 - no - sends requests on to {other.url}" in str(outcomes[0])
+    assert "pass the address as base_url if you trust it" in str(outcomes[0])
+    assert str(outcomes[2]) == str(outcomes[0])
+    assert other.requests == []
+
+
+def test_a_server_that_sends_round_in_circles_is_named(server):
+    server.plan = [{"status": 307, "headers": {"Location": f"{server.url}/chat/completions"}}] * 20
+    (outcome,) = one_after_the_other(make(server, max_retries=0), ask())
+    assert "HTTP 307" in str(outcome)
+    assert len(server.requests) < 10
 
 
 def test_a_server_that_goes_away_after_the_first_answer_is_named(server):
