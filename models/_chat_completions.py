@@ -237,8 +237,6 @@ class ChatCompletions(RemoteChat):
         return super()._failure(error, num_attempts)
 
     def _remedy(self, status: int, text: str) -> str | None:
-        if 300 <= status < 400:
-            return "pass the address as base_url if you trust it: documents and keys go to no other server"
         if status in (400, 422):
             said = text.lower()
             if "max_completion_tokens" in said or ("temperature" in said and "support" in said):

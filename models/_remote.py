@@ -180,6 +180,8 @@ class RemoteChat(RemoteSettings, ABC):
 
     def _remedy(self, status: int, text: str) -> str | None:  # noqa: ARG002  (for those who read it)
         """What to do about an HTTP status, which came with a text."""
+        if 300 <= status < 400:
+            return "pass the address it names as base_url if you trust it: documents and keys go to no other server"
         key = f"api_key or {self.key_variables[0]}" if self.key_variables else "api_key"
         return {
             401: f"check the key: {key}",

@@ -74,6 +74,8 @@ class AnthropicChat(RemoteChat):
             timeout=timeout,
             max_retries=0,
             default_headers=self._headers,
+            # A redirect would take documents and `extra_headers` to another server.
+            http_client=self._anthropic.DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False),
         )
 
     def _prepare(self, request: Request) -> dict[str, Any]:
@@ -161,7 +163,7 @@ class AnthropicChat(RemoteChat):
     def _failure(self, error: Exception, num_attempts: int) -> Failure:
         if (
             isinstance(error, self._anthropic.APIStatusError)
-            and error.status_code < 400
+            and error.status_code < 300
             and isinstance(error.body, dict)
         ):
             kind = (error.body.get("error") or {}).get("type")

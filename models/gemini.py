@@ -58,7 +58,9 @@ class GeminiChat(RemoteChat):
         return {**super().identity, "thinking_tokens": self.thinking_tokens, "whole_videos": self.pass_video_url}
 
     def _open(self) -> Any:
-        options = {"timeout": int(self.timeout * 1000), "retry_options": {"attempts": 1}}
+        options: dict[str, Any] = {"timeout": int(self.timeout * 1000), "retry_options": {"attempts": 1}}
+        # A redirect would take documents and key to another server; aiohttp's word for it, and httpx's.
+        options["async_client_args"] = {"allow_redirects": False, "follow_redirects": False}
         if self._headers:
             options["headers"] = self._headers
         if self._base_url:

@@ -652,7 +652,7 @@ def test_another_server_gets_neither_key_nor_document(server):
     other.httpd.server_close()
     assert [getattr(each, "text", None) for each in outcomes] == [None, "Yes, it is ", None]
     assert f"HTTP 307: Error code: 307 - no - sends requests on to {other.url}" in str(outcomes[0])
-    assert "pass the address as base_url if you trust it" in str(outcomes[0])
+    assert "pass the address it names as base_url if you trust it" in str(outcomes[0])
     assert str(outcomes[2]) == str(outcomes[0])
     assert other.requests == []
 

@@ -134,6 +134,16 @@ def turns(*messages, **generation):
     return Request(task="t", doc_id=0, messages=(*said, *messages), generation=generation, tools=TOOLS)
 
 
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_another_server_gets_neither_keys_nor_documents_by_redirect(wire, chat, provider, stream):
+    make = {"anthropic": make_anthropic, "gemini": make_gemini}[provider]
+    wire.plan = [{"status": 307, "body": {}, "headers": {"Location": chat.url}}]
+    with pytest.raises(ModelError, match=r"HTTP 307[\s\S]*base_url if you trust it"):
+        answer(make(wire, stream=stream, extra_headers={"X-Secret": "hush-hush"}), request())
+    assert (len(wire.requests), chat.requests) == (1, [])
+
+
 # --- azure --------------------------------------------------------------------------------------------------------
 
 
