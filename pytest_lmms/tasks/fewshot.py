@@ -111,7 +111,8 @@ def build_examples(
     if count > num_available - asks_same_rows:
         raise TaskError(
             explain(
-                f"{count} few-shot examples are wanted, and there are {num_available - asks_same_rows}", where=where
+                f"{count} few-shot examples are wanted, and there are {max(0, num_available - asks_same_rows)}",
+                where=where,
             )
         )
     return Examples(

@@ -147,7 +147,10 @@ class Task(BoundTask):
         Raises:
             DocumentError: A function of the task failed on it; the message names function, file and line.
         """
-        doc = rows.document(index)
+        try:
+            doc = rows.document(index)
+        except DocumentError as e:
+            raise DocumentError(f"{self.path.name}::{self.name}[{index}]: {e}") from e
         name = "doc_to_messages" if self._messages is not None else "doc_to_text"
         if self._messages is None:  # told apart from what the text may do wrong
             visuals = self._called("doc_to_visual", self._media, doc, index)
