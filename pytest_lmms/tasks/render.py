@@ -179,6 +179,8 @@ class Task(BoundTask):
         if self.spec.output_type == "loglikelihood":
             return [self._request(index, messages, continuation=self._shown_target(doc))]
         choices, delimiter = self.choices(doc), self.spec.target_delimiter
+        if not choices:
+            raise DocumentError(explain("the document has no choices", expected="one at least"))
         if self._chooses_prompt(doc):
             text = delimiter + self._shown_target(doc)
             prompts = [(Message(role="user", content=(*self._media(doc), str(c))),) for c in choices]

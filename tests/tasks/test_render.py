@@ -220,6 +220,12 @@ def test_an_error_in_a_function_names_it_the_document_and_the_line(make):
     assert "columns q" in text
 
 
+def test_a_document_without_choices_cannot_be_asked_which(make):
+    task = make("output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: c\n")
+    with pytest.raises(DocumentError, match=r"toy.yaml::toy\[0\]: doc_to_choice: the document has no choices"):
+        task.render(ListRows([{"q": "which?", "c": []}]), 0)
+
+
 def test_rendering_a_document_changes_no_other(make):
     code = "def f(doc):\n    doc['q'] = doc['q'] + '!'\n    return doc['q']\n"
     task = make("doc_to_text: !function utils.f\ndoc_to_target: q\n", code)
