@@ -11,7 +11,8 @@ import pytest
 
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.records import Response
-from pytest_lmms.scoring.build import build_scorer
+from pytest_lmms.results.leaving_out import over_those_it_takes
+from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.index import index_tasks
@@ -64,14 +65,20 @@ def outcome_of(task: Task, scorer: Scorer, document: Any, text: str) -> Any:
 
 
 @pytest.mark.parametrize("path", [path for _, path in RULES], ids=[name for name, _ in RULES])
-def test_a_row_that_lacks_a_value_is_scored_or_an_error_of_its_own(path: Path) -> None:
+def test_a_row_that_lacks_a_value_is_scored_or_an_error_and_costs_no_metric(path: Path) -> None:
     task = load_task(path)
     document = task.open_rows("mini").document(0)
     scorer = build_scorer(task, reasoning_tags=DEFAULT_TAGS, full_docs=lambda: [document])
-    for column, value in document.items():
-        for broken in (None, [] if isinstance(value, list) else ""):
-            with contextlib.suppress(LmmsError):
-                outcome_of(task, scorer, document | {column: broken}, "The answer is (A).")
+    items: dict[str, list[Any]] = {}
+    spoilt = [{c: broken} for c, v in document.items() for broken in (None, [] if isinstance(v, list) else "")]
+    for changes in ({}, *spoilt):
+        with contextlib.suppress(LmmsError):
+            outcome = outcome_of(task, scorer, document | changes, "The answer is (A).")
+            for name, item in next(iter(outcome.scores.values())).items():
+                items.setdefault(name, []).append(item)
+    for entry in metric_entries(task):
+        if own := items.get(entry.name):
+            over_those_it_takes(lambda some, entry=entry: aggregate(entry, some), own)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("path", [path for _, path in SELECTIONS], ids=[name for name, _ in SELECTIONS])
