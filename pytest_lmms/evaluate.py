@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_lmms.conversing import Conversation, converse
 from pytest_lmms.documents import Document, ExtraScores, current_document
-from pytest_lmms.errors import LmmsError, UnansweredError
+from pytest_lmms.errors import DocumentError, LmmsError, UnansweredError
 from pytest_lmms.inference.engine import Engine
 from pytest_lmms.judging import Judges
 from pytest_lmms.llm_judge.calls import collected
@@ -76,7 +76,7 @@ def _score(
     spoken = [c.spoken for c in conversations] or None
     try:
         with collected() as asked:
-            outcome = score(document.scorer, rendered.document, responses, spoken=spoken)
+            outcome = score(document.scorer, rendered.document, responses, doc_id=document.index, spoken=spoken)
         base["verdicts"] = asked.verdicts
         for failure in asked.failures:  # also one that the task's code has made a score of
             raise failure
@@ -182,7 +182,8 @@ def describe(error: BaseException, document: Document) -> str:
     """Tell in a few lines what went wrong with a document, and where in whose code."""
     text = str(error) or type(error).__name__
     if isinstance(error, LmmsError):
-        return text
+        is_placed = document.name in text or not isinstance(error, DocumentError)
+        return text if is_placed else f"{document.name}: {text}"
     return f"{document.name}: {type(error).__name__}: {text}\n  at {task_frame(error)}"
 
 

@@ -20,6 +20,8 @@ from pytest_lmms.tasks.load import load_task
 from pytest_lmms.testing import ScriptedModel
 
 UTILS = """
+from pytest_lmms.errors import DocumentError
+
 def text(doc):
     if doc["q"] == "unrenderable":
         raise KeyError("colour")
@@ -28,6 +30,8 @@ def text(doc):
 def results(doc, results):
     if doc["q"] == "unscorable":
         raise ZeroDivisionError("no")
+    if doc["q"] == "unreadable":
+        raise DocumentError("the box has three corners")
     return {"right": float(results[0] == doc["a"])}
 """
 
@@ -101,7 +105,7 @@ def test_a_document_that_cannot_be_rendered_does_not_hold_up_its_batch(run: Call
     assert [r.status for r in records] == ["scored", "error", "scored", "scored"]
     assert "doc_to_text" in records[1].error or "doc_to_messages" in records[1].error
     assert "colour" in records[1].error
-    assert "utils.py:4" in records[1].error
+    assert "utils.py:6" in records[1].error
     assert "the document has the columns q, a" in records[1].error
 
 
@@ -110,7 +114,13 @@ def test_a_document_that_cannot_be_scored_keeps_its_response(run: Callable[..., 
     assert records[1].status == "error"
     assert records[1].resps == ["<think>hm</think>answer to unscorable"]
     assert records[1].scores == {}
-    assert "utils.py:9" in records[1].error
+    assert records[1].error.startswith("small.yaml::small[1]: results raised ZeroDivisionError: no")
+    assert "utils.py:11" in records[1].error
+
+
+def test_what_a_task_says_of_a_document_is_said_with_its_name(run: Callable[..., Any]) -> None:
+    records = run(["one", "unreadable"], ScriptedModel(good))
+    assert records[1].error == "small[1]: the box has three corners"
 
 
 def test_a_request_that_the_model_fails_on_is_an_error_of_that_document_alone(run: Callable[..., Any]) -> None:

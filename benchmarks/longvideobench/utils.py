@@ -11,6 +11,7 @@ from pytest_lmms.scoring.choices import label_options, shuffle_options
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.scoring.submission import write_submission
 from pytest_lmms.tasks.mediafiles import find_media
+from pytest_lmms.tasks.rowwise import each_row
 
 Doc = Mapping[str, Any]
 NUM_OPTIONS = 5
@@ -35,7 +36,7 @@ def _shuffled(row: Doc) -> dict[str, Any]:
 
 def longvideobench_rows_shuffled(dataset: Any) -> Any:
     """Put each question's options in use into another order, drawn by the row's id."""
-    return dataset.map(_shuffled)
+    return each_row(dataset, _shuffled)
 
 
 def longvideobench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:

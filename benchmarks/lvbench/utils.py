@@ -10,6 +10,7 @@ from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import shuffle_options
 from pytest_lmms.scoring.letters import first_capital
 from pytest_lmms.tasks.mediafiles import find_media
+from pytest_lmms.tasks.rowwise import each_row
 
 Doc = Mapping[str, Any]
 LETTERS = "ABCD"
@@ -37,7 +38,7 @@ def _shuffled(row: Doc) -> dict[str, Any]:
 
 def lvbench_rows_shuffled(dataset: Any) -> Any:
     """Put each question's options into another order, drawn by the row's video and number."""
-    return dataset.map(_shuffled)
+    return each_row(dataset, _shuffled)
 
 
 def lvbench_doc_to_text(doc: Doc, kwargs: Doc | None = None) -> str:

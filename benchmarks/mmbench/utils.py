@@ -66,7 +66,7 @@ def _kept(doc: Doc, results: Sequence[str], columns: Sequence[str]) -> dict[str,
 
 def _scored(item: Doc, letter: str | None) -> Item:
     """With what the row scores by itself, and the question that it shares with its copies."""
-    question = doc_id % FIRST_COPY if isinstance(doc_id := item["index"], int) else None
+    question = int(item["index"]) % FIRST_COPY
     return Item(item, score=float(letter == item["answer"]), question_index=question)
 
 

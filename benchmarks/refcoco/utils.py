@@ -9,6 +9,7 @@ from typing import Any
 from pytest_lmms.records import Item, Unparsed
 from pytest_lmms.scoring.captions import CAPTION_METRICS, caption_items
 from pytest_lmms.scoring.grounding import BOX_METRICS, read_box
+from pytest_lmms.tasks.rowwise import ROW_ERROR, attempt, without_empty
 
 Doc = Mapping[str, Any]
 INSTRUCTION = (
@@ -57,28 +58,38 @@ def refcoco_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     return caption_items("refcoco", item)
 
 
+def _fractions(row: Doc) -> dict[str, Any]:
+    """A row's expressions, its picture's size, and its box as fractions of that."""
+    from PIL import Image
+
+    image, answers = row["image"], list(row["answer"])
+    if not answers:
+        raise ValueError("the row has no expression")
+    with Image.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"]) as opened:
+        width, height = opened.size
+    x, y, w, h = row["bbox"]
+    box = [x / width, y / height, (x + w) / width, (y + h) / height]
+    return {"answer": answers, "bbox": box, "image_width": width, "image_height": height}
+
+
 def refcoco_rec_rows(dataset: Any) -> Any:
     """Make of each row one row an expression, its box as fractions of the picture."""
     import datasets
-    from PIL import Image
 
     def split(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        out: dict[str, list[Any]] = {name: [] for name in (*rows, "image_width", "image_height")}
+        out: dict[str, list[Any]] = {name: [] for name in features}
         for row in (dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)):
-            image = row["image"]
-            with Image.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"]) as opened:
-                width, height = opened.size
-            x, y, w, h = row["bbox"]
-            row["bbox"] = [x / width, y / height, (x + w) / width, (y + h) / height]
-            for answer in row["answer"]:
-                for name, value in {**row, "answer": answer, "image_width": width, "image_height": height}.items():
+            found = attempt(_fractions, row, answer=[""], image_width=0, image_height=0)
+            for answer in found["answer"]:
+                for name, value in {**row, **found, "answer": answer}.items():
                     out[name].append(value)
         return out
 
     stored = dataset.cast_column("image", datasets.Image(decode=False))
     sizes = dict.fromkeys(("image_width", "image_height"), datasets.Value("int32"))
-    features = datasets.Features({**stored.features, "answer": datasets.Value("string"), **sizes})
-    return stored.map(split, batched=True, features=features).cast_column("image", datasets.Image())
+    texts = dict.fromkeys(("answer", ROW_ERROR), datasets.Value("string"))
+    features = datasets.Features({**stored.features, **texts, **sizes})
+    return without_empty(stored.map(split, batched=True, features=features).cast_column("image", datasets.Image()))
 
 
 def refcoco_rec_doc_to_visual(doc: Doc) -> list[Any]:

@@ -9,6 +9,7 @@ from pytest_lmms.records import Item
 from pytest_lmms.scoring.choices import label_options, shuffle_options
 from pytest_lmms.scoring.letters import option_number
 from pytest_lmms.tasks.mediafiles import find_media
+from pytest_lmms.tasks.rowwise import each_row
 
 from .utils import (
     question_item,
@@ -59,7 +60,7 @@ def _shuffled(row: Doc) -> dict[str, Any]:
 
 def video_mmmu_rows_shuffled(dataset: Any) -> Any:
     """Put each question's options into another order, drawn by the question's id."""
-    return dataset.map(_shuffled)
+    return each_row(dataset, _shuffled)
 
 
 def _without_right_text(row: Doc) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _without_right_text(row: Doc) -> dict[str, Any]:
 
 def video_mmmu_rows_with_none(dataset: Any) -> Any:
     """Write "None" in the place of the right option; its letter stays right."""
-    return dataset.map(_without_right_text)
+    return each_row(dataset, _without_right_text)
 
 
 def _numbered(row: Doc) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _numbered(row: Doc) -> dict[str, Any]:
 
 def video_mmmu_rows_numbered(dataset: Any) -> Any:
     """Make the right option's number, from 1, the answer."""
-    return dataset.map(_numbered)
+    return each_row(dataset, _numbered)
 
 
 def video_mmmu_doc_to_text_numbered(doc: Doc, kwargs: Doc) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_lmms.records import Unparsed
 from pytest_lmms.scoring.choices import label_options, shuffle_options
 from pytest_lmms.scoring.letters import option_number, whole_word_letter
+from pytest_lmms.tasks.rowwise import each_row
 
 from .utils import question_scores, videomme_doc_to_visual
 
@@ -35,7 +36,7 @@ def _shuffled(row: Doc) -> dict[str, Any]:
 
 def videomme_rows_shuffled(dataset: Any) -> Any:
     """Put each question's options into another order, drawn by the question's id."""
-    return dataset.map(_shuffled)
+    return each_row(dataset, _shuffled)
 
 
 def _without_right_text(row: Doc) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def _without_right_text(row: Doc) -> dict[str, Any]:
 
 def videomme_rows_with_none(dataset: Any) -> Any:
     """Write "None" in the place of the right option; its letter stays right."""
-    return dataset.map(_without_right_text)
+    return each_row(dataset, _without_right_text)
 
 
 def _numbered(row: Doc) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _numbered(row: Doc) -> dict[str, Any]:
 
 def videomme_rows_numbered(dataset: Any) -> Any:
     """Number the options from 1 instead of lettering them."""
-    return dataset.map(_numbered)
+    return each_row(dataset, _numbered)
 
 
 def videomme_doc_to_text_plain(doc: Doc, kwargs: Doc) -> str:

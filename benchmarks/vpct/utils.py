@@ -20,11 +20,18 @@ PATTERNS = (r"answer\s*\(\s*([1-3])\s*\)", r"bucket\s*([1-3])(?!\d)", r"(?<!\d)(
 """Where a bucket's number may stand, best first."""
 
 
+def _number(simulation: Any) -> int | None:
+    try:
+        return int(simulation)
+    except (TypeError, ValueError):
+        return None  # told when its picture is looked for
+
+
 def vpct_rows(dataset: Any) -> Any:
-    """Put the simulations in order of their numbers."""
-    numbered = dataset.map(lambda simulation: {"sim_id": int(simulation)}, input_columns="simId")
-    numbers = numbered["sim_id"]
-    return numbered.select(sorted(range(len(numbered)), key=list(numbers).__getitem__))
+    """Put the simulations in order of their numbers, those without a number last."""
+    numbers = [_number(simulation) for simulation in dataset["simId"]]
+    order = sorted(range(len(numbers)), key=lambda row: (numbers[row] is None, numbers[row] or 0))
+    return dataset.add_column("sim_id", numbers).select(order)
 
 
 def vpct_doc_to_visual(doc: Doc) -> list[str]:

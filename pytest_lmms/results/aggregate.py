@@ -15,6 +15,7 @@ from pytest_lmms.errors import TaskError
 from pytest_lmms.records import STATUSES
 from pytest_lmms.results.codec import plain
 from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED
+from pytest_lmms.results.leaving_out import over_those_it_takes, said
 from pytest_lmms.results.uncertainty import DOCUMENT_MEANS
 from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
 from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
@@ -42,7 +43,10 @@ class TaskAggregate:
                     MetricEntry(name, AGGREGATIONS[metric.aggregation], metric.aggregation, metric.higher_is_better)
                 )
         self.statuses: Counter[str] = Counter()
+        self.left_out: set[int] = set()
+        """Numbers of documents on whose items an aggregation failed; known after `result`."""
         self._items: dict[tuple[str, str], list[Any]] = {}
+        self._owners: dict[tuple[str, str], list[int]] = {}
         self._repeats: dict[tuple[str, str], list[list[float]]] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -54,6 +58,7 @@ class TaskAggregate:
             for entry in self.entries:
                 if entry.name in scores:
                     self._items.setdefault((entry.name, filter_name), []).append(scores[entry.name])
+                    self._owners.setdefault((entry.name, filter_name), []).append(record["doc_id"])
         for filter_name, by_metric in record.get("repeat_scores", {}).items():
             for entry in self.entries:
                 numbers = [_number(v, self.task.spec.score_key) for v in by_metric.get(entry.name, ())]
@@ -73,7 +78,8 @@ class TaskAggregate:
         Returns:
             The task's entry of `results` (lmms-eval's keys: ``"<metric>,<filter>"`` and its errors ``_stderr``,
             ``_stderr_clt``, ``_stderr_clustered``; plus ``"<metric>,<filter>,sub_scores"`` where the aggregation
-            has them), and complaints of aggregations that failed.
+            has them), and complaints of aggregations that failed. One that fails on some documents alone is over the
+            others; its task is incomplete.
         """
         found: dict[str, Any] = {"alias": self.task.spec.task_alias or self.task.name}
         complaints: list[str] = []
@@ -81,11 +87,8 @@ class TaskAggregate:
             for (name, filter_name), items in self._items.items():
                 if name != entry.name:
                     continue
-                try:
-                    value = plain(aggregate(entry, items, args))
-                except TaskError as e:
-                    complaints.append(f"{self.task.name}: {e}")
-                    value = None
+                owners = self._owners[name, filter_name]
+                value, items, owners = self._aggregated(entry, items, owners, args, complaints)
                 found[f"{name},{filter_name}"] = value
                 numbers = [n for n in (_number(i, self.task.spec.score_key) for i in items) if n is not None]
                 if len(numbers) == len(items):
@@ -98,13 +101,46 @@ class TaskAggregate:
                     f"{name}_{figure},{filter_name}": number
                     for figure, number in repeat_figures(self._repeats.get((name, filter_name), [])).items()
                 }
-                sub_scores = getattr(_resolve(entry.aggregation), "sub_scores", None)
-                if sub_scores is not None and value is not None:
-                    try:
-                        found[f"{name},{filter_name},sub_scores"] = plain(sub_scores(items))
-                    except Exception as e:  # noqa: BLE001 (a task's own code)
-                        complaints.append(f"{self.task.name}: sub-scores of {name}: {type(e).__name__}: {e}")
+                if value is not None and (sub_scores := self._sub_scores(entry, items, owners, complaints)) is not None:
+                    found[f"{name},{filter_name},sub_scores"] = sub_scores
         return found, complaints
+
+    def _aggregated(
+        self, entry: MetricEntry, items: list[Any], owners: list[int], args: Any, complaints: list[str]
+    ) -> tuple[Any, list[Any], list[int]]:
+        """A metric's value, the items that it is over, and whose they are; None, and all of them, where it fails."""
+        try:
+            value, left_out, error = over_those_it_takes(
+                lambda some: aggregate(entry, some, args), items, trial=lambda some: aggregate(entry, some)
+            )
+        except TaskError as e:
+            complaints.append(f"{self.task.name}: {e}")
+            return None, items, owners
+        if left_out:
+            complaints.append(f"{self.task.name}: {error}; {self._named(left_out, owners)}")
+            without = set(left_out)
+            self.left_out |= {owners[place] for place in left_out}
+            items = [item for place, item in enumerate(items) if place not in without]
+            owners = [owner for place, owner in enumerate(owners) if place not in without]
+        return plain(value), items, owners
+
+    def _sub_scores(self, entry: MetricEntry, items: list[Any], owners: list[int], complaints: list[str]) -> Any:
+        """The sub-scores of a metric's aggregation, None where it has none or they fail."""
+        function = getattr(_resolve(entry.aggregation), "sub_scores", None)
+        if function is None:
+            return None
+        try:
+            value, left_out, error = over_those_it_takes(function, items)
+        except Exception as e:  # noqa: BLE001 (a task's own code)
+            complaints.append(f"{self.task.name}: sub-scores of {entry.name}: {type(e).__name__}: {e}")
+            return None
+        if left_out:
+            what = f"sub-scores of {entry.name}: {type(error).__name__}: {error}"
+            complaints.append(f"{self.task.name}: {what}; {self._named(left_out, owners)}")
+        return plain(value)
+
+    def _named(self, places: Sequence[int], owners: Sequence[int]) -> str:
+        return said([f"{self.task.name}[{owners[place]}]" for place in places])
 
 
 def repeat_figures(scores: Sequence[Sequence[float]]) -> dict[str, float | None]:

@@ -109,7 +109,8 @@ def finish_run(
         lost = sorted(set(chosen) - index.places.get(name, {}).keys())
         if lost:
             finished.lost[name] = lost
-        results[name] = values | counts[name] | {"complete": not lost and counts[name]["n_error"] == 0}
+        is_whole = not lost and counts[name]["n_error"] == 0 and not collected.left_out
+        results[name] = values | counts[name] | {"complete": is_whole}
         samples[name] = {"original": totals.get(name, len(chosen)), "effective": len(chosen)}
     by_group, members, group_complaints = group_results(groups, results)
     finished.complaints += map(settings.secrets.hide, group_complaints)

@@ -32,7 +32,7 @@ def label_options(options: Iterable[str]) -> dict[str, str]:
     return {chr(ord("A") + position): option for position, option in enumerate(options)}
 
 
-def shuffle_options(options: Sequence[str], gold: int, seed: str) -> tuple[list[str], int]:
+def shuffle_options(options: Sequence[str], gold: int, seed: str | None) -> tuple[list[str], int]:
     """Put options into another order, the same in every process and run.
 
     Args:
@@ -42,7 +42,12 @@ def shuffle_options(options: Sequence[str], gold: int, seed: str) -> tuple[list[
 
     Returns:
         The options, and the position of the right one among them.
+
+    Raises:
+        ValueError: There is no seed: every process would draw another order.
     """
+    if seed is None:
+        raise ValueError("the row has no id, on which the order of its options depends")
     order = list(range(len(options)))
     random.Random(seed).shuffle(order)  # noqa: S311 (an order, no secret)
     return [options[position] for position in order], order.index(gold)

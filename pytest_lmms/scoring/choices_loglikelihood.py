@@ -50,7 +50,7 @@ def score_choices(
         right.
 
     Raises:
-        DocumentError: There is no choice, or not one number for each.
+        DocumentError: There is no choice, not one number for each, or no gold answer.
     """
     for name, values in (
         ("log-probabilities", logprobs),
@@ -102,6 +102,8 @@ def _gold_indices(gold: Any, choices: Sequence[str]) -> list[int]:
 def _gold_index(gold: Any, choices: Sequence[str]) -> int:
     if isinstance(gold, str):
         return list(choices).index(gold) if gold in choices else NO_GOLD
+    if gold is None:
+        raise DocumentError(explain("the gold answer is null", expected="the number or the text of a choice"))
     return int(gold) if 0 <= int(gold) < len(choices) else NO_GOLD
 
 

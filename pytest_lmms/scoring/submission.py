@@ -20,7 +20,9 @@ def write_submission(name: str, content: Any, args: Any) -> None:
     if output_path := getattr(args, "output_path", None):
         folder = Path(output_path, "submissions")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        # Half of a surrogate pair has no UTF-8; with a backslash before it, it is what JSON writes for it.
+        text = json.dumps(content, ensure_ascii=False)
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_dated_submission(stem: str, items: Sequence[Any], args: Any = None) -> None:

@@ -34,8 +34,8 @@ class Examples:
     """Whether the asked documents are among them, with the same numbers."""
     seed: int = 0
 
-    def of(self, index: int, document: Doc) -> list[Doc]:
-        """The examples for one document, which is never among them.
+    def of(self, index: int, document: Doc) -> list[tuple[int, Doc]]:
+        """The examples for one document, which is never among them, with their numbers.
 
         Args:
             index: The asked document's number.
@@ -46,7 +46,7 @@ class Examples:
             numbers: Sequence[int] = range(wanted)
         else:
             numbers = random.Random(f"{self.seed}/{index}").sample(range(self.num_available), wanted)  # noqa: S311  (no secret)
-        chosen: list[Doc] = []
+        chosen: list[tuple[int, Doc]] = []
         for number in numbers:
             if len(chosen) == self.count:
                 break
@@ -55,7 +55,7 @@ class Examples:
             example = self.read(number)
             if not self.asks_same_rows and _is_same(example, document):
                 continue
-            chosen.append(example)
+            chosen.append((number, example))
         return chosen
 
 
@@ -111,7 +111,8 @@ def build_examples(
     if count > num_available - asks_same_rows:
         raise TaskError(
             explain(
-                f"{count} few-shot examples are wanted, and there are {num_available - asks_same_rows}", where=where
+                f"{count} few-shot examples are wanted, and there are {max(0, num_available - asks_same_rows)}",
+                where=where,
             )
         )
     return Examples(

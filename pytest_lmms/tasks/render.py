@@ -115,7 +115,7 @@ class Task(BoundTask):
         before: tuple[Message, ...] = ()
         leading: list[Part] = [self._description(doc)] if self.spec.description else []
         if self.examples is not None:
-            solved = [(self._own_messages(e), self._shown_target(e)) for e in self.examples.of(index, doc)]
+            solved = [self._solved(number, example) for number, example in self.examples.of(index, doc)]
             if self.fewshot_as_turns:
                 turns = [(*without_system(asked), Message(role="assistant", content=(a,))) for asked, a in solved]
                 before = tuple(m for turn in turns for m in turn)
@@ -129,6 +129,15 @@ class Task(BoundTask):
         if self.system_instruction and all(m.role != "system" for m in messages):
             messages = (Message(role="system", content=(self.system_instruction,)), *messages)
         return messages
+
+    def _solved(self, number: int, example: Doc) -> tuple[tuple[Message, ...], str]:
+        """What an example asks, and its answer; what is wrong with it is not told as if it were the document's."""
+        try:
+            return self._own_messages(example), self._shown_target(example)
+        except Exception as e:
+            what = f"few-shot example {number} failed with {type(e).__name__}: {e} ({task_frame(e)})"
+            hint = column_hint(e, example)
+            raise DocumentError(explain(what, remedy=hint and hint.replace("document", "example"))) from e
 
     def _shown_target(self, doc: Doc) -> str:
         """An example's answer as text."""
@@ -147,7 +156,10 @@ class Task(BoundTask):
         Raises:
             DocumentError: A function of the task failed on it; the message names function, file and line.
         """
-        doc = rows.document(index)
+        try:
+            doc = rows.document(index)
+        except DocumentError as e:
+            raise DocumentError(f"{self.path.name}::{self.name}[{index}]: {e}") from e
         name = "doc_to_messages" if self._messages is not None else "doc_to_text"
         if self._messages is None:  # told apart from what the text may do wrong
             visuals = self._called("doc_to_visual", self._media, doc, index)
@@ -176,6 +188,8 @@ class Task(BoundTask):
         if self.spec.output_type == "loglikelihood":
             return [self._request(index, messages, continuation=self._shown_target(doc))]
         choices, delimiter = self.choices(doc), self.spec.target_delimiter
+        if not choices:
+            raise DocumentError(explain("the document has no choices", expected="one at least"))
         if self._chooses_prompt(doc):
             text = delimiter + self._shown_target(doc)
             prompts = [(Message(role="user", content=(*self._media(doc), str(c))),) for c in choices]

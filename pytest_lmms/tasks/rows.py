@@ -19,12 +19,13 @@ from typing import Any, Literal, Protocol
 
 import xxhash
 
-from pytest_lmms.errors import DatasetError, did_you_mean, explain
+from pytest_lmms.errors import DatasetError, DocumentError, did_you_mean, explain
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.tasks import hub, packed, reopen, snapshots
 from pytest_lmms.tasks.columns import copied, wrapper
 from pytest_lmms.tasks.frames import task_frame
 from pytest_lmms.tasks.miniature import MediaFile, miniature_path, read_miniature
+from pytest_lmms.tasks.rowwise import take_errors
 from pytest_lmms.tasks.spec import TaskSpec
 
 DataChoice = Literal["full", "mini"]
@@ -145,9 +146,10 @@ class ArrowRows:
 
 
 class DatasetRows(ArrowRows):
-    """Rows of a `datasets.Dataset`."""
+    """Rows of a `datasets.Dataset`; one that `process_docs` could not change is an error when it is wanted."""
 
     def __init__(self, dataset: Any) -> None:
+        dataset, self._errors = take_errors(dataset)
         arrow = dataset.with_format("arrow")
         super().__init__(
             lambda start, stop: arrow[start:stop],
@@ -155,6 +157,16 @@ class DatasetRows(ArrowRows):
             dataset.features.to_dict(),
             column=lambda name: dataset.select_columns([name]).with_format("arrow")[:][name].to_pylist(),
         )
+
+    def document(self, index: int) -> dict[str, Any]:
+        """One row as task code sees it.
+
+        Raises:
+            DocumentError: `process_docs` failed on it.
+        """
+        if index in self._errors:
+            raise DocumentError(self._errors[index])
+        return super().document(index)
 
 
 class TableRows(ArrowRows):

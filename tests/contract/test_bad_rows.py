@@ -11,13 +11,16 @@ import pytest
 
 from pytest_lmms.errors import LmmsError
 from pytest_lmms.records import Response
-from pytest_lmms.scoring.build import build_scorer
+from pytest_lmms.results.leaving_out import over_those_it_takes
+from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
 from pytest_lmms.scoring.score import Scorer, score
 from pytest_lmms.tasks.index import index_tasks
 from pytest_lmms.tasks.load import load_task
+from pytest_lmms.tasks.miniature import ListRows, miniature_path, read_miniature
 from pytest_lmms.tasks.render import Task
 from pytest_lmms.tasks.rounds import AGENTIC, ROUND_TYPES
+from pytest_lmms.tasks.rows import DatasetRows, digest_row
 from pytest_lmms.tasks.spec import LOGPROB_TYPES
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -38,7 +41,19 @@ def one_task_a_rule() -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
+def one_task_a_selection() -> Iterator[tuple[str, Path]]:
+    """A task for each function that makes documents of a dataset, by its place and name."""
+    seen = set()
+    for name, path in sorted(index_tasks([BENCHMARKS]).tasks.items()):
+        function = load_task(path).spec.process_docs
+        key = (path.parent, str(function))
+        if function is not None and key not in seen:
+            seen.add(key)
+            yield name, path
+
+
 RULES = list(one_task_a_rule())
+SELECTIONS = list(one_task_a_selection())
 ROUNDS = [(name, path) for name, path in RULES if load_task(path).spec.output_type in ROUND_TYPES]
 
 
@@ -50,14 +65,36 @@ def outcome_of(task: Task, scorer: Scorer, document: Any, text: str) -> Any:
 
 
 @pytest.mark.parametrize("path", [path for _, path in RULES], ids=[name for name, _ in RULES])
-def test_a_row_that_lacks_a_value_is_scored_or_an_error_of_its_own(path: Path) -> None:
+def test_a_row_that_lacks_a_value_is_scored_or_an_error_and_costs_no_metric(path: Path) -> None:
     task = load_task(path)
     document = task.open_rows("mini").document(0)
     scorer = build_scorer(task, reasoning_tags=DEFAULT_TAGS, full_docs=lambda: [document])
-    for column, value in document.items():
-        for broken in (None, [] if isinstance(value, list) else ""):
-            with contextlib.suppress(LmmsError):
-                outcome_of(task, scorer, document | {column: broken}, "The answer is (A).")
+    items: dict[str, list[Any]] = {}
+    spoilt = [{c: broken} for c, v in document.items() for broken in (None, [] if isinstance(v, list) else "")]
+    for changes in ({}, *spoilt):
+        with contextlib.suppress(LmmsError):
+            outcome = outcome_of(task, scorer, document | changes, "The answer is (A).")
+            for name, item in next(iter(outcome.scores.values())).items():
+                items.setdefault(name, []).append(item)
+    for entry in metric_entries(task):
+        if own := items.get(entry.name):
+            over_those_it_takes(lambda some, entry=entry: aggregate(entry, some), own)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("path", [path for _, path in SELECTIONS], ids=[name for name, _ in SELECTIONS])
+def test_rows_that_lack_a_value_cost_the_others_nothing(path: Path) -> None:
+    task = load_task(path)
+    made_up = read_miniature(miniature_path(task.spec, path))
+    rows = [made_up.storage(number) for number in range(len(made_up))]
+    lacking = [row | {column: None} for row in rows for column in row]
+    found = DatasetRows(task.spec.process_docs(ListRows(rows + lacking, made_up.media_columns).to_dataset()))
+    expected = task.open_rows("mini")
+    digests = {digest_row(found.storage(number)) for number in range(len(found))}
+    assert len(found) > len(expected)
+    assert {digest_row(expected.storage(number)) for number in range(len(expected))} <= digests
+    for number in range(len(found)):
+        with contextlib.suppress(LmmsError):
+            task.render(found, number)
 
 
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))

@@ -89,6 +89,59 @@ def test_an_aggregation_that_raises_is_a_complaint_and_no_number(task_of):
     assert "total" in complaints[0]
 
 
+def test_documents_on_which_an_aggregation_fails_alone_are_left_out_by_name(task_of):
+    task = task_of(CUSTOM, "def total(items):\n    return sum(int(i['n']) for i in items)\n")
+    collected = aggregate_of(task, *[("scored", {"m": {"n": n}}) for n in (1, None, 2, 4, None)])
+    values, complaints = collected.result()
+    assert values["m,none"] == 7
+    assert len(complaints) == 1
+    assert "int() argument must be" in complaints[0]
+    assert complaints[0].endswith("; left out 2 documents on which it fails alone: toy[1], toy[4]")
+    assert collected.left_out == {1, 4}
+
+
+def test_standard_errors_are_those_of_the_documents_that_an_aggregation_takes(task_of):
+    code = "def total(items):\n    return sum(i['score'] / i['of'] for i in items) / len(items)\n"
+    items = [{"score": float(n % 2), "of": 1} for n in range(4)]
+    spoilt = [*items, {"score": 1.0, "of": 0}, {"score": 1.0, "of": 0}]
+    expected, _ = aggregate_of(task_of(CUSTOM, code), *[("scored", {"m": i}) for i in items]).result()
+    values, _ = aggregate_of(task_of(CUSTOM, code), *[("scored", {"m": i}) for i in spoilt]).result()
+    assert values == expected
+
+
+def test_an_aggregation_that_fails_on_all_but_alone_on_none_gives_no_number(task_of):
+    code = "def total(items):\n    return len(set(map(type, items))) == 1 and 1.0 or sum(items)\n"
+    values, complaints = aggregate_of(task_of(CUSTOM, code), ("scored", {"m": 1}), ("scored", {"m": "1"})).result()
+    assert values["m,none"] is None
+    assert "left out" not in complaints[0]
+
+
+def test_a_document_that_spoils_sub_scores_is_left_out_of_them_alone(task_of):
+    parts = "lambda items: {item['part'].lower(): 1 for item in items}"
+    code = f"def total(items):\n    return float(len(items))\ntotal.sub_scores = {parts}\n"
+    collected = aggregate_of(task_of(CUSTOM, code), *[("scored", {"m": {"part": p}}) for p in ("A", None, "B")])
+    values, complaints = collected.result()
+    assert values["m,none"] == 3.0
+    assert values["m,none,sub_scores"] == {"a": 1, "b": 1}
+    assert complaints[0].startswith("toy: sub-scores of m: AttributeError: ")
+    assert complaints[0].endswith("left out 1 document on which it fails alone: toy[1]")
+    assert not collected.left_out
+
+
+def test_nothing_is_written_while_documents_are_tried_one_by_one(task_of, tmp_path):
+    code = (
+        "def total(items, args):\n"
+        "    numbers = [int(i['n']) for i in items]\n"
+        "    if args is not None:\n"
+        "        with open(args, 'a') as file:\n"
+        "            file.write(f'{sum(numbers)} ')\n"
+        "    return sum(numbers)\n"
+    )
+    collected = aggregate_of(task_of(CUSTOM, code), *[("scored", {"m": {"n": n}}) for n in (1, None, 2)])
+    assert collected.result(tmp_path / "written")[0]["m,none"] == 3
+    assert (tmp_path / "written").read_text() == "3 "
+
+
 def test_sub_scores_that_raise_are_a_complaint_and_leave_the_metric(task_of):
     code = "def total(items):\n    return 1.0\ntotal.sub_scores = lambda items: {}['part']\n"
     values, complaints = aggregate_of(task_of(CUSTOM, code), ("scored", {"m": 1})).result()

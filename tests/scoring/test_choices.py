@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter
+from pytest_lmms.scoring.choices import label_options, read_conclusion, read_letter, shuffle_options
 
 OPTIONS = label_options(["red fox", "blue whale", "green frog", "grey wolf"])
 
@@ -68,3 +68,8 @@ def test_a_conclusion_is_lower_case_and_part_of_the_text_or_a_number(text):
         float(conclusion)
     except ValueError:
         assert conclusion.strip() in text.lower()
+
+
+def test_options_without_a_seed_are_not_put_into_an_order_that_no_other_process_draws():
+    with pytest.raises(ValueError, match="the row has no id"):
+        shuffle_options(["one", "two"], 0, None)

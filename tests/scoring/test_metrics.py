@@ -232,6 +232,12 @@ def test_choices_and_numbers_must_match(logprobs: list[float], choices: list[str
         score_choices(logprobs, choices, 0)
 
 
+@pytest.mark.parametrize("gold", [None, [0, None]])
+def test_a_gold_choice_that_is_null_is_said_to_be(gold: Any) -> None:
+    with pytest.raises(DocumentError, match="the gold answer is null"):
+        score_choices([-1.0, -2.0], ["x", "y"], gold)
+
+
 def test_a_continuation_gives_perplexity_and_greedy_accuracy() -> None:
     assert score_continuation(-2.5, is_greedy=True) == {"perplexity": -2.5, "acc": 1.0}
 

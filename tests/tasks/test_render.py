@@ -220,6 +220,24 @@ def test_an_error_in_a_function_names_it_the_document_and_the_line(make):
     assert "columns q" in text
 
 
+def test_a_bad_example_is_told_apart_from_the_document_that_it_stands_before(make):
+    task = make(
+        "doc_to_text: !function utils.f\ndoc_to_target: a\nnum_fewshot: 1\nfewshot_config: {samples: [{a: x}]}\n",
+        "def f(doc):\n    return doc['q']\n",
+    ).with_examples()
+    with pytest.raises(DocumentError) as caught:
+        task.render(ListRows([{"q": "which?", "a": "x"}]), 0)
+    text = str(caught.value)
+    assert text.startswith("toy.yaml::toy[0]: doc_to_text: few-shot example 0 failed with KeyError: 'q' (")
+    assert text.endswith("the example has the columns a")
+
+
+def test_a_document_without_choices_cannot_be_asked_which(make):
+    task = make("output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: c\n")
+    with pytest.raises(DocumentError, match=r"toy.yaml::toy\[0\]: doc_to_choice: the document has no choices"):
+        task.render(ListRows([{"q": "which?", "c": []}]), 0)
+
+
 def test_rendering_a_document_changes_no_other(make):
     code = "def f(doc):\n    doc['q'] = doc['q'] + '!'\n    return doc['q']\n"
     task = make("doc_to_text: !function utils.f\ndoc_to_target: q\n", code)
