@@ -17,7 +17,7 @@ from pytest_lmms.tasks.load import load_task
 PARTS = {
     "air_bench_foundation_sound": ("accuracy", "Sound_AQA"),
     "blink_counting": ("blink_acc", "Counting"),
-    "browsecomp": ("browsecomp_acc", "Art"),
+    "browsecomp": ("browsecomp_exact_match", "Art"),
     "cv_bench": ("cv_bench_acc", "2D Relation ADE20K"),
     "egotempo": ("egotempo_anls", "action_sequence"),
     "erqa": ("erqa_acc", "Spatial_Reasoning State_Estimation"),
