@@ -18,7 +18,7 @@ the judge is asked in both orders; verdicts are turned back and their numbers av
 gets a list with a reply for each.
 
 With `judged.only_unread` judges are asked only about answers that rules could not read; `judged.rubric` names another
-file.
+file; `judged.prefix` is how the names of its metrics begin, where the task declares others that may be missing too.
 """
 
 from __future__ import annotations
