@@ -85,12 +85,12 @@ def browsecomp_process_results(doc: Doc, results: Sequence[str]) -> dict[str, An
         "confidence": read_confidence(results[0]),
         "correct": float(_simple(answer) == _simple(gold)),
     }
-    return {"browsecomp_acc": Item(item, score=item["correct"])}
+    return {"browsecomp_exact_match": Item(item, score=item["correct"])}
 
 
 def browsecomp_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     """Score by what a judge said, "correct" or "incorrect"; by exact match where it said neither."""
-    item = browsecomp_process_results(doc, results)["browsecomp_acc"]
+    item = browsecomp_process_results(doc, results)["browsecomp_exact_match"]
     said = reply.lower()
     verdict = 0.0 if "incorrect" in said else 1.0 if "correct" in said else item["correct"]
     return {"browsecomp_acc": Item(item | {"correct": verdict}, score=verdict)}

@@ -34,8 +34,10 @@ def read_first_yes_or_no(text: str) -> str | None:
 def hb_process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score one answer by its first yes or no."""
     answer = read_first_yes_or_no(results[0])
-    item = {**{column: str(doc[column]) for column in COLUMNS}, "correct": answer == str(doc["gt_answer"])}
-    item = Item(item, score=float(answer == str(doc["gt_answer"])))
+    is_right = answer == str(doc["gt_answer"])
+    said = "unclear" if answer is None else "correct" if is_right else "incorrect"
+    item = {**{column: str(doc[column]) for column in COLUMNS}, "said": said, "correct": is_right}
+    item = Item(item, score=float(is_right))
     scores = {"yes_no_aAcc": item, "yes_no_qAcc": item, "yes_no_fAcc": item}
     return Unparsed(scores) if answer is None else scores
 
@@ -45,7 +47,7 @@ def hb_judged(doc: Doc, results: Sequence[str], reply: str) -> dict[str, Any]:
     said = "incorrect" if "incorrect" in reply.lower() else "correct" if "correct" in reply.lower() else "unclear"
     is_without_figure = doc["category"] == "VS" and str(doc["figure_id"]) == "0"
     item = {column: value for column, value in doc.items() if column != "image"}
-    item |= {"model_prediction": results[0]}
+    item |= {"model_prediction": results[0], "said": said}
     item["correct"] = said == "correct" or (said == "unclear" and is_without_figure)
     item = Item(item, score=float(item["correct"]))
     return {"aAcc": item, "qAcc": item, "fAcc": item}
@@ -58,7 +60,26 @@ def _percent(items: Sequence[Doc]) -> float:
     return round(100 * fmean(item["correct"] for item in items), 4)
 
 
-@with_sub_scores(over("category", "subcategory", aggregation=_percent))
+def kind_of_error(item: Doc) -> str | None:
+    """Return what a wrong answer comes from: LH (memory), VI (misreading the figure) or Mix; None for all others."""
+    is_unclear = item["said"] == "unclear"
+    if item["said"] == "correct":
+        return None
+    if item["category"] == "VD":
+        return "VI" if is_unclear or str(item["figure_id"]) == "0" else "Mix"
+    if str(item["visual_input"]) == "0":
+        return None if is_unclear else "LH"
+    return "VI" if is_unclear else "Mix"
+
+
+def aacc_sub_scores(items: Sequence[Doc]) -> dict[str, float]:
+    """Return the share of right answers by category and subcategory, and how many errors are of each kind."""
+    kinds = [kind_of_error(item) for item in items]
+    shares = over("category", "subcategory", aggregation=_percent)(items)
+    return shares | {f"errors/{kind}": kinds.count(kind) for kind in ("LH", "VI", "Mix")}
+
+
+@with_sub_scores(aacc_sub_scores)
 def yes_no_aacc(items: Sequence[Doc]) -> float:
     """Return the share of right answers, 0 to 100."""
     return _percent(items)

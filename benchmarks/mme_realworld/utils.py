@@ -75,10 +75,15 @@ def _accuracy(items: Sequence[Doc]) -> float:
 
 
 def mme_realworld_sub_scores(items: Sequence[Doc]) -> dict[str, float]:
-    """Return the share of right letters by ability, by ability and domain, and by these and the finer category."""
+    """Return the share of right letters by ability, by ability and domain, and by these and the finer category.
+
+    For the first two, how many answers were "E", which says that no option fits, as well.
+    """
     named = [{**i, "domain": f"{i['category']}/{i['sub_category']}"} for i in items]
     finer = [{**i, "finer": f"{i['domain']}/{i['task_category'].lower()}"} for i in named]
-    return over("category", "domain", "finer", aggregation=_accuracy)(finer)
+    shares = over("category", "domain", "finer", aggregation=_accuracy)(finer)
+    num_unfit = over("category", "domain", aggregation=lambda own: sum(item["pred_answer"] == "E" for item in own))
+    return shares | {f"{name}: answered E": number for name, number in num_unfit(named).items()}
 
 
 @with_sub_scores(mme_realworld_sub_scores)

@@ -10,11 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
+from pytest_lmms import catalog
 from pytest_lmms.cli.shared import DIFFERS, OK
 from pytest_lmms.errors import UsageError, explain
+from pytest_lmms.tasks.index import index_tasks
 
 COLOURS = ("red", "green", "blue", "yellow")
 RGB = {"red": (200, 40, 40), "green": (40, 160, 60), "blue": (50, 70, 200), "yellow": (230, 210, 50)}
+MAX_NAME = 60
+"""Characters of a name: files are named by it, and columns of tables as wide."""
 SIDE_PX = 64
 RATE_HZ = 8000
 
@@ -48,9 +54,7 @@ def add_new(command: argparse.ArgumentParser) -> None:
 
 def make_new(parsed: argparse.Namespace) -> int:
     """Write the folder, check the task, and say what comes next."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", parsed.name):
-        expected = "small letters, digits and _, a letter first"
-        raise UsageError(explain(f"{parsed.name!r} is no name for a benchmark", where="tasks new", expected=expected))
+    _check_name(parsed.name)
     above = parsed.folder or (Path("benchmarks") if Path("benchmarks").is_dir() else Path())
     folder = above / parsed.name
     if folder.exists():
@@ -66,6 +70,17 @@ def make_new(parsed: argparse.Namespace) -> int:
         print(f"  {path}")
     print("\n".join(problems) if problems else _NEXT.format(folder=folder, name=parsed.name))
     return DIFFERS if problems else OK
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}", name):
+        expected = f"small letters, digits and _, a letter first, at most {MAX_NAME} of them"
+        raise UsageError(explain(f"{name!r} is no name for a benchmark", where="tasks new", expected=expected))
+    index = index_tasks([catalog.folder("benchmarks")])
+    there = index.tasks.get(name) or (index.groups[name].path if name in index.groups else None)
+    if there is not None:
+        text = f"{name!r} is there already, and --lmms-tasks could mean either"
+        raise UsageError(explain(text, where=str(there), remedy="choose another name"))
 
 
 _NEXT = """
@@ -164,7 +179,7 @@ def _yaml(name: str, kind: Kind) -> str:
     visual = f"doc_to_visual: !function utils.{name}_doc_to_visual\n" if kind.medium else ""
     post = "Answer with the option's letter." if kind.is_choice else "Answer with one word."
     return f"""\
-task: {name}
+task: {name if yaml.safe_load(name) == name else json.dumps(name)}
 dataset_path: your-name/{name}  # on the Hugging Face Hub; or json, parquet, ... with data_files in dataset_kwargs
 test_split: test
 output_type: generate_until

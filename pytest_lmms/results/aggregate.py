@@ -17,7 +17,7 @@ from pytest_lmms.results.codec import plain
 from pytest_lmms.results.corpus import BOOTSTRAP_SEED, BOOTSTRAPPED
 from pytest_lmms.results.leaving_out import over_those_it_takes, said
 from pytest_lmms.results.uncertainty import DOCUMENT_MEANS
-from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries
+from pytest_lmms.scoring.build import MetricEntry, aggregate, metric_entries, takes_a_judge
 from pytest_lmms.scoring.metrics import AGGREGATIONS, METRICS
 from pytest_lmms.scoring.metrics.aggregations import totals_of
 from pytest_lmms.tasks.render import Task
@@ -71,6 +71,11 @@ class TaskAggregate:
         counts |= {f"n_{status}": self.statuses[status] for status in STATUSES}
         counts["n_not_run"] = max(0, num_expected - sum(self.statuses.values()))
         return counts
+
+    def unjudged(self) -> list[str]:
+        """Metrics that no document has since only a judge gives them; none where nothing has been scored at all."""
+        found = {name for name, _ in self._items}
+        return [e.name for e in self.entries if found and e.name not in found and takes_a_judge(self.task, e.name)]
 
     def result(self, args: Any = None) -> tuple[dict[str, Any], list[str]]:
         """Aggregate.

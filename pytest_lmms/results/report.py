@@ -155,6 +155,9 @@ def finish_run(
         "error_documents": errors,
         "lost_documents": finished.lost,
         "ignored_settings": {n["task"]: n["ignored_settings"] for n in index.notes if "ignored_settings" in n},
+        "unjudged": {
+            name: names for name, own in aggregates.items() if not settings.judge and (names := own.unjudged())
+        },
         "complaints": finished.complaints,
         "versions_of_packages": versions(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -67,6 +67,7 @@ RESULTS = _object(
     error_documents=(_LIST, "The first errored documents: `task`, `doc_id`, `error`."),
     lost_documents=(_OBJECT, "Task to documents that were expected and have no record."),
     ignored_settings=(_OBJECT, "Task to settings of its YAML that the model cannot follow."),
+    unjudged=(_OBJECT, "Task to metrics that have no value because only a judge gives them, and none was asked."),
     complaints=(_LIST, "What went wrong without spoiling a score."),
     versions_of_packages=(_OBJECT, "Package to version."),
     date=(_TEXT, "When the run ended, ISO 8601 with offset."),

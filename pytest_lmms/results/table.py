@@ -163,6 +163,21 @@ def flag_lines(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+MAX_TASKS_NAMED = 3
+
+
+def unjudged_lines(results: Mapping[str, Any]) -> list[str]:
+    """One line for each set of metrics that have no value because no judge was asked."""
+    tasks: dict[tuple[str, ...], list[str]] = {}
+    for task, metrics in results.get("unjudged", {}).items():
+        tasks.setdefault(tuple(metrics), []).append(task)
+    return [
+        f"Not scored without a judge (--lmms-judge): {', '.join(metrics)} of {', '.join(names[:MAX_TASKS_NAMED])}"
+        + (f" and {len(names) - MAX_TASKS_NAMED} more" if len(names) > MAX_TASKS_NAMED else "")
+        for metrics, names in tasks.items()
+    ]
+
+
 def efficiency_line(results: Mapping[str, Any]) -> str | None:
     """Tokens and speed in one line; None when the backend tells nothing."""
     overall, throughput = results["efficiency"]["overall"], results["throughput"]

@@ -144,6 +144,14 @@ def build_scorer(
     )
 
 
+def takes_a_judge(task: Task, metric: str) -> bool:
+    """Whether a metric that rules did not give is a judge's: the task has a rubric for more than unread answers."""
+    judged = getattr(_resolved(task.spec.process_results), "judged", None)
+    if judged is None or getattr(judged, "only_unread", False) or not metric.startswith(getattr(judged, "prefix", "")):
+        return False
+    return find_rubric(task.path, getattr(judged, "rubric", FILE)) is not None
+
+
 _JUDGES = ("lmms_eval.llm_judge", "pytest_lmms.llm_judge")
 
 

@@ -18,11 +18,12 @@ the judge is asked in both orders; verdicts are turned back and their numbers av
 gets a list with a reply for each.
 
 With `judged.only_unread` judges are asked only about answers that rules could not read; `judged.rubric` names another
-file.
+file; `judged.prefix` is how the names of its metrics begin, where the task declares others that may be missing too.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -276,7 +277,16 @@ def find_rubric(task_file: Path, name: str = FILE) -> Rubric | None:
         TaskError: It cannot be read, or its form is wrong.
     """
     path = task_file.parent / name
-    return load_rubric(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return _known_rubric(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_rubric(path: Path, _mtime_ns: int, _size: int) -> Rubric:
+    """Tasks of one folder share a rubric, which is read once."""
+    return load_rubric(path)
 
 
 def load_rubric(path: Path) -> Rubric:

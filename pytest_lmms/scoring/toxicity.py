@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.inference.retry import Failure, RetryPolicy, retry_after_seconds, worth_retrying
 
@@ -42,6 +40,8 @@ class Perspective:
             per_second: Requests that begin in a second, repeated ones included.
             policy: How often a request is repeated, and after how long.
         """
+        import httpx
+
         self._client = httpx.Client(timeout=TIMEOUT_SECONDS, headers={"X-Goog-Api-Key": key})
         self._url = url
         self._interval_seconds = 1.0 / per_second
@@ -72,6 +72,8 @@ class Perspective:
             time.sleep(self._policy.wait_seconds(failure, num_attempts))
 
     def _attempt(self, text: str) -> float | Failure | None:
+        import httpx
+
         said = {
             "comment": {
                 "text": text.encode("utf-8", errors="replace")[:MAX_TEXT_BYTES].decode("utf-8", errors="ignore")

@@ -40,10 +40,27 @@ def test_it_is_made_below_benchmarks_where_there_is_such_a_folder(run, tmp_path,
     assert (tmp_path / "benchmarks" / "mine" / "mine.yaml").is_file()
 
 
-@pytest.mark.parametrize("name", ["../x", "Mine", "1st", "a-b", "", "x/y"])
+@pytest.mark.parametrize("name", ["../x", "Mine", "1st", "a-b", "a b", "", "x/y", "..", "__init__", "a" * 61])
 def test_a_name_that_cannot_be_a_benchmarks_is_refused(run, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert run("tasks", "new", name)[0] == 4
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["null", "true", "on", "no", "class", "utils", "json", "test", "a" * 60])
+def test_a_word_that_means_something_elsewhere_is_a_name_like_any_other(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    code, output, error = run("tasks", "new", name, "--kind", "text")
+    assert code == 0, output + error
+    assert run("tasks", "check", f"{name}/{name}.yaml")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["mme", "mathverse", "mmlu_stem"])
+def test_a_name_of_the_catalogue_is_refused_and_says_where_it_is(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run("tasks", "new", name)
+    assert code == 4
+    assert "benchmarks/m" in error
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -9,7 +10,12 @@ import pytest
 
 from pytest_lmms import catalog
 from pytest_lmms.errors import DocumentError
+from pytest_lmms.records import Response
+from pytest_lmms.scoring.build import build_scorer, metric_entries
 from pytest_lmms.scoring.rubric import FILE, load_rubric
+from pytest_lmms.scoring.score import score
+from pytest_lmms.tasks.index import index_tasks
+from pytest_lmms.tasks.load import load_task
 
 ROOT = Path(__file__).parents[2]
 JUDGED = sorted({p.parent.name for p in (ROOT / "benchmarks").glob("*/rubric*.yaml")})
@@ -24,6 +30,48 @@ def test_a_judged_benchmark_is_in_the_table(benchmark: str) -> None:
 def test_the_table_names_benchmarks_that_are_there() -> None:
     named = set(re.findall(r"^\| (\w+) \|", PAGE, re.MULTILINE)) - {"Benchmark"}
     assert named <= {p.name for p in (ROOT / "benchmarks").iterdir()}
+
+
+TASKS = {name: path for name, path in index_tasks([ROOT / "benchmarks"]).tasks.items() if path.parent.name in JUDGED}
+SUBMISSION = "submission"
+"""A file for others to score: no score."""
+
+
+@functools.cache
+def scored_twice(name):
+    """Metrics that a task has for its first document without a judge, and with one; None if nobody judges it."""
+    task = load_task(TASKS[name])
+    scorer, document = build_scorer(task, reasoning_tags=()), task.open_rows("mini").document(0)
+    if scorer.rubric is None or scorer.judges_unread:
+        return None
+    reply = scorer.rubric.as_reply(extremes(scorer.rubric, max))
+    keeps_both = scorer.rubric.swap and scorer.rubric.swap.keeps_both
+    by_rules = {n for scores in score(scorer, document, [Response(text="A")]).scores.values() for n in scores}
+    judged = scorer.judged(document, ["A"], reply=[reply, reply] if keeps_both else reply)
+    return by_rules - {SUBMISSION}, set(judged) - {SUBMISSION}, {entry.name for entry in metric_entries(task)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_rules_say_has_never_the_name_of_what_a_judge_says(name):
+    if (metrics := scored_twice(name)) is None:
+        return
+    by_rules, judged, declared = metrics
+    assert by_rules
+    assert not by_rules & judged
+    assert judged & declared
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_table_names_the_metrics_of_a_judged_task(name):
+    if (metrics := scored_twice(name)) is None:
+        return
+    (row,) = re.findall(
+        rf"^\| {TASKS[name].parent.name} \|.*$", PAGE.partition("In these, a judge only")[0], re.MULTILINE
+    )
+    _, _, _, by_judges, by_rules, _, _ = row.split("|")
+    patterns = [re.escape(word).replace(r"\*", ".*") for word in re.findall(r"`(\S+?)`", by_judges)]
+    assert [m for m in metrics[1] if not any(re.fullmatch(p, m) for p in patterns)] == []
+    assert metrics[0] & set(re.findall(r"`(\S+?)`", by_rules))
 
 
 def extremes(rubric, pick):

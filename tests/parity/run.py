@@ -38,6 +38,8 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 STOP_STRINGS_NOBODY_WROTE = ["\n\n"]
 NEED_A_JUDGE = "judge_needed"
 """Mark of responses that no rule decides."""
+A_JUDGES_SILENCE = ""
+"""The reply of a judge that was off, where lmms-eval scores by rules under the judge's name, and we under another."""
 MOST_FILES_OF_A_ROW = 16
 Items = dict[tuple[str, str], list[Any]]
 """(metric, filter) -> what its aggregation is given, in document order."""
@@ -220,8 +222,17 @@ class _Comparison:
                 self._check(where, "prompts", recorded["prompts"], lambda: prompts)
             return score(scorer, doc, [Response(text=t) for t in said], spoken=[spoken])
         if "judge_reply" in recorded and self.judged is not None:
-            scorer = replace(scorer, process_results=functools.partial(self.judged, reply=recorded["judge_reply"]))
-        return score(scorer, doc, [Response(text=said)])
+            return self._score_judged(scorer, doc, said, recorded["judge_reply"])
+        outcome = score(scorer, doc, [Response(text=said)])
+        theirs = _names(recorded.get("scores", {}))
+        if self.judged is not None and theirs and not theirs & _names(outcome.scores):
+            return self._score_judged(scorer, doc, said, A_JUDGES_SILENCE)
+        return outcome
+
+    def _score_judged(self, scorer: Scorer, doc: Doc, said: str, reply: str) -> Outcome:
+        return score(
+            replace(scorer, process_results=functools.partial(self.judged, reply=reply)), doc, [Response(text=said)]
+        )
 
     def _check_guess(self, outcome: Outcome, where: str) -> None:
         """Where lmms-eval guesses at random, ours is unparsed and scores nothing."""
@@ -279,6 +290,11 @@ def _add(items: Items, outcome: Outcome) -> Items:
         for metric, item in scores.items():
             items.setdefault((metric, filter_name), []).append(item)
     return items
+
+
+def _names(scores: Mapping[str, Any]) -> set[str]:
+    """Names of metrics, and of filters where there are any between."""
+    return {name for key, value in scores.items() for name in (key, *(value if isinstance(value, Mapping) else ()))}
 
 
 def _num_media(task: Task, doc: Doc) -> int:

@@ -120,6 +120,11 @@ def test_another_verdict_of_a_judge_is_a_mismatch(tmp_path: Path) -> None:
     assert {mismatch.what for mismatch in report.mismatches} >= {"scores", "aggregated eval_score"}
 
 
+def test_another_score_from_a_judge_that_was_off_is_a_mismatch(tmp_path: Path) -> None:
+    report = changed("browsecomp", tmp_path, lambda response: response["scores"]["browsecomp_acc"].update(correct=0.0))
+    assert [mismatch.what for mismatch in report.mismatches] == ["scores"]
+
+
 def test_a_payload_that_the_model_wrote_is_not_compared(tmp_path: Path) -> None:
     report = changed(
         "vending_bench2", tmp_path, lambda response: response.update(final_response=response["response"][-1])

@@ -90,6 +90,39 @@ def test_without_a_judge_nothing_is_judged(run):
     assert "verdicts" not in records[0]
 
 
+@pytest.fixture
+def unjudged(tmp_path):
+    """Call it for what results.json says of metrics that took a judge."""
+    return lambda: json.loads(next((tmp_path / "results").glob("*/results.json")).read_text())["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("task", "metrics"),
+    [
+        ("browsecomp", "browsecomp_acc"),
+        ("hallusion_bench_image", "aAcc, qAcc, fAcc"),
+        ("safety_jailbreakbench_benign", "judged_over_refusal_rate, judged_toxicity_score"),
+    ],
+)
+def test_a_run_without_a_judge_says_what_is_not_scored(run, unjudged, task, metrics):
+    _, output, _, _ = run(task)
+    assert f"Not scored without a judge (--lmms-judge): {metrics} of {task}\n" in output
+    assert unjudged() == {task: metrics.split(", ")}
+
+
+@pytest.mark.parametrize("task", ["mathvista_testmini_cot", "mme"])
+def test_a_run_whose_metrics_rules_give_lacks_no_judge(run, unjudged, task):
+    _, output, _, _ = run(task)
+    assert "without a judge" not in output
+    assert unjudged() == {}
+
+
+def test_a_run_with_a_judge_says_nothing_of_lacking_one(run, unjudged, server):
+    _, output, _, _ = run("mmvet", *judged_by(server))
+    assert "without a judge" not in output
+    assert unjudged() == {}
+
+
 @pytest.mark.parametrize("said", ["It is right.", "", '{"reason": "", "score": 11}', "I'm sorry, I cannot judge this."])
 def test_a_reply_that_is_no_verdict_is_an_error_and_never_a_score(run, server, said):
     server.text = said
