@@ -39,7 +39,8 @@ def caused(cause):
 
 
 ERRORS = [
-    ValueError(KEY), KeyError(KEY), OSError(2, KEY, KEY, None, KEY), ImportError(KEY, name=KEY), Odd(KEY), caused(Odd(KEY)),
+    ValueError(KEY), KeyError(KEY), OSError(2, KEY, KEY, None, KEY), ImportError(KEY, name=KEY), Odd(KEY),
+    caused(Odd(KEY)),
 ]  # fmt: skip
 
 
