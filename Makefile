@@ -147,7 +147,7 @@ test-trackio: $(TRACKIO)/.installed  ## Run the test that needs a real trackio
 	PYTHONPATH=$(CURDIR)/$(TRACKIO) $(BIN)/pytest tests/loggers/test_trackers.py -k trackio $(PYTEST_ARGS)
 
 PLUGINS_VENV := .venv-plugins
-PLUGINS := pytest-timeout pytest-rerunfailures pytest-html pytest-randomly pytest-cov pytest-sugar allure-pytest
+PLUGINS := pytest-timeout pytest-rerunfailures pytest-html pytest-randomly pytest-cov pytest-sugar allure-pytest pytest-json-report
 
 $(PLUGINS_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(PLUGINS_VENV)

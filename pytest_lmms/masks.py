@@ -23,7 +23,7 @@ HEADERS = "HEADERS"
 MASK = "********"
 SHORTEST_SECRET = 6
 """Shorter values are looked for nowhere else: they may be part of anything."""
-_SIGNATURES = frozenset({"sig", "signature", "auth", "code"})
+_SIGNATURES = frozenset({"sig", "signature", "auth", "code", "k", "pw", "pwd"})
 """Further names that secrets have in the query of an address."""
 _USER = re.compile(r"(?<=://)[^/?#,\s'\"]*(?=@)")
 _SCHEME = re.compile(r"[\w+.-]+://")

@@ -146,3 +146,11 @@ def test_what_is_left_of_a_secret_that_was_cut_is_hidden(length):
 def test_paths_and_words_are_not_hidden_by_their_beginnings(value):
     assert Secrets([value]).hide(f"{value[:14]}x") == f"{value[:14]}x"
     assert Secrets([value]).hide(value) == MASK
+
+
+@pytest.mark.parametrize("name", ["k", "pwd", "token", "apikey", "subscription-key", "sig"])
+def test_short_names_of_a_query_hold_keys_too(name):
+    address = f"http://host/v1?region=europe&{name}=abcdef12"
+    assert mask({"base_url": address}) == {"base_url": f"http://host/v1?region=europe&{name}={MASK}"}
+    assert Secrets(secrets_in({"base_url": address})).hide("no abcdef12 here") == f"no {MASK} here"
+    assert mask({"base_url": f"http://host/v1?{name}=5"}) == {"base_url": f"http://host/v1?{name}=5"}

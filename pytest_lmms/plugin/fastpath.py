@@ -6,6 +6,7 @@ could see the difference. All private names of pytest that the plugin needs are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,3 +147,15 @@ def same_fixtures(a: TaskFile, b: TaskFile) -> bool:
         for name, definitions in first.items()
         if definitions
     )
+
+
+def report_sections(item: pytest.Item) -> list[tuple[str, str, str]]:
+    """What was captured while an item ran (phase, name, text): other plugins read it here, and not from the report."""
+    return item._report_sections
+
+
+def change_traces(config: pytest.Config, change: Callable[[str], str]) -> None:
+    """Let what `--debug` writes into its log pass through a function."""
+    root = config.trace.root
+    if write := root._writer:
+        root.setwriter(lambda text: write(change(text)))

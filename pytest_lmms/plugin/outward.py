@@ -1,7 +1,8 @@
 """What leaves a session is fit to be seen: no secrets in reports and logs, no control characters of strangers.
 
-Reports are changed where they are made, in the worker, so that terminal, JUnit and other plugins all get the same text.
-Log records are changed before any handler sees them. Sessions without tasks are left alone.
+Reports are changed where they are made, in the worker, so that terminal, JUnit and other plugins all get the same text;
+so are the errors that they are made of, which other plugins read too. Log records are changed before any handler sees
+them. Sessions without tasks are left alone.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any
 import pytest
 
 from pytest_lmms.masks import Secrets
+from pytest_lmms.plugin import fastpath, shownerrors
 from pytest_lmms.plugin.items import DocumentItem
 from pytest_lmms.plugin.paths import may_hold_tasks
 from pytest_lmms.plugin.session import session_of
+from pytest_lmms.plugin.writers import HidingStream
 from pytest_lmms.printable import printable
 
 
@@ -27,7 +30,11 @@ from pytest_lmms.printable import printable
 def pytest_configure(config: pytest.Config) -> None:
     """Watch what leaves a session that may hold tasks."""
     if session_of(config).is_worker or may_hold_tasks(config):
-        config.pluginmanager.register(Outward(session_of(config).secrets), "lmms-outward")
+        secrets = session_of(config).secrets
+        fastpath.change_traces(config, secrets.hide)
+        outward = Outward(secrets)
+        config.pluginmanager.register(outward, "lmms-outward")
+        config.pluginmanager.register(Innermost(outward), "lmms-innermost")
 
 
 class Outward:
@@ -41,9 +48,12 @@ class Outward:
         threading.excepthook = self._tell_of_thread
         self._is_ignored = sys.unraisablehook
         sys.unraisablehook = self._tell_of_ignored
+        self._streams = [HidingStream(stream, secrets.hide) for stream in (sys.stdout, sys.stderr)]
 
     def pytest_unconfigure(self) -> None:
-        """Let log records be made, and errors of threads and finalizers told, as before."""
+        """Let log records be made, errors of threads and finalizers told, and prints printed, as before."""
+        for stream in self._streams:
+            stream.let_go()
         if sys.unraisablehook == self._tell_of_ignored:
             sys.unraisablehook = self._is_ignored
         if threading.excepthook == self._tell_of_thread:
@@ -68,41 +78,46 @@ class Outward:
 
     def _tell_of_thread(self, args: threading.ExceptHookArgs) -> None:
         """Hide secrets in an error that ended a thread, whoever tells of it, and however late."""
-        if (shown := self._shown(args.exc_value)) is not None:
+        if (shown := shownerrors.substitute(args.exc_value, self.secrets.hide)) is not None:
             args = threading.ExceptHookArgs((type(shown), shown, args.exc_traceback, args.thread))
         self._thread_failed(args)
 
     def _tell_of_ignored(self, args: sys.UnraisableHookArgs) -> None:
         """Hide secrets in an error of a finalizer, which Python tells of and ignores."""
-        if (shown := self._shown(args.exc_value)) is not None:
+        if (shown := shownerrors.substitute(args.exc_value, self.secrets.hide)) is not None:
             # Python offers no way to make these arguments but from all of them.
             values = (type(shown), shown, args.exc_traceback, args.err_msg, args.object)
             args = type(args)(values)  # type: ignore[call-arg]
         self._is_ignored(args)
 
-    def _shown(self, error: BaseException | None) -> BaseException | None:
-        """An error of the same name, place and text without the secrets of this one; None where it holds none."""
-        hide = self.secrets.hide
-        trace = "" if error is None else "".join(traceback.format_exception(error))
-        if error is None or hide(trace) == trace:
-            return None
-        kind = type(type(error).__name__, (Exception,), {"__module__": type(error).__module__})
-        shown: BaseException = kind(hide(str(error))).with_traceback(error.__traceback__)
-        return shown
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Hide secrets in why a session was ended, in place: nobody asks for another."""
-        error, hide = excinfo.value, self.secrets.hide
-        error.args = tuple(hide(each) if isinstance(each, str) else each for each in error.args)
-        if isinstance(error, pytest.exit.Exception):
-            error.msg = hide(error.msg)
+        shownerrors.without_secrets(excinfo.value, self.secrets.hide)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_fixture_setup(self) -> Generator[None, Any, Any]:
+        """Hide secrets in the error of a fixture before other plugins write it down."""
+        try:
+            return (yield)
+        except BaseException as error:
+            shown = shownerrors.without_secrets(error, self.secrets.hide)
+            if shown is error:
+                raise
+            raise shown from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Hide secrets in the report of a document or test; a document's controls are a stranger's."""
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        """Hide secrets in the report of a document or test, and in what it is made of; see `Innermost`."""
+        hide = self.secrets.hide
+        if call.excinfo is not None:
+            shown = shownerrors.without_secrets(call.excinfo.value, hide)
+            if shown is not call.excinfo.value:
+                call.excinfo = pytest.ExceptionInfo.from_exception(shown)
+        sections = fastpath.report_sections(item)
+        sections[:] = [(when, name, hide(text)) for when, name, text in sections]
         report = yield
-        self._clean(report, is_document=isinstance(item, DocumentItem))
+        self.clean(report, is_document=isinstance(item, DocumentItem))
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -110,10 +125,12 @@ class Outward:
         """Hide secrets in what went wrong while collecting."""
         report = yield
         if report.failed:
-            self._clean(report, is_document=False)
+            self.clean(report, is_document=False)
         return report
 
-    def _clean(self, report: Any, *, is_document: bool) -> None:
+    def clean(self, report: Any, *, is_document: bool) -> None:
+        """Hide secrets in a report; a document's controls are a stranger's."""
+
         def fit(text: str) -> str:
             return printable(self.secrets.hide(text)) if is_document else self.secrets.hide(text)
 
@@ -123,6 +140,8 @@ class Outward:
         elif problem is not None and fit(text := str(problem)) != text:
             report.longrepr = fit(text)
         report.sections = [(name, fit(text)) for name, text in report.sections]
+        properties = getattr(report, "user_properties", [])
+        properties[:] = [(name, fit(value) if isinstance(value, str) else value) for name, value in properties]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
@@ -144,3 +163,17 @@ class Outward:
                     shown.lines = [hide(line) for line in shown.lines]
                 if (given := getattr(entry, "reprfuncargs", None)) is not None:
                     given.args = [(name, hide(text)) for name, text in given.args]
+
+
+class Innermost:
+    """Cleans a report as soon as it is made: wrappers of other plugins see it before that of `Outward` comes to it."""
+
+    def __init__(self, outward: Outward) -> None:
+        self._outward = outward
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Hide secrets."""
+        report = yield
+        self._outward.clean(report, is_document=isinstance(item, DocumentItem))
+        return report

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.errors import DatasetError, explain
 from pytest_lmms.media.resolve import hf_home
-from pytest_lmms.tasks import causes
+from pytest_lmms.tasks import causes, jsonfiles
 from pytest_lmms.tasks.spec import TaskSpec
 
 _OPTIONS = frozenset(
@@ -121,7 +121,7 @@ def load(choice: Choice) -> Any:
     """Open one split as a `datasets.Dataset`.
 
     Raises:
-        DatasetError: It cannot be opened, or has no rows.
+        DatasetError: It cannot be opened, or has no rows, or rows that would end the process.
     """
     import datasets
 
@@ -131,6 +131,7 @@ def load(choice: Choice) -> Any:
             "so the dataset is downloaded",
             stacklevel=2,
         )
+    jsonfiles.check(jsonfiles.files_of(choice))
     progress = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
     try:

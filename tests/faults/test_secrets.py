@@ -159,6 +159,67 @@ def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkey
     assert CANARY not in exported.stdout + exported.stderr
 
 
+OTHER_PLUGIN = """
+import json, pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    told = [str(report.longrepr), report.sections, report.user_properties, item._report_sections, str(call.excinfo)]
+    with open("told.txt", "a") as file:
+        print(*told, getattr(report, "wasxfail", ""), file=file)
+    return report
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup():
+    try:
+        return (yield)
+    except Exception as e:
+        with open("told.txt", "a") as file:
+            print(repr(e), file=file)
+        raise
+"""
+TESTS = """
+import os, pytest
+KEY = os.environ["OPENAI_API_KEY"]
+
+@pytest.fixture
+def broken():
+    raise OSError(2, KEY, KEY)
+
+def test_setup(broken): pass
+def test_print_and_error(): print(KEY); raise KeyError(KEY)
+def test_reason(): pytest.xfail(KEY)
+def test_property(record_property): record_property("mine", KEY)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_another_plugin_finds_no_key_in_what_pytest_gives_it(remote, server, workers):
+    remote.task(2)
+    (remote.path / "conftest.py").write_text(ADAPTER)
+    (remote.path / "other.py").write_text(OTHER_PLUGIN)
+    (remote.path / "bench" / "test_more.py").write_text(TESTS)
+    arguments = ("--lmms-model", "careless", "--lmms-model-args", "model=m", *WRITTEN, *workers)
+    run = remote.run(*arguments, plugins=("xdist", "other"))
+    told = (remote.path / "told.txt").read_text()
+    assert "FileNotFoundError(2, '********')" in told
+    assert "no answer for ********" in told
+    assert "asking with ********" in told
+    check(remote, run)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+@pytest.mark.parametrize("how", ["-s", "--debug=pytest.log"])
+def test_a_key_is_neither_in_prints_that_nobody_captures_nor_in_the_log_of_pytests_hooks(remote, server, how, workers):
+    remote.task(2)
+    (remote.path / "conftest.py").write_text(ADAPTER)
+    (remote.path / "bench" / "test_more.py").write_text(TESTS)
+    run = remote.run("--lmms-model", "careless", "--lmms-model-args", "model=m", *WRITTEN, *workers, how)
+    assert ("asking with ********" in run.output) or how != "-s" or workers, run
+    check(remote, run)
+
+
 OTHER_WAYS = """
 import threading, warnings
 from models.openai import OpenAIChat
