@@ -117,14 +117,20 @@ def settings_of(run: StoredRun, task: str, wanted: Mapping[str, Any]) -> dict[st
 
     Args:
         run: The run.
-        task: One of its tasks.
+        task: One of its tasks, or of its groups: what all members have, and as many documents as they have together.
         wanted: Published settings: whether its ``prompt`` was in every question is looked up in the samples.
     """
+    members = [settings_of(run, name, wanted) for name in (run.results.get("group_subtasks") or {}).get(task, ())]
+    if members:
+        first = members[0]
+        agreed = {k: v if all(other[k] == v for other in members) else None for k, v in first.items()}
+        numbers = [member["documents"] for member in members]
+        return agreed | {"documents": sum(numbers) if None not in numbers else None}
     config = run.results.get("config") or {}
     task_config = (run.results.get("configs") or {}).get(task) or {}
     arguments = {**_defaults(config.get("model")), **_mapping(config.get("model_args"))}
     generation = {**_mapping(task_config.get("generation_kwargs")), **_mapping(config.get("gen_kwargs"))}
-    found = {}
+    found: dict[str, Any] = {}
     for name, spellings in SETTINGS.items():
         given = generation if name in _GENERATION else arguments
         found[name] = next((given[s] for s in spellings if given.get(s) is not None), None)

@@ -143,6 +143,32 @@ def test_prompts_of_scores_that_lmms_eval_measured_are_those_that_we_ask_with(sc
     assert score.settings["prompt"] in task.render_text(task.open_rows("mini").document(0))
 
 
+@pytest.fixture
+def run_of_group(tmp_path):
+    """`run_of_group({"a": 5, "b": 5})`: a run of group `t` with these members, and how many examples each showed."""
+
+    def run_of_group(shots):
+        counts = {name: {"alias": name, "acc,none": 0.5, "n_expected": 10} for name in shots}
+        return read_run(
+            write_run(
+                tmp_path / "run", {name: [1, 0] for name in shots}, groups={"t": {"alias": "t", "acc,none": 0.5}},
+                group_subtasks={"t": list(shots)}, results=counts, **{"n-shot": shots},
+            )
+        )  # fmt: skip
+
+    return run_of_group
+
+
+def test_a_group_ran_with_what_all_its_members_ran_with(run_of_group, published):
+    found, _ = told(run_of_group({"a": 5, "b": 5}), published(num_fewshot=5, documents=20))
+    assert [found.settings[name][2] for name in ("num_fewshot", "documents")] == ["same", "same"]
+
+
+def test_what_members_of_a_group_differ_in_is_not_known_of_the_group(run_of_group, published):
+    found, _ = told(run_of_group({"a": 5, "b": 0}), published(num_fewshot=5))
+    assert found.settings["num_fewshot"] == (5, None, "unknown")
+
+
 def test_a_metric_of_another_filter_is_not_taken_for_the_published_one(run, published):
     entry = "- {task: t, metric: 'acc,strict', value: 1, model: M, source: 'https://e.org', settings: {}}"
     found, _ = told(run(), published(entry))
