@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ from pytest_lmms.jsonl import dumps
 from pytest_lmms.tasks import hub, packed, reopen, snapshots
 from pytest_lmms.tasks.columns import copied, wrapper
 from pytest_lmms.tasks.frames import task_frame
+from pytest_lmms.tasks.mediafiles import roots_of
 from pytest_lmms.tasks.miniature import MediaFile, miniature_path, read_miniature
 from pytest_lmms.tasks.spec import TaskSpec
 
@@ -102,6 +103,7 @@ class ArrowRows:
         features: Mapping[str, Any],
         *,
         column: Callable[[str], list[Any]],
+        roots: Sequence[str] | None = None,
     ) -> None:
         """Wrap a table.
 
@@ -110,11 +112,12 @@ class ArrowRows:
             column: From a column's name to its values, as stored, without reading other columns.
             length: Number of rows.
             features: Column to feature, as `Features.to_dict()` gives them.
+            roots: Folders in which media that are stored by their paths may lie; None: anywhere.
         """
         self._read = read
         self.column = column
         self.features = features
-        self._wrap = {n: w for n, f in features.items() if (w := wrapper(f))}
+        self._wrap = {n: w for n, f in features.items() if (w := wrapper(f, roots))}
         self.columns = list(features)
         self._lock = threading.Lock()
         self._chunks: dict[int, list[dict[str, Any]]] = {}
@@ -147,26 +150,28 @@ class ArrowRows:
 class DatasetRows(ArrowRows):
     """Rows of a `datasets.Dataset`."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, roots: Sequence[str] | None = None) -> None:
         arrow = dataset.with_format("arrow")
         super().__init__(
             lambda start, stop: arrow[start:stop],
             len(dataset),
             dataset.features.to_dict(),
             column=lambda name: dataset.select_columns([name]).with_format("arrow")[:][name].to_pylist(),
+            roots=roots,
         )
 
 
 class TableRows(ArrowRows):
     """Rows of a memory-mapped table, opened without `datasets`."""
 
-    def __init__(self, table: reopen.Table) -> None:
+    def __init__(self, table: reopen.Table, roots: Sequence[str] | None = None) -> None:
         data = table.data
         super().__init__(
             lambda start, stop: data.slice(start, stop - start),
             data.num_rows,
             table.features,
             column=lambda name: data.column(name).to_pylist(),
+            roots=roots,
         )
 
 
@@ -215,11 +220,11 @@ def open_rows(
     if pack is None:
         snapshots.fetch_media(choice)
     if spec.process_docs is None and (table := reopen.find(choice)) is not None:
-        return TableRows(table)
+        return TableRows(table, roots_of(choice))
     began_ns = time.time_ns()
     dataset = hub.load(choice)
     reopen.remember(choice, dataset, began_ns=began_ns)
-    return DatasetRows(_process(spec, dataset, where))
+    return DatasetRows(_process(spec, dataset, where), roots_of(choice))
 
 
 def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
