@@ -85,9 +85,9 @@ def more_changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
     """As `changes`, of calls and of statements."""
     if isinstance(node, ast.Name) and node.id in OPPOSITES:
         yield "id", OPPOSITES[node.id], None
-    elif (
-        isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args[:2])
-    ):
+    elif isinstance(node, ast.Call) and len(node.args) > 1 and ast.unparse(node.func) not in OPPOSITES:
+        if any(isinstance(argument, ast.Starred) for argument in node.args[:2]):
+            return
         yield "args", [node.args[1], node.args[0], *node.args[2:]], None
     elif isinstance(node, (ast.FunctionDef, ast.For, ast.While, ast.With, ast.If)):
         for i, statement in enumerate(node.body):
