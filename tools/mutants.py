@@ -2,10 +2,12 @@
 
     python tools/mutants.py                       all modules
     python tools/mutants.py --only scoring        those whose path holds a text
+    python tools/mutants.py --more                other changes: calls and whole statements
     python tools/mutants.py --write docs/mutants.md
 
 Each mutant is tried in a forked process that has pytest and the libraries loaded already. A mutant is a comparison,
-an operator, a number, a truth value or a `not` that became another one. What survives is either a test that is missing
+an operator, a number, a truth value or a `not` that became another one; with `--more`, a smallest that became a
+largest, two arguments that changed places, or a statement that is gone. What survives is either a test that is missing
 or a change that means the same; `REASONS` says which of the latter are known.
 """
 
@@ -76,6 +78,24 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
         yield "op", ast.UAdd(), None
 
 
+OPPOSITES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+def more_changes(node: ast.AST) -> Iterator[tuple[str, object, object]]:
+    """As `changes`, of calls and of statements."""
+    if isinstance(node, ast.Name) and node.id in OPPOSITES:
+        yield "id", OPPOSITES[node.id], None
+    elif isinstance(node, ast.Call) and len(node.args) > 1 and ast.unparse(node.func) not in OPPOSITES:
+        if any(isinstance(argument, ast.Starred) for argument in node.args[:2]):
+            return
+        yield "args", [node.args[1], node.args[0], *node.args[2:]], None
+    elif isinstance(node, (ast.FunctionDef, ast.For, ast.While, ast.With, ast.If)):
+        for i, statement in enumerate(node.body):
+            is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+            if isinstance(statement, (ast.Expr, ast.AugAssign, ast.Raise, ast.If, ast.Continue)) and not is_docstring:
+                yield "body", ast.Pass(), i
+
+
 def is_behaviour(tree: ast.Module) -> set[int]:
     """Ids of nodes that run: no annotations, and no decorators."""
     skipped: set[int] = set()
@@ -86,20 +106,23 @@ def is_behaviour(tree: ast.Module) -> set[int]:
     return {id(n) for n in ast.walk(tree)} - skipped
 
 
-def mutants(source: str) -> Iterator[tuple[int, str, ast.Module]]:
+def mutants(source: str, *, more: bool = False) -> Iterator[tuple[int, str, ast.Module]]:
     """(line, what became what, tree) of every mutant."""
+    ways = more_changes if more else changes
     tree = ast.parse(source)
     runs = is_behaviour(tree)
     for position, node in enumerate(ast.walk(tree)):
-        for field, value, index in changes(node) if id(node) in runs else ():
+        for field, value, index in ways(node) if id(node) in runs else ():
             mutant = copy.deepcopy(tree)
             target = next(n for i, n in enumerate(ast.walk(mutant)) if i == position)
             if index is None:
                 setattr(target, field, value)
             else:
                 getattr(target, field)[index] = value
-            before, after = ast.unparse(node), ast.unparse(ast.fix_missing_locations(target))
-            yield node.lineno, f"`{before}` -> `{after}`", mutant
+            ast.fix_missing_locations(target)
+            shown, changed = (getattr(node, field)[index], value) if field == "body" else (node, target)
+            before, after = (ast.unparse(part).partition("\n")[0] for part in (shown, changed))
+            yield shown.lineno, f"`{before}` -> `{after}`", mutant
 
 
 def survives(path: Path, mutant: ast.Module, tests: list[str]) -> bool:
@@ -170,6 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="a part of the module's path")
     parser.add_argument("--write", type=Path, help="a Markdown file for the survivors")
+    parser.add_argument("--more", action="store_true", help="change calls and statements instead")
     parsed = parser.parse_args()
     os.chdir(ROOT)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads do not survive a fork
@@ -185,7 +209,7 @@ def main() -> int:
             print(f"{name}: the tests fail as it is")
             return 1
         total, left = 0, []
-        for line, what, mutant in mutants(source):
+        for line, what, mutant in mutants(source, more=parsed.more):
             total += 1
             if survives(ROOT / name, mutant, tests):
                 left.append((line, what))

@@ -119,7 +119,8 @@ def _decode(source: bytes | str, where: str) -> tuple[NDArray[np.float32], int]:
 
 def _sndfile_blocks(sound: Any, where: str) -> Iterator[NDArray[np.float32]]:
     promised, num_read = int(sound.frames), 0
-    while len(block := sound.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)):
+    size = max(1, _BLOCK_SAMPLES // sound.channels)
+    while len(block := sound.read(size, dtype="float32", always_2d=True)):
         num_read += len(block)
         yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
     if num_read < promised < 1 << 60:  # a stream of unknown length promises the largest number there is
@@ -184,6 +185,8 @@ def _finish(
         return samples, own_rate
     from scipy.signal import resample_poly
 
+    if len(samples) * rate > MAX_SAMPLES * own_rate:
+        raise _unreadable(where, f"it is longer than {MAX_SAMPLES:,} samples at {rate:,} Hz")
     common = gcd(rate, own_rate)
     resampled = resample_poly(samples, rate // common, own_rate // common)
     return resampled.astype(np.float32, copy=False), rate

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 POINTS_PER_INCH = 72
+MAX_PIXELS = 1 << 27
+"""Of a page: 134 million, half a gigabyte; a sheet of A0 at 144 dots an inch has 32. A damaged page says anything."""
 _lock = threading.Lock()
 """PDFium is not made for several threads at once."""
 
@@ -28,7 +30,7 @@ def render_page(path: str | os.PathLike[str], number: int, *, dots_per_inch: int
         The page in RGB.
 
     Raises:
-        MediaError: No such file or page, or no PDF.
+        MediaError: No such file or page, no PDF, a damaged page, or one of more than `MAX_PIXELS`.
         UsageError: pypdfium2 is not installed.
     """
     try:
@@ -45,6 +47,19 @@ def render_page(path: str | os.PathLike[str], number: int, *, dots_per_inch: int
         try:
             if not 1 <= number <= len(document):
                 raise MediaError(explain(f"no page {number}", where=os.fspath(path), expected=f"1 to {len(document)}"))
-            return document[number - 1].render(scale=dots_per_inch / POINTS_PER_INCH).to_pil().convert("RGB")  # type: ignore[no-any-return]
+            page, scale = document[number - 1], dots_per_inch / POINTS_PER_INCH
+            width, height = (side * scale for side in page.get_size())
+            if width * height > MAX_PIXELS:
+                raise MediaError(
+                    explain(
+                        f"page {number} would be {width:,.0f} x {height:,.0f} pixels",
+                        where=os.fspath(path),
+                        expected=f"at most {MAX_PIXELS:,} pixels",
+                        remedy="draw it at fewer dots_per_inch",
+                    )
+                )
+            return page.render(scale=scale).to_pil().convert("RGB")  # type: ignore[no-any-return]
+        except pypdfium2.PdfiumError as e:
+            raise MediaError(explain(f"page {number} cannot be drawn: {e}", where=os.fspath(path))) from e
         finally:
             document.close()

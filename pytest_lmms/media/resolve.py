@@ -87,10 +87,15 @@ def resolve_media_reference(
                 outside = outside or path
     if outside is None:
         return reference
-    raise MediaError(
+    raise outside_roots(reference, outside, roots)
+
+
+def outside_roots(reference: str, path: str, roots: Iterable[str]) -> MediaError:
+    """The error for a file that a row names and may not."""
+    return MediaError(
         explain(
             f"{reference!r} lies outside the folders of its dataset",
-            where=os.path.realpath(outside),
+            where=os.path.realpath(path),
             expected="a file below " + ", ".join(dict.fromkeys(r for r in roots if os.path.isdir(r))),
             remedy=f"move it there, set {ROOT_VARIABLE} to its folder, or, for a dataset that you trust, "
             f"set {OUTSIDE_VARIABLE}=1",

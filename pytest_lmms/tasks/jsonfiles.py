@@ -44,7 +44,7 @@ def files_of(choice: Choice) -> Iterator[Path]:
     """The local files of JSON that a task's dataset may be read from."""
     if choice.is_remote or choice.options.get("load_from_disk") or "field" in choice.kwargs:
         return
-    files = list(_strings(choice.kwargs.get("data_files")))
+    files = list(strings(choice.kwargs.get("data_files")))
     folder = str(choice.kwargs.get("data_dir") or "")
     takes_any = choice.source == "json" and bool(files)
     for name in files or [folder if choice.is_builder else choice.source]:
@@ -80,12 +80,13 @@ def _check(path: Path) -> None:
                 raise _refused(path, number, f"more than {MAX_LEVELS:,} lists and mappings inside each other")
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
+    """The texts of `data_files` in any of its forms."""
     if isinstance(value, str):
         yield value
     elif value is not None:
         for each in value.values() if isinstance(value, dict) else value:
-            yield from _strings(each)
+            yield from strings(each)
 
 
 def _opened(path: Path) -> Any:

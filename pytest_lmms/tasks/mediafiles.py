@@ -7,13 +7,19 @@ row says never leads out of these folders. Opens nothing.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.media.packs import has
-from pytest_lmms.media.resolve import OUTSIDE_VARIABLE, hf_home, is_inside
-from pytest_lmms.tasks.hub import below_home
+from pytest_lmms.media.resolve import OUTSIDE_VARIABLE, ROOT_VARIABLE, hf_home, is_inside
+from pytest_lmms.tasks.hub import Choice, below_home
+from pytest_lmms.tasks.jsonfiles import strings
+
+_CACHES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE", ROOT_VARIABLE)
+"""Variables that name folders in which media of datasets lie."""
+_MAGIC = re.compile(r"[*?\[{]")
 
 
 class MissingMediaError(DocumentError):
@@ -58,6 +64,18 @@ def find_media(folder: str, names: str | Sequence[str], *, beside: str) -> str:
         explain(f"no file {names[0] if names else ''!r}", where=str(root), expected=str(expected), remedy=remedy),
         expected,
     )
+
+
+def roots_of(choice: Choice) -> tuple[str, ...]:
+    """Folders in which a medium may lie that a dataset stores by its path: the caches, and its own files' folders."""
+    roots = [hf_home(), *(os.path.expanduser(value) for name in _CACHES if (value := os.environ.get(name, "").strip()))]
+    roots += [str(below_home(str(d))) for o in (choice.options, choice.kwargs) if (d := o.get("cache_dir"))]
+    if not choice.is_remote:
+        named = [*strings(choice.kwargs.get("data_files")), *strings(choice.kwargs.get("data_dir"))]
+        for name in named if choice.is_builder else [choice.source, *named]:
+            beginning = name[: found.start()] if (found := _MAGIC.search(name)) else name
+            roots.append(beginning if os.path.isdir(beginning) else os.path.dirname(beginning) or ".")
+    return tuple(dict.fromkeys(roots))
 
 
 def with_extensions(name: str, extensions: Iterable[str]) -> list[str]:

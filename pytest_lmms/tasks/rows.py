@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ from pytest_lmms.jsonl import dumps
 from pytest_lmms.tasks import hub, packed, reopen, snapshots
 from pytest_lmms.tasks.columns import copied, wrapper
 from pytest_lmms.tasks.frames import task_frame
+from pytest_lmms.tasks.mediafiles import roots_of
 from pytest_lmms.tasks.miniature import MediaFile, miniature_path, read_miniature
 from pytest_lmms.tasks.rowwise import take_errors
 from pytest_lmms.tasks.spec import TaskSpec
@@ -103,6 +104,7 @@ class ArrowRows:
         features: Mapping[str, Any],
         *,
         column: Callable[[str], list[Any]],
+        roots: Sequence[str] | None = None,
     ) -> None:
         """Wrap a table.
 
@@ -111,11 +113,12 @@ class ArrowRows:
             column: From a column's name to its values, as stored, without reading other columns.
             length: Number of rows.
             features: Column to feature, as `Features.to_dict()` gives them.
+            roots: Folders in which media that are stored by their paths may lie; None: anywhere.
         """
         self._read = read
         self.column = column
         self.features = features
-        self._wrap = {n: w for n, f in features.items() if (w := wrapper(f))}
+        self._wrap = {n: w for n, f in features.items() if (w := wrapper(f, roots))}
         self.columns = list(features)
         self._lock = threading.Lock()
         self._chunks: dict[int, list[dict[str, Any]]] = {}
@@ -148,7 +151,7 @@ class ArrowRows:
 class DatasetRows(ArrowRows):
     """Rows of a `datasets.Dataset`; one that `process_docs` could not change is an error when it is wanted."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, roots: Sequence[str] | None = None) -> None:
         dataset, self._errors = take_errors(dataset)
         arrow = dataset.with_format("arrow")
         super().__init__(
@@ -156,6 +159,7 @@ class DatasetRows(ArrowRows):
             len(dataset),
             dataset.features.to_dict(),
             column=lambda name: dataset.select_columns([name]).with_format("arrow")[:][name].to_pylist(),
+            roots=roots,
         )
 
     def document(self, index: int) -> dict[str, Any]:
@@ -172,13 +176,14 @@ class DatasetRows(ArrowRows):
 class TableRows(ArrowRows):
     """Rows of a memory-mapped table, opened without `datasets`."""
 
-    def __init__(self, table: reopen.Table) -> None:
+    def __init__(self, table: reopen.Table, roots: Sequence[str] | None = None) -> None:
         data = table.data
         super().__init__(
             lambda start, stop: data.slice(start, stop - start),
             data.num_rows,
             table.features,
             column=lambda name: data.column(name).to_pylist(),
+            roots=roots,
         )
 
 
@@ -227,11 +232,11 @@ def open_rows(
     if pack is None:
         snapshots.fetch_media(choice)
     if spec.process_docs is None and (table := reopen.find(choice)) is not None:
-        return TableRows(table)
+        return TableRows(table, roots_of(choice))
     began_ns = time.time_ns()
     dataset = hub.load(choice)
     reopen.remember(choice, dataset, began_ns=began_ns)
-    return DatasetRows(_process(spec, dataset, where))
+    return DatasetRows(_process(spec, dataset, where), roots_of(choice))
 
 
 def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:

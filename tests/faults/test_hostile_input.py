@@ -19,10 +19,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import soundfile
 
 from pytest_lmms.errors import DatasetError, MediaError
-from pytest_lmms.media import _pyav
+from pytest_lmms.media import _pyav, audio
 from pytest_lmms.media.decode_image import decode
+from pytest_lmms.media.pdf import render_page
 from pytest_lmms.media.video import open_video
 from pytest_lmms.printable import printable
 from pytest_lmms.records import MediaRef
@@ -223,6 +225,50 @@ def test_a_picture_that_is_a_program_is_refused_and_not_run(tmp_path, monkeypatc
     with pytest.raises(OSError, match="cannot identify"):  # what it wrote is no image, but it has run
         PIL.Image.open(io.BytesIO(picture)).load()
     assert marker.exists()
+
+
+def pdf_of(box, content=b""):
+    """A PDF of one page."""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[{box}]/Contents 4 0 R/Resources<<>>>>".encode(),
+        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+    ]  # fmt: skip
+    numbered = [b"%d 0 obj%s\nendobj\n" % pair for pair in enumerate(objects, 1)]
+    return b"%PDF-1.7\n" + b"".join(numbered) + b"trailer<</Size 5/Root 1 0 R>>\n%%EOF"
+
+
+@pytest.mark.parametrize("box", ["0 0 14400 14400", "0 0 1000000 1000000", "0 0 2000000000 2000000000"])
+def test_a_page_of_too_many_pixels_is_refused(box, tmp_path):
+    pytest.importorskip("pypdfium2")
+    (tmp_path / "page.pdf").write_bytes(pdf_of(box))
+    with pytest.raises(MediaError, match=r"page\.pdf: page 1 would be [\d,]+ x [\d,]+ pixels"):
+        render_page(tmp_path / "page.pdf", 1)
+
+
+@pytest.mark.parametrize("box", ["0 0 612 792", "0 0 0 0", "612 792 0 0", "0 0 1e999 792", "0 0 x y"])
+def test_a_page_of_odd_or_no_size_is_drawn_as_a_letter(box, tmp_path):
+    pytest.importorskip("pypdfium2")
+    (tmp_path / "page.pdf").write_bytes(pdf_of(box))
+    assert render_page(tmp_path / "page.pdf", 1, dots_per_inch=72).size == (612, 792)
+
+
+def test_a_sound_that_would_be_too_long_at_the_wanted_rate_is_refused(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "slow.flac", np.zeros(10_000, np.float32), 1_000)
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 100_000)
+    assert len(audio.read_audio(str(tmp_path / "slow.flac"), rate=10_000)[0]) == 100_000
+    with pytest.raises(MediaError, match="longer than 100,000 samples at 16,000 Hz"):
+        audio.read_audio(str(tmp_path / "slow.flac"), rate=16_000)
+
+
+def test_a_sound_of_many_channels_takes_no_more_memory_at_a_time(tmp_path):
+    soundfile.write(tmp_path / "wide.wav", np.zeros((20_000, 1_000), np.int16), 16_000)
+    tracemalloc.start()
+    samples, _ = audio.read_audio(str(tmp_path / "wide.wav"))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(samples) == 20_000
+    assert most < 20_000_000  # all at once they are 80 million
 
 
 LARGE = zlib.compress(bytes(100_000_000), 9)

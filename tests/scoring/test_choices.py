@@ -17,6 +17,14 @@ def test_options_are_named_from_a_in_their_order():
     assert label_options([]) == {}
 
 
+def test_options_are_shuffled_by_the_seed_and_the_gold_goes_with_them():
+    words = ["red", "blue", "green", "grey"]
+    orders = {seed: shuffle_options(words, 2, seed) for seed in map(str, range(20))}
+    assert orders == {seed: shuffle_options(words, 2, seed) for seed in orders}
+    assert len({tuple(options) for options, _ in orders.values()}) > 5
+    assert all(sorted(options) == sorted(words) and options[gold] == "green" for options, gold in orders.values())
+
+
 @pytest.mark.parametrize(
     ("text", "letter"),
     [

@@ -78,3 +78,12 @@ def test_two_statistics_of_sums_differ_as_their_documents_do(clusters):
     )
     assert found[:2] == (6, pytest.approx(16 / 29 - 12 / 44))
     assert tuple(found) == pytest.approx(tuple(expected))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clusters", "confidence"),
+    [([], [], None, 1.5), ([1.0], [], None, 0.9), ([1.0, 2.0], [1.0, 2.0], [1], 0.9)],
+)
+def test_lengths_and_confidence_are_checked_before_anything_is_drawn(first, second, clusters, confidence):
+    with pytest.raises(ValueError, match=r"confidence|length"):
+        bootstrap_difference(first, second, sum, clusters, iterations=5, seed=0, confidence=confidence)
