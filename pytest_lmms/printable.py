@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
-"""All controls but tab and newline, and those that turn the direction of what follows."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
+"""All controls but tab and newline, those that turn the direction of what follows, and halves of surrogate pairs, which
+no stream between processes takes."""
 
 
 def printable(text: str) -> str:

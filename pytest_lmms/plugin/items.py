@@ -15,6 +15,7 @@ from pytest_lmms.errors import LmmsError, TaskError, counted
 from pytest_lmms.plugin import expressions, fastpath
 from pytest_lmms.plugin.paths import given_index, node_id
 from pytest_lmms.plugin.session import is_verbose, session_of
+from pytest_lmms.printable import printable
 
 if TYPE_CHECKING:
     from pytest_lmms.config import RunConfig
@@ -50,7 +51,7 @@ class GroupFile(pytest.File):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show our own errors as text."""
         return (
-            str(excinfo.value)
+            printable(str(excinfo.value))
             if isinstance(excinfo.value, LmmsError)
             else super().repr_failure(excinfo, *args, **kwargs)
         )
@@ -177,7 +178,7 @@ class TaskFile(pytest.Module):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show our own errors as text."""
         return (
-            str(excinfo.value)
+            printable(str(excinfo.value))
             if isinstance(excinfo.value, LmmsError)
             else super().repr_failure(excinfo, *args, **kwargs)
         )
@@ -258,7 +259,7 @@ class DocumentFunction(pytest.Function):
         from pytest_lmms.plugin.ownpath import DocumentFailed
 
         if isinstance(excinfo.value, (DocumentFailed, LmmsError)):
-            return str(excinfo.value)
+            return printable(str(excinfo.value))
         return super().repr_failure(excinfo, *args, **kwargs)
 
 

@@ -13,6 +13,9 @@ from pytest_lmms.results.uncertainty import shown_error
 
 _REPEAT_FIGURE = re.compile(r"_(expected_accuracy|consensus_accuracy|internal_variance|consistency_rate|pass@\d+)$")
 
+LONGEST_PART = 100
+"""Characters of a part's name that are shown: a dataset's column may hold anything, and every line is as wide."""
+
 
 def results_table(results: Mapping[str, Any]) -> list[str]:
     """Lay out what `results.json` holds: a line a metric, with its error and the task's counts; then the groups."""
@@ -96,7 +99,7 @@ def _rows(entries: Mapping[str, Any], higher_is_better: Mapping[str, Mapping[str
                 _number(value), _error(values, metric, rest), *(counts if first else [""] * 4),
             ])  # fmt: skip
             for part, score in (values.get(f"{key},sub_scores") or {}).items():
-                rows.append(["", "", f"  {part}", "", _number(score), "", "", "", "", ""])
+                rows.append(["", "", f"  {_part(part)}", "", _number(score), "", "", "", "", ""])
             first = False
         if first:
             unscored = values.get("n_unscored", 0)
@@ -110,6 +113,12 @@ def _shown(metric: str) -> str:
     """A metric's name; of a figure over repeats only the figure, below its metric."""
     figure = _REPEAT_FIGURE.search(metric)
     return f"  {figure[1]}" if figure else metric
+
+
+def _part(name: str) -> str:
+    """A part's name, of whatever length and form the dataset has it, on one line beside the others."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST_PART else f"{line[:LONGEST_PART]}..."
 
 
 def _tells(cell: str) -> bool:

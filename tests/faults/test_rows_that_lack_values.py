@@ -38,3 +38,34 @@ def test_rows_that_cannot_be_changed_or_aggregated_cost_themselves(lab, workers)
     assert "aggregation share of metric share failed over 7 documents with TypeError: int()" in complaint
     assert complaint.endswith("left out 1 document on which it fails alone: toy[5]")
     assert complaint in run.output
+
+
+CONFTEST = """
+import pytest
+from pytest_lmms.records import Response
+
+class Model:
+    def generate(self, requests):
+        return [Response(text="A\\ud800" if r.doc_id == 2 else "A") for r in requests]
+
+@pytest.fixture(scope="session")
+def lmms_model():
+    return Model()
+"""
+HALF = """def process(doc, results):
+    if results[0] not in ("", "A"):
+        raise ValueError(f"cannot read {results[0]}")
+    return {"right": float(doc["answer"] == results[0])}
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2"), ("-n", "2", "--setup-show")])
+def test_half_of_a_surrogate_pair_in_an_error_costs_its_document(lab, arguments):
+    (lab.path / "conftest.py").write_text(CONFTEST)
+    metrics = [{"metric": "right", "aggregation": "mean", "higher_is_better": True}]
+    lab.task(6, code=HALF, metric_list=metrics, process_results="!function utils.process")
+    run = lab.run(*arguments)
+    assert run.code == 1, run
+    assert "cannot read A\\ud800" in run.output
+    assert lab.results["results"]["toy"]["right,none"] == 1.0
+    assert (lab.results["counts"]["n_scored"], lab.results["counts"]["n_error"]) == (5, 1)

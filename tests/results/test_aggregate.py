@@ -251,6 +251,16 @@ def test_the_table_shows_value_error_and_counts(finish):
     assert lines[2].split() == ["toy", "acc", "↑", "0.3333", "0.3333", "3", "1", "1"]
 
 
+def test_a_part_with_a_name_of_any_length_makes_the_table_no_wider_and_no_longer():
+    values = {"alias": "toy", "n_scored": 1, "n_unparsed": 0, "n_filtered": 0, "n_error": 0, "m,none": 1.0}
+    parts = {"m,none,sub_scores": {"word\nword " * 20_000: 1.0, "short": 0.5}}
+    lines = results_table({"higher_is_better": {"toy": {"m": True}}, "results": {"toy": values | parts}})
+    assert len(lines) == 5
+    assert max(map(len, lines)) < 200
+    assert "  word word word" in lines[3]
+    assert "  short " in lines[4]
+
+
 def test_the_table_shows_a_task_of_which_nothing_was_scored(finish):
     lines = results_table(finish(Record(task="toy", doc_id=0, status="error", error="x"), expected=1).results)
     assert "toy" in lines[2]
