@@ -8,22 +8,24 @@ from typing import Any
 
 from pytest_lmms.scoring.subscores import Items, mean_score, over, with_sub_scores
 from pytest_lmms.tasks.prompts import instructed
+from pytest_lmms.tasks.rowwise import ROW_ERROR, attempt, without_empty
 
 Doc = Mapping[str, Any]
 
 
-def _pairs(value: Any) -> list[tuple[str, str]]:
-    """Return the questions and answers of a row; none when they cannot be read."""
+def _pairs(row: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Return the questions and answers of a row, without those that lack either."""
+    value = row["qa_pairs"]
     try:
         pairs = ast.literal_eval(value) if isinstance(value, str) else value
-        found = [(str(p.get("question") or ""), str(p.get("answer") or "")) for p in pairs or []]
-    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):
-        return []
-    return [(question, answer) for question, answer in found if question and answer]
+        found = [(str(p.get("question") or ""), str(p.get("answer") or "")) for p in pairs]
+    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError) as e:
+        raise ValueError(f"qa_pairs: {str(value)[:80]!r} is no list of questions and answers") from e
+    return {"pairs": [(question, answer) for question, answer in found if question and answer]}
 
 
 def mtvqa_rows(dataset: Any) -> Any:
-    """Make of each image one row a question."""
+    """Make of each image one row a question; one whose questions cannot be read is a single row, an error."""
     import datasets
 
     def split(rows: Mapping[str, list[Any]], indices: Sequence[int]) -> dict[str, list[Any]]:
@@ -33,17 +35,20 @@ def mtvqa_rows(dataset: Any) -> Any:
             indices, rows["image"], names, rows["lang"], rows["qa_pairs"], strict=True
         ):
             row_id = str(name) if name is not None else f"mtvqa_{row}"
-            for position, (question, answer) in enumerate(_pairs(pairs)):
-                values = (f"{row_id}_{position}", row_id, language or "unknown", question, answer, image)
+            found = attempt(_pairs, {"qa_pairs": pairs}, pairs=[("", "")])
+            for position, (question, answer) in enumerate(found["pairs"]):
+                error = found[ROW_ERROR]
+                values = (f"{row_id}_{position}", row_id, language or "unknown", question, answer, error, image)
                 for column, value in zip(features, values, strict=True):
                     out[column].append(value)
         return out
 
-    texts = dict.fromkeys(("question_id", "id", "category", "question", "answer"), datasets.Value("string"))
+    names = ("question_id", "id", "category", "question", "answer", ROW_ERROR)
+    texts = dict.fromkeys(names, datasets.Value("string"))
     features = datasets.Features({**texts, "image": datasets.Image(decode=False)})
     stored = dataset.cast_column("image", datasets.Image(decode=False))
     exploded = stored.map(split, batched=True, with_indices=True, remove_columns=stored.column_names, features=features)
-    return exploded.cast_column("image", datasets.Image())
+    return without_empty(exploded.cast_column("image", datasets.Image()))
 
 
 def mtvqa_doc_to_visual(doc: Doc) -> list[Any]:
