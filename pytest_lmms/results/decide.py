@@ -98,9 +98,7 @@ def _gain(c: Comparison) -> float:
 
 def _drop_exceeds(size: Size, c: Comparison) -> bool:
     if size.unit == "%":
-        if not c.effect_from:
-            return False
-        return -c.sign * (c.effect or 0.0) > abs(c.effect_from) * size.number / 100 * _ROUNDING
+        return -c.sign * (c.effect or 0.0) > abs(c.effect_from or 0.0) * size.number / 100 * _ROUNDING
     return -_gain(c) > size.number * c.points * _ROUNDING
 
 

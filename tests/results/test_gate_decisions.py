@@ -107,6 +107,8 @@ def test_a_limit_is_held_up_to_itself(rule, numbers, outcome):
         ("1%", {"effect": None}, "no mean over them"),
         ("1%", {"effect_from": None}, "no mean over them"),
         ("1%", {"effect": 0.1, "effect_from": 0.0}, "the baseline is 0"),
+        ("1pt and within 1%", {"effect": 0.1, "effect_from": 0.0}, "the baseline is 0"),
+        ("1% and within 1pt", {"effect": 0.1, "effect_from": 0.0}, "the baseline is 0"),
         ("1pt", {"higher_is_better": None}, "higher_is_better"),
     ],
 )
@@ -200,10 +202,36 @@ def test_where_no_number_of_documents_would_decide_that_is_said():
         (change(-0.02, low=None), "0.8 -> 0.78 (-0.02) -2.00pt, p=0.5, n=100"),
         (change(-0.02, high=None), "0.8 -> 0.78 (-0.02) -2.00pt, p=0.5, n=100"),
         (change(-0.02, p_worse=None), "0.8 -> 0.78 (-0.02) -2.00pt [-3.00, -1.00]"),
+        (
+            change(-0.02, p_worse=None, num_unpaired=1234),
+            "0.8 -> 0.78 (-0.02) -2.00pt [-3.00, -1.00] (1,234 more in one run only)",
+        ),
     ],
 )
 def test_a_difference_is_told_with_what_is_known_of_it(numbers, said):
     assert decided("50pt", **numbers).reason == said
+
+
+def test_a_verdict_is_written_with_what_it_rests_on():
+    verdict = decided("within 5pt", **change(-0.045), worse=(3, 7), better=(4,), notes=("seen twice",))
+    found = verdict.to_json(lambda task, row: f"{task}[{row}]")
+    assert (found["title"], found["outcome"]) == ("t/acc: within 5pt", "inconclusive")
+    assert {name: found[name] for name in METRIC._fields} == METRIC._asdict()
+    assert (found["effect"], found["low"], found["high"], found["num_pairs"]) == (
+        -0.045,
+        -0.055,
+        pytest.approx(-0.035),
+        100,
+    )
+    assert (found["turned_worse"], found["turned_better"], found["notes"]) == (
+        ["t[3]", "t[7]"],
+        ["t[4]"],
+        ["seen twice"],
+    )
+    assert found["num_needed"] == verdict.num_needed
+    unknown = replace(verdict, metric=None, comparison=None).to_json(str)
+    assert unknown["name"] == str(verdict.gate)
+    assert not {"task", "effect", "notes"} & set(unknown)
 
 
 def test_a_difference_of_0_needs_documents_for_the_margin_alone():
