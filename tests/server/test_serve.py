@@ -92,10 +92,10 @@ def test_jobs_on_one_device_wait_for_each_other_in_order(serve, slow_arguments):
     assert server.job(second)["started_at"] >= ends[0]
 
 
-def test_cancelling_a_running_job_ends_its_whole_process_group(serve, slow_arguments):
+def test_cancelling_a_running_job_ends_its_whole_process_group(serve, slow_model, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)
-    until(lambda: server.job(job_id)["progress"])
+    until(lambda: slow_model.requests)
     assert pids_of(job_id)
     server.client.cancel_job(job_id)
     until(lambda: server.job(job_id)["status"] == "cancelled")
@@ -118,7 +118,7 @@ def test_a_killed_server_comes_back_with_its_queue_and_resumes_without_asking_tw
     server = serve()
     running = server.evaluate("async_openai", model_args=slow_arguments)
     waiting = server.evaluate()
-    until(lambda: (server.job(running)["progress"] or {}).get("done", 0) >= 2)
+    until(lambda: len(slow_model.requests) > 3)  # answered are 3; progress tells of documents in their order
     server.kill()
 
     server.start()
@@ -133,7 +133,7 @@ def test_a_killed_server_comes_back_with_its_queue_and_resumes_without_asking_tw
     job = server.client.wait_for_job(running, poll_interval=0.1, timeout=120)
     assert job["progress"]["total"] == 8
     asked = texts_asked(slow_model)
-    assert len(asked) - asked_before <= 8 - 2
+    assert len(asked) - asked_before <= 8 - 3
     assert len(set(asked)) == 8
     assert len(asked) <= 8 + 1  # the one in flight
 
@@ -153,7 +153,7 @@ def test_clients_that_wait_see_their_jobs_through_a_restart(serve, slow_model, s
 
     with ThreadPoolExecutor() as pool:
         streamed, waited = pool.submit(lambda: list(client.stream(running))), pool.submit(asyncio.run, wait())
-        until(lambda: (server.job(running)["progress"] or {}).get("done"))
+        until(lambda: len(slow_model.requests) > 1)
         server.kill()
         server.start()
         events = streamed.result()
@@ -185,18 +185,18 @@ def test_a_job_that_is_cancelled_while_it_starts_leaves_the_device_to_the_next(s
     assert not pids_of(job_id)
 
 
-def test_a_run_ends_when_its_server_is_gone(serve, slow_arguments):
+def test_a_run_ends_when_its_server_is_gone(serve, slow_model, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)
-    until(lambda: server.job(job_id)["progress"])
+    until(lambda: slow_model.requests)
     server.kill()
     until(lambda: not pids_of(job_id))
 
 
-def test_stopping_the_server_leaves_its_running_job_resumable(serve, slow_arguments):
+def test_stopping_the_server_leaves_its_running_job_resumable(serve, slow_model, slow_arguments):
     server = serve()
     job_id = server.evaluate("async_openai", model_args=slow_arguments)
-    until(lambda: server.job(job_id)["progress"])
+    until(lambda: slow_model.requests)
     server.stop()
     server.start()
     job = until(lambda: (j := server.job(job_id))["status"] == "failed" and j)
