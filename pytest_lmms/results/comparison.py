@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_lmms.errors import counted
 from pytest_lmms.results.runs import DocumentItem, DocumentScore, Metric
 
 CONFIDENCE = 0.95
@@ -72,7 +73,7 @@ def another_version(here: Mapping[int, Any], there: Mapping[int, Any], common: l
     if not changed:
         return None
     shown = ", ".join(map(str, changed[:5])) + (", ..." if len(changed) > 5 else "")
-    return f"another dataset version: {len(changed)} documents are not the same ({shown})"
+    return f"another dataset version: {counted(len(changed), 'document')} not the same ({shown})"
 
 
 def _is_another(first: DocumentScore | DocumentItem, second: DocumentScore | DocumentItem) -> bool:

@@ -121,10 +121,11 @@ def _z_of(alpha: float, power: float) -> float:
 
 
 def _difference_std(correlation: float, std_a: float | None, std_b: float | None) -> float:
+    for name, std in (("std_a", std_a), ("std_b", std_b)):
+        if std is not None:
+            require_positive(name, std)
     first = next(std for std in (std_a, std_b, DEFAULT_STD) if std is not None)
     second = next(std for std in (std_b, std_a, DEFAULT_STD) if std is not None)
-    require_positive("std_a", first)
-    require_positive("std_b", second)
     if not -1 <= correlation <= 1:
         message = f"correlation must lie between -1 and 1, not {correlation!r}"
         raise ValueError(message)

@@ -152,7 +152,7 @@ def test_a_model_that_never_stops_calling_is_cut_off_and_marked(server, ask):
 def test_many_conversations_share_one_server(server, ask):
     server.plan = [{"calls": [call("add", '{"a": 1, "b": 1}')], "reason": "tool_calls"}] * 6
     assert len(ask(number=6)) == 6
-    # In which order the conversations are heard is nobody's promise: each planned call gets its result, whoever made it.
+    # In which order conversations are heard is nobody's promise: each planned call gets its result, whoever made it.
     last = [request[2]["messages"][-1]["content"] for request in server.requests]
     assert (last.count("What is 2 + 3?"), last.count("2")) == (6, 6)
 

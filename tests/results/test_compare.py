@@ -162,7 +162,7 @@ def test_why_only_aggregates_are_compared_is_told():
 @pytest.mark.parametrize(("number", "shown"), [(5, "(0, 1, 2, 3, 4)"), (6, "(0, 1, 2, 3, 4, ...)")])
 def test_of_many_other_documents_the_first_five_are_named(number, shown):
     a, b = ({i: DocumentScore(1.0, None, digest, "A", "") for i in range(number)} for digest in "xy")
-    assert another_version(a, b, list(range(number))).endswith(f"{number} documents are not the same {shown}")
+    assert another_version(a, b, list(range(number))).endswith(f"{number} documents not the same {shown}")
 
 
 def test_a_row_whose_digest_one_run_does_not_tell_is_known_by_its_target():

@@ -121,6 +121,48 @@ def test_a_point_of_a_metric_beyond_1_is_one_whole(task):
     assert compare(run, baseline, METRIC, find_task=task.find).points == 1.0
 
 
+def test_a_point_is_one_whole_as_soon_as_either_run_is_beyond_1(task):
+    task.code(RATIO.replace("return sum", "return 1.1 * sum"))
+    low, high = task.run("low", BAD, value=1.1 * JACCARD_OF_BAD), task.run("high", GOOD, value=1.1)
+    assert [compare(*pair, METRIC, find_task=task.find).points for pair in ((low, high), (high, low))] == [1.0, 1.0]
+
+
+def test_runs_without_items_are_compared_by_their_aggregates(task):
+    run, baseline = (read_run(write_run(task.folder / n, {"t": [None, None]}, metric="jaccard")) for n in ("a", "b"))
+    (note,) = compare(run, baseline, METRIC, find_task=task.find).notes
+    assert note == (
+        "documents have no single number under this metric, and the samples hold no items of it:"
+        " only its aggregates are compared"
+    )
+
+
+def test_items_of_other_documents_are_another_version_of_the_dataset(task):
+    run, baseline = task.run("run", BAD), task.run("baseline", GOOD)
+    file = run.path.parent / "samples_t.jsonl"
+    file.write_text(file.read_text().replace('"hash3"', '"another"'))
+    c = compare(read_run(run.path.parent), baseline, METRIC, find_task=task.find)
+    assert c.obstacle == "another dataset version: 1 document not the same (3)"
+    assert (c.test, c.low) == (None, None)
+
+
+def test_items_that_a_named_aggregation_cannot_take_are_told_with_its_error(task):
+    named = {"metric_list": [{"metric": "jaccard", "aggregation": "perplexity"}]}
+    runs = [task.run(name, [[["red"], 1], [["red"], 1]], value=0.5, **named) for name in ("run", "baseline")]
+    (note,) = compare(*runs, METRIC, find_task=task.find).notes
+    assert note.startswith("documents have no single number under this metric, and perplexity of its items failed with ")
+    assert "TypeError: " in note
+
+
+def test_a_named_aggregation_that_only_the_run_tells_is_not_computed_anew(task):
+    own = [{"metric": "jaccard", "aggregation": "!function utils.total_jaccard"}]
+    run, baseline = (
+        task.run("run", BAD, metric_list=own),
+        task.run("baseline", GOOD, metric_list=[{**own[0], "aggregation": "f1"}]),
+    )
+    (note,) = compare(run, baseline, METRIC, find_task=task.find).notes
+    assert "two functions aggregate it: !function utils.total_jaccard, and f1 in the baseline" in note
+
+
 @pytest.mark.parametrize("longer", ["run", "baseline"])
 @pytest.mark.parametrize("is_changed", [False, True])
 def test_only_the_value_of_a_run_whose_documents_are_all_common_is_computed_anew(task, longer, is_changed):
@@ -128,7 +170,7 @@ def test_only_the_value_of_a_run_whose_documents_are_all_common_is_computed_anew
     items = {"run": BAD[:30], "baseline": BAD[:30]} | {longer: BAD[:30] + GOOD[30:]}
     c = compare(*(task.run(name, items[name]) for name in ("run", "baseline")), METRIC, find_task=task.find)
     if is_changed:
-        assert "where the run says" in c.notes[0]
+        assert "computed anew from the items it is 0.357143 where the run says 0.714286" in c.notes[0]
     else:
         assert (c.test, c.num_pairs, c.num_unpaired) == ("paired bootstrap", 30, 30)
 
@@ -141,7 +183,7 @@ def test_a_value_that_one_run_lacks_leaves_the_other_alone(task, without):
             del run.results["results"]["t"]["jaccard,none"]
     c = compare(*runs, METRIC, find_task=task.find)
     assert (c.test, c.low) == (None, None)
-    assert "only its aggregates are compared" in c.notes[0]
+    assert c.notes == ("documents have no single number under this metric: only its aggregates are compared",)
     assert (c.value, c.baseline) == ((None, 1.0) if without == "run" else (1.0, None))
 
 

@@ -63,6 +63,18 @@ def test_an_empty_demand_is_told_with_what_its_option_takes(text):
         parse_regression(text, "--opt")
 
 
+@pytest.mark.parametrize("text", ["acc=1,,b=2", "acc=1,", ", acc=1"])
+def test_a_stray_comma_is_told_as_one(text):
+    with pytest.raises(UsageError, match=f"--opt: '{text}' has an empty entry"):
+        parse_under(text, "--opt")
+
+
+def test_a_gate_is_told_with_the_filter_that_it_names():
+    told = {str(gate) for text in ("t/acc@f=0.5", "acc=1") for gate in parse_under(text, "--opt")}
+    assert told == {"t/acc@f=0.5", "acc=1"}
+    assert [str(gate) for gate in parse_regression("acc@f:1pt", "--opt")] == ["acc@f: 1pt"]
+
+
 @pytest.mark.parametrize("text", ["acc", "acc=", "acc=high", "acc=nan", "=1", "acc=1,,b=2", "a<b=1"])
 def test_a_wrong_least_value_is_refused(text):
     with pytest.raises(UsageError, match="--opt"):

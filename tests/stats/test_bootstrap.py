@@ -81,9 +81,13 @@ def test_two_statistics_of_sums_differ_as_their_documents_do(clusters):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "clusters", "confidence"),
-    [([], [], None, 1.5), ([1.0], [], None, 0.9), ([1.0, 2.0], [1.0, 2.0], [1], 0.9)],
+    ("first", "second", "clusters", "confidence", "told"),
+    [
+        ([], [], None, 1.5, "confidence must lie between 0 and 1"),
+        ([1.0], [], None, 0.9, "not 1 and 0"),
+        ([1.0, 2.0], [1.0, 2.0], [1], 0.9, "not 2 and 1"),
+    ],
 )
-def test_lengths_and_confidence_are_checked_before_anything_is_drawn(first, second, clusters, confidence):
-    with pytest.raises(ValueError, match=r"confidence|length"):
+def test_lengths_and_confidence_are_checked_before_anything_is_drawn(first, second, clusters, confidence, told):
+    with pytest.raises(ValueError, match=told):
         bootstrap_difference(first, second, sum, clusters, iterations=5, seed=0, confidence=confidence)

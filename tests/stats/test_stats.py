@@ -8,6 +8,7 @@ import math
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from statistics import fmean, median, stdev
 from typing import Any
 
@@ -133,6 +134,11 @@ def test_a_group_without_all_its_errors_has_none(errors: list[float | None], siz
     assert stats.pooled_standard_error(errors, sizes) is None
 
 
+def test_members_need_an_error_and_a_size_each() -> None:
+    with pytest.raises(ValueError, match="equal length are needed, not 2 and 1"):
+        stats.pooled_standard_error([0.1, 0.2], [3])
+
+
 def test_intervals_are_normal_unless_degrees_of_freedom_are_given() -> None:
     assert stats.confidence_interval(0.5, 0.1) == pytest.approx((0.304004, 0.695996), abs=1e-6)
     # t(.975, 4) = 2.776445
@@ -238,6 +244,17 @@ def test_the_one_sided_test_errs_hardly_more_often_than_its_level_says(alpha: fl
         assert level <= 1.03 * alpha, expected
 
 
+@pytest.mark.parametrize("compared", [stats.mcnemar, stats.paired_difference])
+def test_two_models_must_have_answered_equally_many_documents(compared: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="equal length are needed, not 2 and 1"):
+        compared([1, 0], [1])
+
+
+def test_a_confidence_out_of_range_is_refused_even_where_nothing_is_compared() -> None:
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        stats.paired_difference([], [], confidence=95)
+
+
 def test_mcnemar_refuses_scores_between_right_and_wrong() -> None:
     with pytest.raises(ValueError, match=r"0 or 1, not 0\.5"):
         stats.mcnemar([0.5], [1])
@@ -280,10 +297,25 @@ def test_models_that_can_never_differ_are_an_error() -> None:
         stats.sample_size(correlation=1)
 
 
-@pytest.mark.parametrize("bad", [{"effect": 0}, {"alpha": 0}, {"power": 1}, {"correlation": 1.1}, {"std_a": 0}])
+OUT_OF_RANGE = [{"correlation": 1.1}, {"std_a": 0}, {"std_b": 0}, {"std_b": -1, "std_a": 0.5}, {"alpha": 0}]
+
+
+@pytest.mark.parametrize("bad", [{"effect": 0}, {"alpha": 2}, {"power": 1}, *OUT_OF_RANGE])
 def test_power_analysis_names_the_number_that_is_out_of_range(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(bad))):
+    with pytest.raises(ValueError, match=f"^{next(iter(bad))} must"):
         stats.sample_size(**bad)
+
+
+@pytest.mark.parametrize("bad", [{"num_documents": 0}, {"effect": 0}, {"alpha": 2}, *OUT_OF_RANGE])
+def test_power_names_the_number_that_is_out_of_range(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(bad))} must"):
+        stats.power(**{"num_documents": 100, **bad})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [{"num_documents": 0}, {"alpha": 2}, {"power": 1}, *OUT_OF_RANGE])
+def test_the_smallest_effect_names_the_number_that_is_out_of_range(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(bad))} must"):
+        stats.minimum_detectable_effect(**{"num_documents": 100, **bad})  # type: ignore[arg-type]
 
 
 @given(st.floats(0.01, 0.2), st.floats(0.001, 0.2), st.floats(0.5, 0.99), st.floats(-0.9, 0.9))
