@@ -126,7 +126,7 @@ def read_miniature(path: Path) -> ListRows:
         if not isinstance(row, dict):
             raise DatasetError(explain("no JSON object", where=f"{path}:{number}"))
         if "$features" in row:
-            media |= row["$features"]
+            media |= _features(row["$features"], f"{path}:{number}")
             continue
         opened = {k: _read_value(v, path, number) for k, v in row.items()}
         for key, value in opened.items():
@@ -137,13 +137,20 @@ def read_miniature(path: Path) -> ListRows:
     return ListRows(rows, media)
 
 
+def _features(value: Any, where: str) -> dict[str, str]:
+    if isinstance(value, dict) and all(kind in ("image", "audio", "video") for kind in value.values()):
+        return value
+    expected = '{"column": "image", "audio" or "video"}'
+    raise DatasetError(explain(f"$features is {value!r}", where=where, expected=expected))
+
+
 def _read_value(value: Any, path: Path, number: int) -> Any:
     if isinstance(value, list):
         return [_read_value(v, path, number) for v in value]
     if isinstance(value, dict):
         key = next(iter(value), "")
         if len(value) == 1 and key in ("$image", "$audio", "$video"):
-            file = path.parent / value[key]
+            file = path.parent / str(value[key])
             if not file.is_file():
                 raise DatasetError(explain(f"no file {value[key]!r}", where=f"{path}:{number}"))
             return MediaFile(key[1:], file)

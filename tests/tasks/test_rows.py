@@ -208,6 +208,21 @@ def test_a_miniature_names_media_beside_it(tmp_path):
     assert document["n"] == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ({"$features": None}, r"toy\.jsonl:2: \$features is None"),
+        ({"$features": {"image": ["image"]}}, r"toy\.jsonl:2: \$features is {'image': \['image'\]}"),
+        ({"image": {"$image": None}}, r"toy\.jsonl:2: no file None"),
+        ({"image": {"$image": "blue.png"}}, r"toy\.jsonl:2: no file 'blue\.png'"),
+        ([1], r"toy\.jsonl:2: no JSON object"),
+    ],
+)
+def test_a_line_of_a_miniature_that_cannot_be_read_is_named(tmp_path, line, told):
+    with pytest.raises(DatasetError, match=told):
+        read_miniature(write_miniature(tmp_path, [{"n": 1}, line]))
+
+
 SHUFFLES = """
 import random
 
