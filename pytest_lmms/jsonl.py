@@ -7,6 +7,7 @@ the standard library, so that no text a model can produce is lost.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -61,6 +62,7 @@ class LineFile:
 
     def __init__(self, path: Path) -> None:
         """Open a file for appending, or make it; its folder must be there."""
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         size = os.fstat(self._fd).st_size
         self._is_torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
@@ -71,6 +73,7 @@ class LineFile:
 
         Raises:
             OSError: Not all of it could be written, e.g. because the disk is full. Later writes start a new line.
+            FileNotFoundError: Somebody has removed the file, so that nobody will read what is written.
         """
         with self._writing:
             rest = memoryview(b"\n" + lines if self._is_torn else lines)
@@ -78,6 +81,8 @@ class LineFile:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
             self._is_torn = False
+            if os.fstat(self._fd).st_nlink == 0 and not self._path.exists():
+                raise FileNotFoundError(errno.ENOENT, "the file was removed during the run", str(self._path))
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -145,7 +145,14 @@ class Summary:
         return any(is_document(item) for item in session.items)
 
     def _finish(self, session: pytest.Session) -> None:
-        if not self.session.is_begun or not RunFolder(self.session.run_path).exists:
+        if not self.session.is_begun:
+            return
+        if not RunFolder(self.session.run_path).exists:
+            if self.num_documents:
+                self.session.notices.append(
+                    f"results could not be made: {self.session.run_path} was removed during the run; run it again"
+                )
+                session.testsfailed += 1
             return
         if self.session.usage_error is not None:  # nothing was asked, and pytest will say why
             with contextlib.suppress(LmmsError, OSError):

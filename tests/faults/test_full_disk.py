@@ -1,4 +1,4 @@
-"""A disk that fills up: what was asked is told as an error, what was written stays, and the run can be gone on with."""
+"""A disk that fills up, files that are taken away: what was asked is told as an error, what was written stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 
 import pytest
 
@@ -88,6 +89,44 @@ def test_a_run_on_a_disk_that_fills_up_fails_and_goes_on_when_there_is_room(lab)
     assert run.code == 0, run
     assert lab.results["counts"]["n_scored"] == 40
     assert [json.dumps(r["doc_id"]) for r in lab.records()] == [str(i) for i in range(40)]
+
+
+def test_lines_of_a_file_that_is_gone_are_refused(tmp_path):
+    path = tmp_path / "lines"
+    file = LineFile(path)
+    file.write(b"first\n")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"removed during the run: .*lines"):
+        file.write(b"second\n")
+    file.close()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_a_run_whose_folder_is_removed_stops_and_says_so(lab, workers):
+    lab.task(200)
+    lab.plan(seconds=0.05)
+    process = lab.start(*workers)
+    lab.wait_until_asked(10)
+    shutil.rmtree(lab.run_path, ignore_errors=True)
+    run = lab.finish(process)
+    assert run.code not in (0, None), run
+    assert "the file was removed during the run" in run.output
+    assert sum(lab.asked().values()) < 200
+
+
+def test_a_run_whose_folder_is_removed_at_its_end_is_no_success(lab):
+    lab.task(3)
+    (lab.path / "bench" / "conftest.py").write_text(
+        "import shutil\nfrom pytest_lmms.plugin.session import session_of\n\n\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.nodeid.endswith('[2]'):\n"
+        "        shutil.rmtree(session_of(CONFIG).run_path, ignore_errors=True)\n\n\n"
+        "def pytest_configure(config):\n    global CONFIG\n    CONFIG = config\n"
+    )
+    run = lab.run()
+    assert run.code == 1, run
+    assert "results could not be made" in run.output
+    assert "was removed during the run" in run.output
 
 
 def test_prints_that_cannot_be_written_down_end_no_run(lab):
