@@ -23,7 +23,7 @@ from pytest_lmms.llm_judge.calls import collected
 from pytest_lmms.records import ANSWER_TRUNCATED, Item, Record, Response
 from pytest_lmms.scoring.score import score
 from pytest_lmms.tasks.agents import tagged
-from pytest_lmms.tasks.frames import task_frame
+from pytest_lmms.tasks.frames import task_frame, without_addresses
 from pytest_lmms.tasks.render import Rendered
 from pytest_lmms.tasks.rounds import ROUND_TYPES
 from pytest_lmms.tasks.rows import digest_row
@@ -184,7 +184,7 @@ def describe(error: BaseException, document: Document) -> str:
     if isinstance(error, LmmsError):
         is_placed = document.name in text or not isinstance(error, DocumentError)
         return text if is_placed else f"{document.name}: {text}"
-    return f"{document.name}: {type(error).__name__}: {text}\n  at {task_frame(error)}"
+    return f"{document.name}: {type(error).__name__}: {without_addresses(text)}\n  at {task_frame(error)}"
 
 
 Done = tuple[Document, Record | None]

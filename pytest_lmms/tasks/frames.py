@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PYTHON = os.path.dirname(os.__file__) + os.sep
+
+
+def failure(error: BaseException) -> str:
+    """`Type: text (file:line)` of an exception, the same in every process: addresses in memory are left out."""
+    return f"{type(error).__name__}: {without_addresses(str(error))} ({task_frame(error)})"
+
+
+def without_addresses(text: str) -> str:
+    """A text in which objects are shown without where they lie in memory."""
+    return re.sub(r" at 0x[0-9a-fA-F]{4,}", "", text)
 
 
 def task_frame(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pytest_lmms.tasks.agents import continued, offered_tools
 from pytest_lmms.tasks.boundtask import BoundTask, copied
 from pytest_lmms.tasks.fewshot import Examples, build_examples
 from pytest_lmms.tasks.fields import Doc, imported, takes
-from pytest_lmms.tasks.frames import column_hint, task_frame
+from pytest_lmms.tasks.frames import column_hint, failure
 from pytest_lmms.tasks.messages import media_ref, to_messages, with_leading, without_system
 from pytest_lmms.tasks.packed import pack_of
 from pytest_lmms.tasks.rounds import Turn, read_turn
@@ -135,7 +135,7 @@ class Task(BoundTask):
         try:
             return self._own_messages(example), self._shown_target(example)
         except Exception as e:
-            what = f"few-shot example {number} failed with {type(e).__name__}: {e} ({task_frame(e)})"
+            what = f"few-shot example {number} failed with {failure(e)}"
             hint = column_hint(e, example)
             raise DocumentError(explain(what, remedy=hint and hint.replace("document", "example"))) from e
 
@@ -281,7 +281,7 @@ class Task(BoundTask):
         except Exception as e:
             raise DocumentError(
                 explain(
-                    f"{name} failed with {type(e).__name__}: {e} ({task_frame(e)})",
+                    f"{name} failed with {failure(e)}",
                     where=f"{self.path.name}::{self.name}[{index}]",
                     remedy=column_hint(e, doc),
                 )

@@ -23,7 +23,7 @@ from pytest_lmms.errors import DatasetError, DocumentError, did_you_mean, explai
 from pytest_lmms.jsonl import dumps
 from pytest_lmms.tasks import hub, packed, reopen, snapshots
 from pytest_lmms.tasks.columns import copied, wrapper
-from pytest_lmms.tasks.frames import task_frame
+from pytest_lmms.tasks.frames import failure
 from pytest_lmms.tasks.mediafiles import roots_of
 from pytest_lmms.tasks.miniature import MediaFile, miniature_path, read_miniature
 from pytest_lmms.tasks.rowwise import take_errors
@@ -248,7 +248,7 @@ def _process(spec: TaskSpec, dataset: Any, where: str) -> Any:
     except Exception as e:
         raise DatasetError(
             explain(
-                f"process_docs of task {spec.task} failed with {type(e).__name__}: {e} ({task_frame(e)})",
+                f"process_docs of task {spec.task} failed with {failure(e)}",
                 where=getattr(spec.process_docs, "where", where),
             )
         ) from e

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pytest_lmms.tasks.frames import column_hint, task_frame
+from pytest_lmms.tasks.frames import column_hint, failure
 
 ROW_ERROR = "row_error"
 """The column that says what is wrong with a row; task code never sees it."""
@@ -31,7 +31,7 @@ def attempt(change: Change, row: Mapping[str, Any], **otherwise: Any) -> dict[st
     try:
         return {**change(row), ROW_ERROR: ""}
     except Exception as e:  # noqa: BLE001  (one bad row never sinks another)
-        said = f"process_docs failed with {type(e).__name__}: {e} ({task_frame(e)})"
+        said = f"process_docs failed with {failure(e)}"
         hint = column_hint(e, row)
         return {**otherwise, ROW_ERROR: f"{said}\n  {hint}" if hint else said}
 

@@ -220,6 +220,12 @@ def test_an_error_in_a_function_names_it_the_document_and_the_line(make):
     assert "columns q" in text
 
 
+def test_an_error_is_told_alike_by_every_process_wherever_its_objects_lie(make):
+    task = make("doc_to_text: !function utils.f\n", "def f(doc):\n    raise ValueError(f'{object()} of {doc}')\n")
+    with pytest.raises(DocumentError, match=r"failed with ValueError: <object object> of {'q': 'at 0xff'} \("):
+        task.render(ListRows([{"q": "at 0xff"}]), 0)
+
+
 def test_a_bad_example_is_told_apart_from_the_document_that_it_stands_before(make):
     task = make(
         "doc_to_text: !function utils.f\ndoc_to_target: a\nnum_fewshot: 1\nfewshot_config: {samples: [{a: x}]}\n",
