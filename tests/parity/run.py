@@ -89,9 +89,7 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
     """
     path = Path(path)
     header, documents = _read(path)
-    comparison = _Comparison(
-        _find_task(header["task"], path, benchmarks), path, holds_more=header.get("ours_holds_more", False)
-    )
+    comparison = _Comparison(_find_task(header["task"], path, benchmarks), path)
     with empty_media_home():
         for number, line in enumerate(documents):
             comparison.check_document(number, line)
@@ -102,15 +100,13 @@ def check_file(path: str | Path, benchmarks: Path = BENCHMARKS) -> Report:
 class _Comparison:
     """One recording against one task."""
 
-    def __init__(self, task: Task, path: Path, *, holds_more: bool = False) -> None:
+    def __init__(self, task: Task, path: Path) -> None:
         self.task = task
         self.report = Report(path, task.name)
         self.scorer = build_scorer(task, reasoning_tags=())
         self.scorer_without_thoughts = build_scorer(task, reasoning_tags=DEFAULT_TAGS)
         self.judged: Callable[..., Any] | None = getattr(self.scorer.process_results, "judged", None)
         """Makes scores of (document, answers, reply=what a judge said): `judged` of the task's `process_results`."""
-        self.holds_more = holds_more
-        """Whether items of ours may hold more than lmms-eval's, which judges when it aggregates."""
         self.metrics = {entry.name: entry for entry in metric_entries(task)}
         self.items: Items = {}
         self.is_aggregate_known = True
@@ -157,7 +153,12 @@ class _Comparison:
             self._check(where, f"generation_kwargs {key}", theirs, setting)
 
     def _check_num_media(self, theirs: int, doc: Doc, where: str) -> None:
-        """Count media; a file that the row names and nobody has is made up, unless lmms-eval went on without it."""
+        """Count media; a file that the row names and nobody has is made up.
+
+        lmms-eval leaves out what is missing, where for us it is an error. So it may count fewer, by as many as are made
+        up at the most: which of them its machine had is not recorded.
+        """
+        num_made_up = 0
         for _ in range(MOST_FILES_OF_A_ROW):
             try:
                 self.task.visuals(doc)
@@ -167,9 +168,13 @@ class _Comparison:
                     return
                 e.expected.parent.mkdir(parents=True, exist_ok=True)
                 e.expected.touch()
+                num_made_up += 1
             except Exception:  # noqa: BLE001 (the check below reports it)
                 break
             else:
+                if 0 < _num_media(self.task, doc) - theirs <= num_made_up:
+                    self.report.not_compared["num_media of a missing file"] += 1
+                    return
                 break
         self._check(where, "num_media", theirs, lambda: _num_media(self.task, doc))
 
@@ -196,8 +201,7 @@ class _Comparison:
         if recorded.get("random"):
             self._check_guess(outcome, where)
             return outcome
-        partly = self.holds_more or bool(recorded.get("unordered"))
-        self._check_scores(where, "scores", recorded["scores"], outcome, partly=partly)
+        self._check_scores(where, "scores", recorded["scores"], outcome)
         theirs = recorded.get("scores_after_default_reasoning_strip")
         if theirs is not None and self.task.spec.reasoning_tags is not None:
             self.report.not_compared["scores without thoughts"] += 1
@@ -242,11 +246,11 @@ class _Comparison:
             if metric in self.metrics and aggregate(self.metrics[metric], items) not in (None, 0):
                 self._report(where, f"{metric} of a guess", 0, items)
 
-    def _check_scores(self, where: str, what: str, theirs: Any, outcome: Outcome, *, partly: bool = False) -> None:
-        """Compare scores by filter, or those of the only filter."""
+    def _check_scores(self, where: str, what: str, theirs: Any, outcome: Outcome) -> None:
+        """Compare scores by filter, or those of the only filter; ours may hold more, e.g. what a judge said."""
         by_filter = len(outcome.scores) > 1 or theirs.keys() == outcome.scores.keys()
         ours = outcome.scores if by_filter else next(iter(outcome.scores.values()))
-        self._check(where, what, theirs, lambda: ours, partly=partly)
+        self._check(where, what, theirs, lambda: ours, partly=True)
 
     def _check_aggregate(self, items: Items, theirs: Mapping[str, Any], where: str) -> None:
         """Compare aggregates by ``metric`` or ``metric,filter``; null is a submission file."""
