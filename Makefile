@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints/cpu.txt
-TEST_EXTRAS ?= local,peft,torchcodec,decord,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,wandb,tensorboard,docs,dev
+TEST_EXTRAS ?= local,peft,torchcodec,decord,lance,ray,serve,pdf,s3,remote,anthropic,gemini,litellm,metrics,meteor,wandb,tensorboard,docs,dev
 NUM_WORKERS ?= 2
 PYTEST_ARGS ?=
 # The oldest pytest that pyproject.toml allows, in an environment of its own without torch.

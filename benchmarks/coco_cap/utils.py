@@ -15,6 +15,7 @@ coco_bleu_4 = CAPTION_METRICS["Bleu_4"]
 coco_bleu_3 = CAPTION_METRICS["Bleu_3"]
 coco_bleu_2 = CAPTION_METRICS["Bleu_2"]
 coco_bleu_1 = CAPTION_METRICS["Bleu_1"]
+coco_meteor = CAPTION_METRICS["METEOR"]
 coco_rouge_l = CAPTION_METRICS["ROUGE_L"]
 coco_cider = CAPTION_METRICS["CIDEr"]
 

@@ -12,6 +12,7 @@ flickr_bleu_4 = CAPTION_METRICS["Bleu_4"]
 flickr_bleu_3 = CAPTION_METRICS["Bleu_3"]
 flickr_bleu_2 = CAPTION_METRICS["Bleu_2"]
 flickr_bleu_1 = CAPTION_METRICS["Bleu_1"]
+flickr_meteor = CAPTION_METRICS["METEOR"]
 flickr_rouge_l = CAPTION_METRICS["ROUGE_L"]
 flickr_cider = CAPTION_METRICS["CIDEr"]
 

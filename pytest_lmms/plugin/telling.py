@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_lmms.printable import printable
-from pytest_lmms.results.table import efficiency_line, flag_lines, results_table, unjudged_lines
+from pytest_lmms.results.table import efficiency_line, flag_lines, not_computed_lines, results_table, unjudged_lines
 
 if TYPE_CHECKING:
     from pytest_lmms.plugin.summary import Summary
@@ -37,7 +37,7 @@ def tell(terminalreporter: Any, summary: Summary) -> None:
             write(line)
     for line in flag_lines(results):
         write(line, yellow=True)
-    for line in unjudged_lines(results):
+    for line in [*unjudged_lines(results), *not_computed_lines(results)]:
         write(line)
     if (costs := efficiency_line(results)) is not None:
         write(costs)

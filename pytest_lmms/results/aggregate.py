@@ -77,6 +77,10 @@ class TaskAggregate:
         found = {name for name, _ in self._items}
         return [e.name for e in self.entries if found and e.name not in found and takes_a_judge(self.task, e.name)]
 
+    def not_computed(self) -> dict[str, str]:
+        """Metrics that cannot be computed on this machine, and why; see `obstacle` of their aggregations."""
+        return {e.name: why for e in self.entries if (why := obstacle_to(e)) is not None}
+
     def result(self, args: Any = None) -> tuple[dict[str, Any], list[str]]:
         """Aggregate.
 
@@ -88,9 +92,10 @@ class TaskAggregate:
         """
         found: dict[str, Any] = {"alias": self.task.spec.task_alias or self.task.name}
         complaints: list[str] = []
+        impossible = self.not_computed()
         for entry in self.entries:
             for (name, filter_name), items in self._items.items():
-                if name != entry.name:
+                if name != entry.name or name in impossible:
                     continue
                 owners = self._owners[name, filter_name]
                 value, items, owners = self._aggregated(entry, items, owners, args, complaints)
@@ -172,6 +177,12 @@ def repeat_figures(scores: Sequence[Sequence[float]]) -> dict[str, float | None]
             each = [stats.pass_at_k(len(s), int(sum(s)), k) for s in scores]
             figures[f"pass@{k}"] = sum(each) / len(each)
     return figures
+
+
+def obstacle_to(entry: MetricEntry) -> str | None:
+    """Why a metric cannot be computed here, as its aggregation says; None where it can."""
+    obstacle = getattr(_resolve(entry.aggregation), "obstacle", None)
+    return obstacle() if obstacle is not None else None
 
 
 def _resolve(function: Any) -> Any:

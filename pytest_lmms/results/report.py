@@ -158,6 +158,7 @@ def finish_run(
         "unjudged": {
             name: names for name, own in aggregates.items() if not settings.judge and (names := own.unjudged())
         },
+        "not_computed": {name: found for name, own in aggregates.items() if (found := own.not_computed())},
         "complaints": finished.complaints,
         "versions_of_packages": versions(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

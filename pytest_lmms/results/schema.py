@@ -68,6 +68,10 @@ RESULTS = _object(
     lost_documents=(_OBJECT, "Task to documents that were expected and have no record."),
     ignored_settings=(_OBJECT, "Task to settings of its YAML that the model cannot follow."),
     unjudged=(_OBJECT, "Task to metrics that have no value because only a judge gives them, and none was asked."),
+    not_computed=(
+        _OBJECT,
+        "Task to metrics that have no value because something is missing here: metric to what it is.",
+    ),
     complaints=(_LIST, "What went wrong without spoiling a score."),
     versions_of_packages=(_OBJECT, "Package to version."),
     date=(_TEXT, "When the run ended, ISO 8601 with offset."),

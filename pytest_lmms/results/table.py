@@ -181,10 +181,23 @@ def unjudged_lines(results: Mapping[str, Any]) -> list[str]:
     for task, metrics in results.get("unjudged", {}).items():
         tasks.setdefault(tuple(metrics), []).append(task)
     return [
-        f"Not scored without a judge (--lmms-judge): {', '.join(metrics)} of {', '.join(names[:MAX_TASKS_NAMED])}"
-        + (f" and {len(names) - MAX_TASKS_NAMED} more" if len(names) > MAX_TASKS_NAMED else "")
+        f"Not scored without a judge (--lmms-judge): {', '.join(metrics)} of {_named(names)}"
         for metrics, names in tasks.items()
     ]
+
+
+def not_computed_lines(results: Mapping[str, Any]) -> list[str]:
+    """One line for each metric that has no value because something is missing on this machine."""
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for task, metrics in results.get("not_computed", {}).items():
+        for metric, why in metrics.items():
+            tasks.setdefault((metric, why), []).append(task)
+    return [f"Not computed: {metric} of {_named(names)}: {why}" for (metric, why), names in tasks.items()]
+
+
+def _named(tasks: Sequence[str]) -> str:
+    rest = len(tasks) - MAX_TASKS_NAMED
+    return ", ".join(tasks[:MAX_TASKS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def efficiency_line(results: Mapping[str, Any]) -> str | None:

@@ -1,8 +1,7 @@
-"""Caption metrics over a corpus: BLEU, ROUGE-L, CIDEr, as COCO's evaluation computes them, without Java.
+"""Caption metrics over a corpus: BLEU, ROUGE-L, CIDEr, as COCO's evaluation computes them, without Java; METEOR with.
 
 Tokens are split in the manner of the Penn Treebank by a pattern of our own, where COCO's evaluation runs Stanford's
-tokenizer: of 3,083 texts made of captions' hard words 10 are split otherwise. METEOR, a Java program with its own data,
-is not here.
+tokenizer: of 3,083 texts made of captions' hard words 10 are split otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_lmms.records import Item
+from pytest_lmms.scoring import meteor
 from pytest_lmms.stats import OfTotals
 
 Tokens = list[str]
@@ -186,21 +186,26 @@ def cider_of(corpus_of: Callable[[Sequence[Any]], Corpus]) -> OfTotals:
     )
 
 
+class _Meteor(OfTotals):
+    """METEOR, where its program is; `obstacle` tells results where it is not."""
+
+    obstacle = staticmethod(meteor.obstacle)
+
+
 CAPTION_METRICS: dict[str, Callable[[Sequence[Mapping[str, Any]]], float]] = {
     "Bleu_4": _bleu_n(4),
     "Bleu_3": _bleu_n(3),
     "Bleu_2": _bleu_n(2),
     "Bleu_1": _bleu_n(1),
+    "METEOR": _Meteor(lambda items: meteor.counts_of(_corpus(items)), meteor.score_of),
     "ROUGE_L": _rouge_l_of,
     "CIDEr": cider_of(_corpus),
 }
 """Metrics over all documents, by the names that COCO's evaluation gives them."""
-CAPTION_ITEMS = (*CAPTION_METRICS, "METEOR")
-"""What caption tasks keep items for. METEOR's are for those who run its program on them; nothing here computes it."""
 
 
 def caption_items(prefix: str, item: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a caption is to each of `CAPTION_ITEMS`.
+    """What a caption is to each of `CAPTION_METRICS`.
 
     Args:
         prefix: Of the metrics' names.
@@ -210,4 +215,4 @@ def caption_items(prefix: str, item: Mapping[str, Any]) -> dict[str, Mapping[str
         The item itself; under ROUGE_L, the only one that is a mean over captions, with the caption's own number.
     """
     own = Item(item, score=CAPTION_METRICS["ROUGE_L"]([item]))
-    return {f"{prefix}_{name}": own if name == "ROUGE_L" else item for name in CAPTION_ITEMS}
+    return {f"{prefix}_{name}": own if name == "ROUGE_L" else item for name in CAPTION_METRICS}

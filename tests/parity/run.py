@@ -24,6 +24,7 @@ from typing import Any
 
 from pytest_lmms.errors import LmmsError, UsageError, did_you_mean, explain
 from pytest_lmms.records import Response
+from pytest_lmms.results.aggregate import obstacle_to
 from pytest_lmms.scoring.build import aggregate, build_scorer, metric_entries
 from pytest_lmms.scoring.reasoning import DEFAULT_TAGS
 from pytest_lmms.scoring.score import Outcome, Scorer, score
@@ -257,6 +258,8 @@ class _Comparison:
         for key, value in theirs.items():
             if isinstance(value, Mapping) and "judge_needed" in value:
                 self.report.not_compared["judge_needed"] += 1
+            elif key in self.metrics and (why := obstacle_to(self.metrics[key])) is not None:
+                self.report.not_compared[f"{key}, as {why}"] += 1
             elif value is not None:
                 ours = functools.partial(self._aggregate, items, key)
                 self._check(where, f"aggregated {key}", value, ours)

@@ -110,6 +110,29 @@ def changed(task: str, tmp_path: Path, change: Callable[[dict[str, Any]], None])
     return run.check_file(path)
 
 
+def test_a_field_that_items_of_ours_lack_is_a_mismatch_and_one_more_is_none(tmp_path: Path) -> None:
+    def change(response: dict[str, Any]) -> None:
+        del response["scores"]["aAcc"]["filename"]
+        response["scores"]["qAcc"]["colour"] = "red"
+
+    report = changed("hallusion_bench_image", tmp_path, change)
+    assert [mismatch.what for mismatch in report.mismatches] == ["scores"]
+    assert "'colour': 'red'" in str(report.mismatches[0])
+
+
+@pytest.mark.parametrize(("number", "mismatches"), [(3, []), (4, []), (5, ["num_media"])])
+def test_lmms_eval_may_have_gone_on_without_a_file_and_has_no_more_than_ours(
+    tmp_path: Path, number: int, mismatches: list[str]
+) -> None:
+    lines = [json.loads(line) for line in (DATA / "mmlongbench.jsonl").read_text("utf-8").splitlines()]
+    lines = [lines[0] | {"aggregated": {}}, lines[6] | {"num_media": number}]
+    path = tmp_path / "recording.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    report = run.check_file(path)
+    assert [mismatch.what for mismatch in report.mismatches] == mismatches
+    assert report.not_compared["num_media of a missing file"] == (not mismatches and number < 4)
+
+
 def test_another_prompt_of_a_later_step_is_a_mismatch(tmp_path: Path) -> None:
     report = changed("tau2_bench_telecom", tmp_path, lambda response: response["prompts"].__setitem__(2, "Go on."))
     assert [mismatch.what for mismatch in report.mismatches] == ["prompts"]
