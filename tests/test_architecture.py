@@ -29,6 +29,7 @@ ORDER = [
         "jsonl",
         "printable",
         "yamlbounds",
+        "httpbounds",
         "standins",
         "stats",
         "media",
@@ -60,7 +61,7 @@ OUTSIDE = {"testing", "training"}
 """For authors of tasks and models, and for training: nothing in the house imports them."""
 NEIGHBOURS = [("tasks", "inference"), ("inference", "tasks"), ("server", "plugin"), ("plugin", "server")]
 """Rooms of one floor that must not know each other."""
-SAME_FLOOR = {("registry", "catalog"), ("registry", "entry_points"), ("media", "jsonl")}
+SAME_FLOOR = {("registry", "catalog"), ("registry", "entry_points"), ("media", "jsonl"), ("httpbounds", "jsonl")}
 """Rooms of one floor that may: (importer, imported)."""
 PURE = ("inference/ordering.py", "stats/", "media/sampling.py")
 MIN_COPIED_LINES = 6
