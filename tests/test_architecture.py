@@ -30,6 +30,7 @@ ORDER = [
         "printable",
         "yamlbounds",
         "httpbounds",
+        "regexes",
         "standins",
         "stats",
         "media",
