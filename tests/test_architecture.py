@@ -270,7 +270,7 @@ def test_every_module_imports_alone():
     assert not output, output
 
 
-OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord"}
+OPTIONAL = {"_torchcodec", "_lance", "_dali", "_decord", "_pdfium"}
 """Need an extra that is not always installed."""
 
 
