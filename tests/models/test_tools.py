@@ -181,14 +181,13 @@ def test_a_server_of_tools_gets_only_the_keys_that_are_named(server, ask, monkey
     for name in ("OPENAI_API_KEY", "HF_TOKEN", "SEARCH_KEY"):
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("SEARCH_LIMIT", "3")
-    for named, seen_keys in (((), []), ("SEARCH_KEY", ["SEARCH_KEY"]), (["SEARCH_KEY", "HF_TOKEN"],) * 2):
+    both = ["SEARCH_KEY", "HF_TOKEN"]
+    for named, seen_keys in (((), []), ("SEARCH_KEY", ["SEARCH_KEY"]), (both, both), (" ".join(both), both)):
         server.requests.clear()
         server.plan = [{"calls": [call("add", '{"a": 1, "b": 1}')], "reason": "tool_calls"}]
         ask(code=TELLS_ITS_ENVIRONMENT, mcp_variables=named)
         seen = json.loads(server.requests[1][2]["messages"][-1]["content"])
-        assert {n for n, value in seen.items() if value == "canary"} == (
-            {named} if isinstance(named, str) else {*named}
-        )
+        assert {name for name, value in seen.items() if value == "canary"} == {*seen_keys}
         assert seen["SEARCH_LIMIT"] == "3"
         assert "PATH" in seen
     with pytest.raises(UsageError, match="no such variable: OTHER_KEY"):
