@@ -75,13 +75,21 @@ class Runs:
         Raises:
             StoreError: There is none below the folder, or it cannot be read.
         """
+        return read_run(self._place(key)[1])
+
+    def _place(self, key: str) -> tuple[Path, Path]:
+        """The folder that is shown, and that of a run in it.
+
+        Raises:
+            StoreError: The key leads out of it.
+        """
         name, _, rest = key.partition("/")
         other = self._elsewhere().get(name)
         top, place = (self.folder, key) if other is None else (other.resolve(), rest)
         path = (top / place).resolve()
         if path != top and top not in path.parents:
             raise StoreError(explain("no run here", where=key, expected="a run below the folder that is shown"))
-        return read_run(path)
+        return top, path
 
     def records(self, key: str, task: str) -> list[dict[str, Any]]:
         """The records of a task."""
@@ -97,7 +105,7 @@ class Runs:
         with self._lock:
             kept = self._documents.pop(key, None)
             if kept is None or kept[0] != changed:
-                kept = changed, Documents(run)
+                kept = changed, Documents(run, no_code_below=_of_strangers(*self._place(key)))
             self._documents[key] = kept
             while len(self._documents) > KEPT_RUNS:
                 self._documents.popitem(last=False)
@@ -106,6 +114,18 @@ class Runs:
     def comparison(self, key: str, baseline: str) -> dict[str, Any]:
         """A run beside another."""
         return comparison(self.run(key), self.run(baseline))
+
+
+def _of_strangers(top: Path, folder: Path) -> Path:
+    """The folder that came with a run, as far as anybody can tell: a run says which file its task is.
+
+    Args:
+        top: The folder that is shown.
+        folder: The run's.
+    """
+    if not Path.cwd().is_relative_to(top):
+        return top
+    return top.joinpath(*folder.relative_to(top).parts[:1])  # tasks may well lie below this one
 
 
 def run_folders(top: Path) -> list[Path]:
