@@ -153,8 +153,12 @@ def _started_in(run: StoredRun) -> list[str]:
     """
     import json
 
+    from pytest_lmms.media.files import check_regular
+
+    file = run.path.parent / "run.json"
     try:
-        plan = json.loads((run.path.parent / "run.json").read_text(encoding="utf-8"))
+        check_regular(str(file))
+        plan = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return []
     said = [plan.get(k) for k in ("rootdir", "cwd")] if isinstance(plan, dict) else []

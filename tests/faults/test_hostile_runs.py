@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from pytest_lmms.errors import StoreError
+from pytest_lmms.results.runs import read_run
 from pytest_lmms.viewer.live import Runs, answer
 from tests.results.run_files import write_run
 
@@ -71,3 +76,41 @@ def test_a_task_of_ones_own_beside_the_runs_is_loaded(tmp_path, monkeypatch, sho
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     status, said = messages(tmp_path / shown, "one" if shown == "results" else "results/one")
     assert status == 200, said
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+@pytest.mark.parametrize("name", ["samples_evil.jsonl", "results.json", "run.json", "x_results.json"])
+def test_what_would_be_read_for_ever_is_told_at_once(tmp_path, kind, name):
+    run_of(tmp_path / "good", "evil.yaml")
+    run_of(tmp_path / "runs/bad", "evil.yaml", rootdir="/")
+    if name == "x_results.json":
+        (tmp_path / "runs/bad/results.json").unlink()
+    path = tmp_path / "runs/bad" / name
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero") if kind == "device" else os.mkfifo(path)
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))\n"
+    code += "from pytest_lmms.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    compared = subprocess.run(
+        [sys.executable, "-c", code, "compare", str(tmp_path / "good"), str(tmp_path / "runs/bad")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in compared.stderr
+    expected = {"samples_evil.jsonl": "no samples of task evil: [Errno 22] this is a device or a pipe", "run.json": ""}
+    assert expected.get(name, "bad") in compared.stdout + compared.stderr
+    assert len(Runs(tmp_path / "runs").summaries()) == 1
+    assert messages(tmp_path / "runs", "bad")[0] == 404
+
+
+def test_odd_names_of_tasks_lead_nowhere(tmp_path):
+    for place, name in enumerate(["../../../etc/passwd", "x" * 5000, "a\0b", "/etc/passwd"]):
+        for foreign in ({}, {"lmms_eval_version": "0.7"}):
+            folder = write_run(tmp_path / f"{place}{len(foreign)}", {"t": [1.0]})
+            results = json.loads((folder / "results.json").read_text())
+            for part in ("results", "configs", "higher_is_better"):
+                results[part] = {name: results[part]["t"]}
+            results.pop("schema_version") if foreign else None
+            (folder / "results.json").unlink()
+            (folder / "d_results.json").write_text(json.dumps(results | foreign))
+            run = read_run(folder)
+            with pytest.raises(StoreError, match="no samples of task"):
+                list(run.rows(name))
