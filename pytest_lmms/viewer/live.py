@@ -19,6 +19,8 @@ from pytest_lmms.viewer.page import make_page
 
 MAX_DEPTH = 4
 """How far below the folder runs are looked for."""
+WAIT_SECONDS = 30.0
+"""For the next request on a connection, and for the rest of one."""
 KEPT_RUNS = 8
 """Runs whose tasks stay open."""
 
@@ -225,15 +227,19 @@ def make_server(runs: Runs, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = WAIT_SECONDS
         disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
 
         def do_GET(self) -> None:
-            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            try:
+                name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+                parts = urlsplit(self.path)
+                query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+            except ValueError:  # of brackets that do not close, or too many fields
+                name = ""
             if name not in ("127.0.0.1", "localhost", "::1", host):  # a page of another site, by a name of its own
                 status, mime, body = _problem(403, "this server answers this machine only")
             else:
-                parts = urlsplit(self.path)
-                query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
                 status, mime, body = answer(runs, parts.path, query)
             self.send_response(status)
             self.send_header("Content-Type", mime)
