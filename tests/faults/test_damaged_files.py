@@ -51,6 +51,18 @@ def test_a_word_that_is_too_long_for_a_files_name_is_a_word(lab, before):
     assert "File name too long" not in run.output
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("config", "no such file"), ("baseline", "no such path"), ("output-path", "File name too long"),
+     ("cache", "File name too long")],
+)  # fmt: skip
+def test_a_name_that_is_too_long_for_a_file_is_told_before_the_run(lab, option, told):
+    lab.task(1)
+    run = lab.run(f"--lmms-{option}=" + "x" * 300)
+    assert (run.code, "Traceback" in run.output) == (4, False)
+    assert told in run.output
+
+
 @pytest.mark.parametrize("command", [("compare",), ("view", "--report")])
 @pytest.mark.parametrize("line", [DEEP, "[]"], ids=["too deep", "no mapping"])
 def test_a_strange_line_of_samples_is_named(tmp_path, command, line):
