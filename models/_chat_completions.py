@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -59,6 +59,9 @@ class ChatCompletions(RemoteChat):
     """Further keys of the request's JSON, as they are; null leaves one out that would be sent."""
     mcp_server_path: str | None = None
     """A script that serves tools (Model Context Protocol, on standard input and output)."""
+    mcp_variables: str | Sequence[str] = ()
+    """Names of the keys in the environment that this script gets, as `SEARCH_KEY`; several in a list, or with blanks
+    between them. Others it does not get: a model says what it does."""
     max_turns: int = 5
     """How often a model may call tools before it has to answer."""
     httpx_trust_env: bool = True
@@ -82,7 +85,8 @@ class ChatCompletions(RemoteChat):
         self._reasons = by_name if self.reasoning is None else self.reasoning
         if self._reasons:
             self.honours = frozenset({"max_new_tokens", "seed", *_PASSED_ON})
-        self._tools = Tools(self.mcp_server_path) if self.mcp_server_path else None
+        named = self.mcp_variables.split() if isinstance(self.mcp_variables, str) else self.mcp_variables
+        self._tools = Tools(self.mcp_server_path, named) if self.mcp_server_path else None
         try:
             import openai
         except ImportError as error:

@@ -12,15 +12,13 @@ import importlib
 import json
 from typing import Any
 
+from pytest_lmms.httpbounds import ENCODINGS, LONGEST_REFUSAL_BYTES, encoding_of, is_same_server
+
 from ._chat_stream import BrokenReplyError
 
-LONGEST_REFUSAL_BYTES = 2**20
-"""More of what comes with a refusal is not read."""
 MOST_REDIRECTS = 5
 _OF_ONE_REQUEST = ("content-length", "idempotency-key", "accept-encoding")
 """Headers that the next request cannot have, and the one that says which encodings the transport's packages know."""
-_ENCODINGS = ("gzip", "deflate")
-"""A piece the transport has read unpacks to a thousand times its size at most; in others, or two, without bound."""
 
 
 class _WrittenError(Exception):
@@ -77,12 +75,12 @@ class Poster:
         answer = await self._transport.send(request, stream=True, follow_redirects=False)
         for _ in range(MOST_REDIRECTS):
             following = answer.next_request
-            if following is None or not _is_same_server(request.url, following.url):
+            if following is None or not is_same_server(request.url, following.url):
                 break
             await answer.aclose()
             answer = await self._transport.send(following, stream=True, follow_redirects=False)
-        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("identity", *_ENCODINGS):
+        encoding = encoding_of(answer)
+        if encoding not in ("identity", *ENCODINGS):
             await answer.aclose()
             raise BrokenReplyError(f"the answer is encoded as {encoding[:80]!r}, which nobody asked for")
         return answer
@@ -140,16 +138,10 @@ class Poster:
         return error
 
 
-def _is_same_server(old: Any, new: Any) -> bool:
-    """Tell whether two addresses have one host and port; from http to https of a host counts."""
-    has_turned_secure = (old.scheme, new.scheme) == ("http", "https") and old.port is None and new.port is None
-    return old.host == new.host and (has_turned_secure or (old.scheme, old.port) == (new.scheme, new.port))
-
-
 def _template(request: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
     package = importlib.import_module(type(request).__module__.partition(".")[0])
     kept = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _OF_ONE_REQUEST]
-    headers = package.Headers([*kept, ("Accept-Encoding", ", ".join(_ENCODINGS))])
+    headers = package.Headers([*kept, ("Accept-Encoding", ", ".join(ENCODINGS))])
     return package, request.url, headers, dict(request.extensions)
 
 

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_lmms.httpbounds import LONGEST_ANSWER_BYTES as LONGEST_REPLY_BYTES
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import FinishReason, TokenCounts, ToolCall
 
-LONGEST_REPLY_BYTES = 64 * 2**20
-"""A reply of more is broken: one that never ends would fill the memory before its time is up."""
 _REASONS: Mapping[str, FinishReason] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "content_filter": "filtered", "safety": "filtered",
 }  # fmt: skip

@@ -9,35 +9,45 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.jsonl import dumps, loads
+from pytest_lmms.masks import is_secret
 
 PROTOCOL = "2025-06-18"
 START_SECONDS = 30.0
 CALL_SECONDS = 120.0
 LONGEST_LINE = 64 * 1024 * 1024
+MOST_PAGES = 1000
+"""Of a list of tools."""
 _UNKNOWN_METHOD = -32601
 
 
 class McpServer:
     """One server process, used by many conversations at once. For one event loop."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, variables: Iterable[str] = ()) -> None:
         """Take a path; nothing starts before `start`.
 
         Args:
             path: A Python script, or a program.
+            variables: Names of secrets of the environment that it gets, and no others: a model says what it does.
 
         Raises:
-            UsageError: No such file.
+            UsageError: No such file, or no such variable.
         """
         if not os.path.isfile(path):
             raise UsageError(explain(f"no such file: {path}", where="mcp_server_path", expected="an MCP server"))
         self._command = [sys.executable, path] if path.endswith(".py") else [os.path.abspath(path)]
+        for name in (wanted := frozenset(variables)):
+            if name not in os.environ:
+                raise UsageError(
+                    explain(f"no such variable: {name}", where="mcp_variables", remedy=f"export {name}=...")
+                )
         self._path = path
+        self._variables = wanted
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -51,7 +61,11 @@ class McpServer:
         """
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=LONGEST_LINE,
+                env={n: v for n, v in os.environ.items() if n in self._variables or not is_secret(n)},
             )
         except OSError as error:
             raise ModelError(explain(f"cannot be started: {error}", where=self._path)) from error
@@ -62,15 +76,20 @@ class McpServer:
         await self._send({"method": "notifications/initialized"})
 
     async def tools(self) -> list[Mapping[str, Any]]:
-        """All tools: `name`, `description`, `inputSchema`."""
+        """All tools: `name`, `description`, `inputSchema`.
+
+        Raises:
+            ModelError: The list does not end, or see `call`.
+        """
         found: list[Mapping[str, Any]] = []
         cursor: dict[str, Any] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             page = await self._request("tools/list", cursor, seconds=START_SECONDS)
             found += page.get("tools", ())
             if not page.get("nextCursor"):
                 return found
             cursor = {"cursor": page["nextCursor"]}
+        raise ModelError(explain(f"its list of tools has more than {MOST_PAGES:,} pages", where=self._path))
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a tool.

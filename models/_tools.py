@@ -7,7 +7,7 @@ call is told to the model, which may do better.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Tools:
     """The tools of one server, started with the first conversation."""
 
-    def __init__(self, path: str) -> None:
-        self._server = McpServer(path)
+    def __init__(self, path: str, variables: Iterable[str] = ()) -> None:
+        self._server = McpServer(path, variables)
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._offered: list[dict[str, Any]] | None = None
         self._starting = asyncio.Lock()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, arguments_of, image_uri, video_frames
 from pytest_lmms.inference.retry import Failure
@@ -74,8 +75,9 @@ class AnthropicChat(RemoteChat):
             timeout=timeout,
             max_retries=0,
             default_headers=self._headers,
-            # A redirect would take documents and `extra_headers` to another server.
-            http_client=self._anthropic.DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False),
+            http_client=self._anthropic.DefaultAsyncHttpxClient(
+                timeout=timeout, event_hooks=httpbounds.async_hooks(), follow_redirects=False
+            ),
         )
 
     def _prepare(self, request: Request) -> dict[str, Any]:

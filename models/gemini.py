@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import httpx
+
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import ModelError, explain
 from pytest_lmms.inference.message_formats import MediaSettings, arguments_of, image_uri, video_frames
 from pytest_lmms.jsonl import dumps
@@ -59,8 +62,10 @@ class GeminiChat(RemoteChat):
 
     def _open(self) -> Any:
         options: dict[str, Any] = {"timeout": int(self.timeout * 1000), "retry_options": {"attempts": 1}}
-        # A redirect would take documents and key to another server; aiohttp's word for it, and httpx's.
-        options["async_client_args"] = {"allow_redirects": False, "follow_redirects": False}
+        self._transport = httpx.AsyncClient(
+            timeout=self.timeout, event_hooks=httpbounds.async_hooks(), follow_redirects=False
+        )
+        options["httpx_async_client"] = self._transport
         if self._headers:
             options["headers"] = self._headers
         if self._base_url:
@@ -73,6 +78,7 @@ class GeminiChat(RemoteChat):
         close = getattr(client, "aclose", None)
         if close is not None:
             await close()
+            await self._transport.aclose()
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         said = self._with_system(request.messages)

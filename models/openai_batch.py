@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import ModelError, UsageError, explain
 from pytest_lmms.jsonl import dumps, loads
 from pytest_lmms.records import Request, Response
@@ -20,6 +23,9 @@ _OVER = frozenset({"failed", "expired", "cancelled"})
 _MARK = "pytest_lmms"
 """Key of a batch's metadata: the digest of what it asks, by which an interrupted run finds it again."""
 _NUM_LISTED = 100
+_LONGEST_LINE_BYTES = httpbounds.LONGEST_ANSWER_BYTES
+_NUM_STRAY_LINES = 1000
+"""Of a file of answers, beyond one for each request."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -60,19 +66,27 @@ class OpenAIBatch(ChatCompletions):
 
     def start(self) -> None:  # type: ignore[override]
         """Open the client."""
-        timeout = self._openai.Timeout(self.timeout, connect=self.connect_timeout_s)
         self._client = self._openai.OpenAI(
             api_key=self._key.value,
             **self._address(),
-            timeout=timeout,
             max_retries=int(self.max_retries),
             default_headers=self._headers,
+            **self._bounded(httpbounds.LONGEST_ANSWER_BYTES),
         )
+        # A file of answers may be as large as it likes: it is read line by line.
+        self._files_client = self._client.with_options(**self._bounded(math.inf))
+
+    def _bounded(self, most_bytes: float) -> dict[str, Any]:
+        timeout = self._openai.Timeout(self.timeout, connect=self.connect_timeout_s)
+        hooks = httpbounds.hooks(most_bytes)
+        transport = self._openai.DefaultHttpxClient(timeout=timeout, trust_env=self.httpx_trust_env, event_hooks=hooks)
+        return {"timeout": timeout, "http_client": transport}
 
     def stop(self) -> None:  # type: ignore[override]
         """Close the client; a batch that is not done goes on at the provider."""
         if self._client is not None:
             self._client.close()
+            self._files_client.close()
 
     def prepare(self, requests: Sequence[Request]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
         """The JSON of each request, and flags for its response."""
@@ -115,14 +129,29 @@ class OpenAIBatch(ChatCompletions):
         batch = self._finished(self._submitted(b"\n".join(lines) + b"\n"))
         found: dict[str, Response | ModelError] = {}
         for file in (batch.output_file_id, batch.error_file_id):
-            for line in self._client.files.content(file).content.splitlines() if file else ():
+            for line in self._lines(file, len(asked) + _NUM_STRAY_LINES) if file else ():
                 with contextlib.suppress(
                     ValueError, KeyError, TypeError, AttributeError
                 ):  # its request is told missing
                     value = loads(line)
-                    found[value["custom_id"]] = self._outcome(value)
+                    if value["custom_id"] in asked:
+                        found[value["custom_id"]] = self._outcome(value)
         missing = ModelError(self._explain(f"the batch {batch.id} is {batch.status}, without this request", 1))
         return {name: found.get(name, missing) for name in asked}
+
+    def _lines(self, file: str, most: int) -> Iterator[bytes]:
+        """The first lines of a file of the provider's, as they arrive.
+
+        Raises:
+            ModelError: The file breaks off.
+        """
+        try:
+            with self._files_client.files.with_streaming_response.content(file) as content:
+                yield from itertools.islice(_lines(content.iter_bytes()), most)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2"):
+                raise
+            raise ModelError(self._failure(error, 1).message) from error
 
     def _submitted(self, content: bytes) -> Any:
         """The batch that asks this: one that is there already, or a new one."""
@@ -168,3 +197,19 @@ class OpenAIBatch(ChatCompletions):
         if said.get("code") in ("content_filter", "content_policy_violation"):
             return Response(text="", finish_reason="filtered")
         return ModelError(self._explain(f"HTTP {answer.get('status_code')}: {said.get('message') or said}", 1))
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces of a text as its lines; one that is too long for an answer comes empty."""
+    begun: list[bytes] = []  # joined once, however many pieces a line has
+    size = 0
+    for piece in pieces:
+        for place, part in enumerate(piece.split(b"\n")):
+            if place:
+                yield b"".join(begun)
+                begun, size = [], 0
+            size += len(part)
+            begun.append(part)
+            if size > _LONGEST_LINE_BYTES:
+                begun.clear()
+    yield b"".join(begun)

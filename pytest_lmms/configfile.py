@@ -79,15 +79,15 @@ def find_file(text: str, base: Path) -> tuple[Path, int | None]:
 
     name, hash_sign, number = text.rpartition("#")
     position = None
-    if hash_sign and number.isdigit() and not (base / Path(text).expanduser()).exists():
+    if hash_sign and number.isdigit() and not os.path.exists(base / Path(text).expanduser()):
         text, position = name, int(number)
     path = base / Path(text).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):  # which, unlike that of `Path`, bears a name that is too long
         return path, position
     shipped = catalog.root() / text
-    if text.startswith("configs/") and shipped.is_file():
+    if text.startswith("configs/") and os.path.isfile(shipped):
         return shipped, position
-    what = "this is a folder" if path.is_dir() else "no such file"
+    what = "this is a folder" if os.path.isdir(path) else "no such file"
     raise UsageError(explain(what, where=str(path), expected="a YAML file, see configs/ for examples"))
 
 

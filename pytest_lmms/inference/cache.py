@@ -20,6 +20,7 @@ from typing import Any
 
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.jsonl import LineFile, dumps, loads
+from pytest_lmms.media.files import check_regular
 from pytest_lmms.media.references import digest
 from pytest_lmms.records import Generation, Message, Request, Response, ToolCall, token_counts_from
 
@@ -163,6 +164,10 @@ class ResponseStore:
         return len(self._index)
 
     def _read(self, path: Path) -> None:
+        try:
+            check_regular(str(path))
+        except OSError as e:
+            raise StoreError(explain(f"cannot be read: {e.strerror}", where=str(path), expected="responses")) from e
         number = len(self._paths)
         self._paths.append(path)
         offset = 0

@@ -85,7 +85,7 @@ def read(
     order = _Order(module, source, sampling, where, threads, max_side_px, settings)
     process = _idle.pop() if _idle else _start()
     orders: Any = process.stdin
-    watch = _Watch(process, limit_seconds)
+    watch = Watch(process, limit_seconds)
     try:
         with watch:
             pickle.dump(order, orders)
@@ -109,7 +109,7 @@ def read(
     return answer
 
 
-class _Watch:
+class Watch:
     """Kills a process that takes longer than a limit."""
 
     def __init__(self, process: subprocess.Popen[bytes], limit_seconds: float) -> None:

@@ -6,6 +6,7 @@ could see the difference. All private names of pytest that the plugin needs are 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,26 @@ def same_fixtures(a: TaskFile, b: TaskFile) -> bool:
 def report_sections(item: pytest.Item) -> list[tuple[str, str, str]]:
     """What was captured while an item ran (phase, name, text): other plugins read it here, and not from the report."""
     return item._report_sections
+
+
+def change_errors_of_finalizers(fixture: Any, change: Callable[[BaseException], BaseException]) -> None:
+    """Have what a fixture has to do in the end raise other errors, before plugins that put themselves around it."""
+
+    def changed(finalizer: Callable[[], object]) -> Callable[[], object]:
+        @functools.wraps(finalizer)
+        def finish() -> None:
+            try:
+                finalizer()
+            except BaseException as error:
+                shown = change(error)
+                if shown is error:
+                    raise
+                raise shown from None
+
+        return finish
+
+    finalizers = getattr(fixture, "_finalizers", [])
+    finalizers[:] = [changed(each) for each in finalizers]
 
 
 def change_traces(config: pytest.Config, change: Callable[[str], str]) -> None:

@@ -5,8 +5,8 @@ Declares what `config.OPTIONS` holds and reads nothing itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -56,11 +56,15 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
     """Keep an option whose value may be left out from swallowing a path that follows it."""
     for i, word in enumerate(args[:-1]):
         following = args[i + 1]
-        is_run = is_remote(following) or (Path(following) / "run.json").is_file()
-        if word in ("--lmms-resume", "--lmms-retry-errors") and not is_run:
+        if word in ("--lmms-resume", "--lmms-retry-errors") and not _is_run(following):
             args[i] = f"{word}={LATEST}"
-        if word == "--lmms-fail-on-regression" and Path(following.partition("::")[0]).exists():
+        if word == "--lmms-fail-on-regression" and os.path.exists(following.partition("::")[0]):
             args[i] = f"{word}={DEFAULT}"
+
+
+def _is_run(text: str) -> bool:
+    """Whether a word names a run; one that is too long for a name of a file is none (`Path` would raise)."""
+    return is_remote(text) or os.path.isfile(os.path.join(text, "run.json"))
 
 
 @pytest.hookimpl(tryfirst=True)

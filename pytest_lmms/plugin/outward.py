@@ -7,6 +7,7 @@ them. Sessions without tasks are left alone.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
@@ -37,6 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Innermost(outward), "lmms-innermost")
 
 
+_FIELDS = frozenset(vars(logging.makeLogRecord({})))
+"""Those that any log record has."""
+
+
 class Outward:
     """Hides the secrets of one session."""
 
@@ -44,6 +49,9 @@ class Outward:
         self.secrets = secrets
         self._make_record = logging.getLogRecordFactory()
         logging.setLogRecordFactory(self._record)
+        self._logger_makes = logging.Logger.makeRecord
+        self._makes_whole = self._whole_record_maker()
+        logging.Logger.makeRecord = self._makes_whole  # type: ignore[method-assign]
         self._thread_failed = threading.excepthook
         threading.excepthook = self._tell_of_thread
         self._is_ignored = sys.unraisablehook
@@ -60,6 +68,8 @@ class Outward:
             threading.excepthook = self._thread_failed
         if logging.getLogRecordFactory() == self._record:
             logging.setLogRecordFactory(self._make_record)
+        if logging.Logger.makeRecord is self._makes_whole:
+            logging.Logger.makeRecord = self._logger_makes  # type: ignore[method-assign]
 
     def _record(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make_record(*args, **kwargs)
@@ -75,6 +85,19 @@ class Outward:
             if self.secrets.hide(trace) != trace:
                 record.exc_text = self.secrets.hide(trace)
         return record
+
+    def _whole_record_maker(self) -> Any:
+        """Hide secrets in the fields of `extra=`, which loggers add to a record that the factory has made."""
+        make = self._logger_makes
+
+        @functools.wraps(make)
+        def make_record(logger: logging.Logger, *args: Any, **kwargs: Any) -> logging.LogRecord:
+            record = make(logger, *args, **kwargs)
+            for name in vars(record).keys() - _FIELDS:
+                setattr(record, name, shownerrors.hidden(getattr(record, name), self.secrets.hide))
+            return record
+
+        return make_record
 
     def _tell_of_thread(self, args: threading.ExceptHookArgs) -> None:
         """Hide secrets in an error that ended a thread, whoever tells of it, and however late."""
@@ -96,15 +119,21 @@ class Outward:
         shownerrors.without_secrets(excinfo.value, self.secrets.hide)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_fixture_setup(self) -> Generator[None, Any, Any]:
-        """Hide secrets in the error of a fixture before other plugins write it down."""
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
+        """Hide secrets in the errors of a fixture and of its teardown before other plugins write them down."""
+
+        def shown_of(error: BaseException) -> BaseException:
+            return shownerrors.without_secrets(error, self.secrets.hide)
+
         try:
             return (yield)
         except BaseException as error:
-            shown = shownerrors.without_secrets(error, self.secrets.hide)
+            shown = shown_of(error)
             if shown is error:
                 raise
             raise shown from None
+        finally:
+            fastpath.change_errors_of_finalizers(fixturedef, shown_of)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def check_place(place: str, where: str) -> None:
     if not place.strip():
         raise UsageError(explain("an empty name", where=where, expected="a folder; . is the current one"))
     folder = Path(place).expanduser().absolute()
+    try:
+        os.lstat(folder)
+    except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:
+            raise UsageError(explain(f"{e.strerror}: {folder}", where=where, remedy="name another folder")) from e
     nearest = next(p for p in (folder, *folder.parents) if os.path.lexists(p))
     if not os.path.isdir(nearest):
         raise UsageError(explain(f"{nearest} is no folder", where=where, remedy="name another folder"))

@@ -50,12 +50,12 @@ def _family(error: BaseException | None, seen: set[int]) -> Iterator[BaseExcepti
 
 def _clean(error: BaseException, hide: Hide) -> None:
     with contextlib.suppress(Exception):  # a class may refuse it
-        error.args = _hidden(error.args, hide)
+        error.args = hidden(error.args, hide)
     for name in {*_fields(type(error)), *vars(error)}:
         with contextlib.suppress(Exception):
             value = getattr(error, name)
-            if (hidden := _hidden(value, hide)) != value:
-                setattr(error, name, hidden)
+            if (shown := hidden(value, hide)) != value:
+                setattr(error, name, shown)
 
 
 def _fields(kind: type) -> Iterator[str]:
@@ -66,12 +66,12 @@ def _fields(kind: type) -> Iterator[str]:
                 yield name
 
 
-def _hidden(value: Any, hide: Hide) -> Any:
+def hidden(value: Any, hide: Hide) -> Any:
     """A copy of plain values without secrets; anything else as it is."""
     if isinstance(value, str):
         return hide(value)
     if type(value) in (list, tuple):
-        return type(value)(_hidden(each, hide) for each in value)
+        return type(value)(hidden(each, hide) for each in value)
     if type(value) is dict:
-        return {key: _hidden(each, hide) for key, each in value.items()}
+        return {key: hidden(each, hide) for key, each in value.items()}
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import UsageError, explain
 
 SECONDS = 5.0
@@ -72,7 +73,8 @@ def ask(method: str, url: str, where: str, remedy: str, **request: Any) -> Any:
     """
     httpx: Any = importlib.import_module("httpx")
     try:
-        return httpx.request(method, url, timeout=SECONDS, follow_redirects=True, **request)
+        with httpx.Client(timeout=SECONDS, follow_redirects=True, event_hooks=httpbounds.hooks()) as client:
+            return client.request(method, url, **request)
     except (httpx.HTTPError, httpx.InvalidURL) as e:
         why = str(e) or type(e).__name__
         raise UsageError(explain(f"{url} does not answer: {why}", where=where, remedy=remedy)) from e

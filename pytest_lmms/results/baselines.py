@@ -9,6 +9,7 @@ enough for a repository or a CI cache.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -95,7 +96,7 @@ def find_baseline(text: str, store: Path, *, where: str = "--lmms-baseline") -> 
         return read_run(fetch_run(text, store / _FETCHED, where=where))
     if not text.startswith(PREFIX):
         path = Path(text).expanduser()
-        if not path.exists():
+        if not os.path.exists(path):  # which bears a name that is too long
             raise UsageError(
                 explain(f"no such path: {text}", where=where, expected="a run folder, a results.json, or last:NAME")
             )

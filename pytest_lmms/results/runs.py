@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pytest_lmms.errors import StoreError, explain
 from pytest_lmms.jsonl import loads
+from pytest_lmms.media.files import check_regular
 from pytest_lmms.results.codec import decode
 from pytest_lmms.results.store import SCHEMA_VERSION, file_name
 
@@ -140,7 +141,7 @@ class StoredRun:
         if self.is_foreign:
             match = _FOREIGN.match(self.path.name)
             date = match["date"] if match else ""
-            return self.path.with_name(f"{date}samples_{task}.jsonl")
+            return self.path.with_name(f"{date}samples_{task.replace('/', '_')}.jsonl")
         return self.path.with_name(f"samples_{file_name(task)}.jsonl")
 
     def rows(self, task: str) -> Iterator[dict[str, Any]]:
@@ -151,6 +152,7 @@ class StoredRun:
         """
         path = self.samples_path(task)
         try:
+            check_regular(str(path))
             with path.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     if not line.strip():
@@ -163,9 +165,9 @@ class StoredRun:
                     if not isinstance(row, dict) or not isinstance(row.get("doc_id"), int):
                         raise StoreError(explain("this is no sample", where=where, expected="a mapping with a doc_id"))
                     yield row
-        except OSError as e:
+        except (OSError, ValueError) as e:  # of odd names
             remedy = "run with --lmms-log-samples (ours) or --log_samples (lmms-eval)"
-            raise StoreError(explain(f"no samples of task {task}", where=str(path), remedy=remedy)) from e
+            raise StoreError(explain(f"no samples of task {task}: {e}", where=str(path), remedy=remedy)) from e
 
     def scores(self, metric: Metric) -> Mapping[int, DocumentScore]:
         """What each document scored under a metric, by row number; errored documents are left out.
@@ -246,6 +248,7 @@ def read_run(path: Path) -> StoredRun:
     """
     file = _results_file(path)
     try:
+        check_regular(str(file))
         results = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as e:
         raise StoreError(explain(f"cannot be read: {e}", where=str(file), expected="results of a finished run")) from e

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import DocumentError, explain
+from pytest_lmms.regexes.patterns import findall, remove
 from pytest_lmms.scoring.filter_steps import Fallback
-from pytest_lmms.scoring.patterns import findall, remove
 
 DEFAULT_PATTERN = r"#### (\-?[0-9\.\,]+)"
 """The pattern of the regex filters when a task gives none: the answer line of GSM8K."""

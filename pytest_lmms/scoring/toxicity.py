@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import DocumentError, explain
 from pytest_lmms.inference.retry import Failure, RetryPolicy, retry_after_seconds, worth_retrying
 
@@ -42,7 +43,9 @@ class Perspective:
         """
         import httpx
 
-        self._client = httpx.Client(timeout=TIMEOUT_SECONDS, headers={"X-Goog-Api-Key": key})
+        self._client = httpx.Client(
+            timeout=TIMEOUT_SECONDS, headers={"X-Goog-Api-Key": key}, event_hooks=httpbounds.hooks()
+        )
         self._url = url
         self._interval_seconds = 1.0 / per_second
         self._policy = policy or RetryPolicy()

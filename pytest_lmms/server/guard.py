@@ -93,10 +93,10 @@ class Guard:
         elif not is_loopback(_host_name(host)):
             return 403, "this server answers on this machine only: `Host` has to be 127.0.0.1 or localhost"
         origin = headers.get("origin")
-        if origin not in (None, "null") and urlsplit(origin).netloc != host:
+        if origin not in (None, "null") and _place_of(origin) != host:
             return 403, "requests of other sites' pages are not answered"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._max:
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > self._max:
             return 413, self._expected()
         has_body = length != "0" or "transfer-encoding" in headers
         if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -118,7 +118,18 @@ def _cookie(headers: Mapping[str, str]) -> str:
 
 
 def _host_name(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # of brackets that do not close
+        return ""
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of an `Origin`."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:

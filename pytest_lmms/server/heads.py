@@ -1,6 +1,7 @@
-"""Bounds for what comes before a request is understood: its line and headers, in bytes and in seconds.
+"""Bounds for what comes before a request is understood: its head, in bytes and in seconds, and its body, in seconds.
 
-Neither uvicorn nor the parser that it uses bounds them, and no token has been seen yet.
+Neither uvicorn nor the parser that it uses bounds them, and no token has been seen yet. How large a body may be is for
+`guard` to say.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64_000
 MAX_HEAD_SECONDS = 20.0
+MAX_BODY_SECONDS = 60.0
+"""From the head on. Whoever is refused may go on sending all the same."""
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Answers 400 to a head that is too large, and hangs up on one that takes too long."""
+    """Answers 400 to a head that is too large, and hangs up on one or on a body that takes too long."""
 
     _is_open = True
     _num_bytes = _num_header_bytes = 0
@@ -52,9 +55,15 @@ class BoundedHeads(HttpToolsProtocol):
             raise ValueError(message)
 
     def on_headers_complete(self) -> None:
-        """End a head."""
+        """End a head, and wait for the body."""
         self._close()
+        self._timer = self.loop.call_later(MAX_BODY_SECONDS, self._hang_up)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._close()
+        super().on_message_complete()
 
     def _open(self) -> None:
         self._close()

@@ -10,10 +10,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pytest_lmms.regexes.patterns import remove
 from pytest_lmms.scoring.filter_regex import DEFAULT_FALLBACK, DEFAULT_PATTERN, MultiChoiceRegex, Regex, select_match
 from pytest_lmms.scoring.filter_steps import Map
 from pytest_lmms.scoring.letters import letter_by_text
-from pytest_lmms.scoring.patterns import remove
 
 Responses = Iterable[list[Any]]
 Docs = Iterable[Mapping[str, Any]]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_lmms.errors import TaskError, explain
+from pytest_lmms.regexes.patterns import replace
 
 Doc = Mapping[str, Any]
 
@@ -85,8 +86,12 @@ def _template(text: str) -> Any:
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False, autoescape=False)  # noqa: S701  (plain text, no HTML)
-    environment.filters["regex_replace"] = lambda s, pattern, repl="", count=0: re.sub(pattern, repl, s, count=count)
+    environment.filters["regex_replace"] = _regex_replace
     return environment.from_string(text)
+
+
+def _regex_replace(text: str, pattern: str, repl: str = "", count: int = 0) -> str:
+    return replace(re.compile(pattern), repl, text, count)
 
 
 def text_of(field: Any, where: str, *, has_choices: bool) -> Callable[[Doc], Any]:

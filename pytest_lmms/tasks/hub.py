@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pytest_lmms.errors import DatasetError, explain
 from pytest_lmms.media.resolve import hf_home
-from pytest_lmms.tasks import causes, jsonfiles
+from pytest_lmms.tasks import causes, jsonfiles, parquetfiles
 from pytest_lmms.tasks.spec import TaskSpec
 
 _OPTIONS = frozenset(
@@ -131,12 +131,13 @@ def load(choice: Choice) -> Any:
             "so the dataset is downloaded",
             stacklevel=2,
         )
-    jsonfiles.check(jsonfiles.files_of(choice))
     progress = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
     try:
         with _cache_only() if _is_offline(choice) else contextlib.nullcontext():
             dataset = _open(choice)
+    except DatasetError:
+        raise
     except Exception as e:
         if causes.says_empty(e):
             raise causes.empty(choice) from e
@@ -163,9 +164,32 @@ def _open(choice: Choice) -> Any:
         max_retries=int(choice.options.get("max_retries", _MAX_RETRIES)),
         local_files_only=bool(choice.options.get("local_files_only")),
     )
-    return datasets.load_dataset(
-        choice.source, choice.name, split=choice.split, download_config=config, **choice.kwargs
+    if Path(choice.source, "state.json").exists():  # its error says what to do
+        return datasets.load_dataset(choice.source, choice.name, split=choice.split, **choice.kwargs)
+    given = dict(choice.kwargs)
+    preparing = {name: given.pop(name) for name in ("num_proc", "verification_mode") if name in given}
+    builder = datasets.load_dataset_builder(choice.source, choice.name, download_config=config, **given)
+    builder.download_and_prepare(
+        dl_manager=_looking(builder, config), download_mode=given.get("download_mode"), **preparing
     )
+    return builder.as_dataset(split=choice.split)
+
+
+def _looking(builder: Any, config: Any) -> Any:
+    """What gets a dataset's files for `datasets`, and looks at them before they are read."""
+    import datasets
+
+    kind = type(builder).__module__.rpartition(".")[2]
+    check = {"json": jsonfiles.check, "parquet": parquetfiles.check}.get(kind)
+
+    class Looking(datasets.DownloadManager):  # type: ignore[misc]
+        def download(self, url_or_urls: Any) -> Any:
+            found = super().download(url_or_urls)
+            if check is not None and not getattr(builder.config, "field", None):
+                check(Path(path) for path in jsonfiles.strings(found) if os.path.isfile(path))
+            return found
+
+    return Looking(builder.dataset_name, builder.config.data_dir, config, builder.base_path)
 
 
 def download(choice: Choice) -> str:

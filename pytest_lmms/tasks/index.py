@@ -20,6 +20,8 @@ from pytest_lmms.tasks.yamlfile import kind_of, read_merged, read_yaml
 
 _CLIMBS = 2
 """Folders above its own in which a group's members are looked for."""
+MOST_REACHED = 10_000
+"""Tasks of one group: groups that each name the next one twice would reach billions."""
 
 
 @dataclass
@@ -98,18 +100,25 @@ class TaskIndex:
         """Names of all tasks that a group reaches, in its order; a task may come twice.
 
         Raises:
-            TaskError: It names something that nothing has, or reaches itself.
+            TaskError: It names something that nothing has, or reaches itself, or the same tasks again and again.
         """
+        for number, name in enumerate(self._reached(group, chain)):
+            if number >= MOST_REACHED:
+                what = f"it reaches more than {MOST_REACHED:,} tasks, counted as often as they come"
+                raise TaskError(explain(what, where=f"group {group.name} ({group.path})", remedy="name no group twice"))
+            yield name
+
+    def _reached(self, group: Group, chain: tuple[str, ...]) -> Iterator[str]:
         where = f"group {group.name} ({group.path})"
         if group.name in chain:
             raise TaskError(explain(f"a group within itself: {' -> '.join((*chain, group.name))}", where=where))
         for member in group.members:
             if isinstance(member, Group):
-                yield from self.tasks_of_group(member, (*chain, group.name))
+                yield from self._reached(member, (*chain, group.name))
             elif isinstance(member, Override):
                 yield from self.tasks_of(member.task, where=where)
             elif member in self.groups and member not in self.tasks:
-                yield from self.tasks_of_group(self.groups[member], (*chain, group.name))
+                yield from self._reached(self.groups[member], (*chain, group.name))
             else:
                 yield from self.tasks_of(member, where=where)
 

@@ -1,4 +1,4 @@
-"""Whether local files of JSON can be given to pyarrow, whose parser ends the process on rows that are too deep.
+"""Whether files of JSON can be given to pyarrow, whose parser ends the process on rows that are too deep.
 
 Reads the files once in pieces and builds nothing of them: 400 MB take 1 s, or 3 s where each row is long and full of
 brackets. `datasets` gives files that begin with a list to another parser, which refuses such rows by itself.
@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import bz2
 import contextlib
-import glob
 import gzip
 import lzma
-import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_lmms.errors import DatasetError, explain
 from pytest_lmms.tasks.allowance import ALWAYS_BYTES, MAX_RATIO
-
-if TYPE_CHECKING:
-    from pytest_lmms.tasks.hub import Choice
 
 MAX_LEVELS = 1_000
 """Of one row; pyarrow 25 bears about ten thousand, Python's own parser a thousand."""
@@ -33,28 +28,10 @@ _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 _LINES = frozenset({".jsonl", ".ndjson"})
-_SUFFIXES = frozenset({".json", *_LINES})
 _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open),
 )  # fmt: skip
 """What `datasets` unpacks by its first bytes."""
-
-
-def files_of(choice: Choice) -> Iterator[Path]:
-    """The local files of JSON that a task's dataset may be read from."""
-    if choice.is_remote or choice.options.get("load_from_disk") or "field" in choice.kwargs:
-        return
-    files = list(strings(choice.kwargs.get("data_files")))
-    folder = str(choice.kwargs.get("data_dir") or "")
-    takes_any = choice.source == "json" and bool(files)
-    for name in files or [folder if choice.is_builder else choice.source]:
-        for path in _found(name) or _found(os.path.join(folder, name)):
-            inside = path.rglob("*") if path.is_dir() else [path]
-            yield from (p for p in inside if p.is_file() and (takes_any or _SUFFIXES & set(p.suffixes)))
-
-
-def _found(name: str) -> list[Path]:
-    return [Path(place) for place in glob.glob(name, recursive=True)]  # noqa: PTH207  (a whole pattern, as users write it)
 
 
 def check(paths: Iterable[Path]) -> None:

@@ -19,6 +19,8 @@ from pytest_lmms.viewer.page import make_page
 
 MAX_DEPTH = 4
 """How far below the folder runs are looked for."""
+WAIT_SECONDS = 30.0
+"""For the next request on a connection, and for the rest of one."""
 KEPT_RUNS = 8
 """Runs whose tasks stay open."""
 
@@ -75,13 +77,21 @@ class Runs:
         Raises:
             StoreError: There is none below the folder, or it cannot be read.
         """
+        return read_run(self._place(key)[1])
+
+    def _place(self, key: str) -> tuple[Path, Path]:
+        """The folder that is shown, and that of a run in it.
+
+        Raises:
+            StoreError: The key leads out of it.
+        """
         name, _, rest = key.partition("/")
         other = self._elsewhere().get(name)
         top, place = (self.folder, key) if other is None else (other.resolve(), rest)
         path = (top / place).resolve()
         if path != top and top not in path.parents:
             raise StoreError(explain("no run here", where=key, expected="a run below the folder that is shown"))
-        return read_run(path)
+        return top, path
 
     def records(self, key: str, task: str) -> list[dict[str, Any]]:
         """The records of a task."""
@@ -97,7 +107,7 @@ class Runs:
         with self._lock:
             kept = self._documents.pop(key, None)
             if kept is None or kept[0] != changed:
-                kept = changed, Documents(run)
+                kept = changed, Documents(run, no_code_below=_of_strangers(*self._place(key)))
             self._documents[key] = kept
             while len(self._documents) > KEPT_RUNS:
                 self._documents.popitem(last=False)
@@ -106,6 +116,18 @@ class Runs:
     def comparison(self, key: str, baseline: str) -> dict[str, Any]:
         """A run beside another."""
         return comparison(self.run(key), self.run(baseline))
+
+
+def _of_strangers(top: Path, folder: Path) -> Path:
+    """The folder that came with a run, as far as anybody can tell: a run says which file its task is.
+
+    Args:
+        top: The folder that is shown.
+        folder: The run's.
+    """
+    if not Path.cwd().is_relative_to(top):
+        return top
+    return top.joinpath(*folder.relative_to(top).parts[:1])  # tasks may well lie below this one
 
 
 def run_folders(top: Path) -> list[Path]:
@@ -205,15 +227,19 @@ def make_server(runs: Runs, host: str, port: int) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = WAIT_SECONDS
         disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
 
         def do_GET(self) -> None:
-            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            try:
+                name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+                parts = urlsplit(self.path)
+                query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+            except ValueError:  # of brackets that do not close, or too many fields
+                name = ""
             if name not in ("127.0.0.1", "localhost", "::1", host):  # a page of another site, by a name of its own
                 status, mime, body = _problem(403, "this server answers this machine only")
             else:
-                parts = urlsplit(self.path)
-                query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
                 status, mime, body = answer(runs, parts.path, query)
             self.send_response(status)
             self.send_header("Content-Type", mime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +36,15 @@ SOUND_RATE = 16_000
 class Documents:
     """The documents of one run, from the tasks and the data that it was made with."""
 
-    def __init__(self, run: StoredRun) -> None:
-        """Open nothing yet."""
+    def __init__(self, run: StoredRun, *, no_code_below: Path | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            run: Whose documents.
+            no_code_below: A folder that may be a stranger's: tasks in it are not loaded, as that runs their code.
+        """
         self._run = run
+        self._no_code_below = no_code_below
         self._tasks: dict[str, tuple[Task, Rows]] = {}
         self._lock = threading.Lock()
 
@@ -123,24 +130,39 @@ class Documents:
         node = str((self._run.results.get("node_ids") or {}).get(name, ""))
         file = node.partition("::")[0]
         if file.startswith("lmms/"):
-            return catalog.folder("benchmarks") / file.removeprefix("lmms/")
-        places = [Path(folder) / file for folder in _started_in(self._run)] if file else []
+            benchmarks = catalog.folder("benchmarks")
+            places = [benchmarks / file.removeprefix("lmms/")]
+            places = [p for p in places if p.resolve().is_relative_to(benchmarks.resolve())]
+        else:
+            places = [Path(folder) / file for folder in _started_in(self._run)] if file else []
         found = next((p for p in places if p.is_file()), None)
         if found is None:
             expected = " or ".join(map(str, places)) or None
             raise TaskError(explain("its task is not on this machine", where=node or name, expected=expected))
+        if self._no_code_below is not None and found.resolve().is_relative_to(self._no_code_below):
+            what = "its task lies among the runs, where its code may be a stranger's: it is not loaded"
+            remedy = "show the folder of the runs alone: pytest-lmms view results"
+            raise TaskError(explain(what, where=str(found), remedy=remedy))
         return found
 
 
 def _started_in(run: StoredRun) -> list[str]:
-    """Folders that node ids of a run are relative to: pytest's root, and, for older runs, where it was started."""
+    """Folders that node ids of a run are relative to: pytest's root, and, for older runs, where it was started.
+
+    A relative one would be found from wherever the viewer was started.
+    """
     import json
 
+    from pytest_lmms.media.files import check_regular
+
+    file = run.path.parent / "run.json"
     try:
-        plan = json.loads((run.path.parent / "run.json").read_text(encoding="utf-8"))
+        check_regular(str(file))
+        plan = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return []
-    return [plan[k] for k in ("rootdir", "cwd") if isinstance(plan.get(k), str)] if isinstance(plan, dict) else []
+    said = [plan.get(k) for k in ("rootdir", "cwd")] if isinstance(plan, dict) else []
+    return [folder for folder in said if isinstance(folder, str) and os.path.isabs(folder)]
 
 
 def _bound_by(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from pytest_lmms.errors import StoreError
+from pytest_lmms.inference.cache import ResponseStore
 from tests.results.run_files import write_run
 
 DEEP = "[" * 100_000
@@ -30,6 +33,34 @@ def test_a_damaged_line_of_the_response_store_is_named_and_asked_again_alone(lab
     assert sum(lab.asked().values()) == 2
     kept = ("doc_id", "status", "filtered_resps", "exact_match")
     assert [{k: r[k] for k in kept} for r in lab.records()] == [{k: r[k] for k in kept} for r in before]
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_a_response_store_that_would_be_read_for_ever_is_an_error(tmp_path, kind):
+    path = tmp_path / "a.jsonl"
+    path.symlink_to("/dev/zero") if kind == "device" else os.mkfifo(path)
+    with pytest.raises(StoreError, match=r"a\.jsonl: cannot be read: this is a device or a pipe"):
+        ResponseStore(tmp_path, writer="w", read=True)
+
+
+@pytest.mark.parametrize("before", ["--lmms-model-args", "--lmms-resume", "--lmms-fail-on-regression"])
+def test_a_word_that_is_too_long_for_a_files_name_is_a_word(lab, before):
+    lab.task(1)
+    run = lab.run(before, "system_prompt=" + "x" * 300)
+    assert "Traceback" not in run.output
+    assert "File name too long" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("config", "no such file"), ("baseline", "no such path"), ("output-path", "File name too long"),
+     ("cache", "File name too long")],
+)  # fmt: skip
+def test_a_name_that_is_too_long_for_a_file_is_told_before_the_run(lab, option, told):
+    lab.task(1)
+    run = lab.run(f"--lmms-{option}=" + "x" * 300)
+    assert (run.code, "Traceback" in run.output) == (4, False)
+    assert told in run.output
 
 
 @pytest.mark.parametrize("command", [("compare",), ("view", "--report")])

@@ -21,8 +21,8 @@ import PIL.Image
 import pytest
 import soundfile
 
-from pytest_lmms.errors import DatasetError, MediaError
-from pytest_lmms.media import _pyav, audio
+from pytest_lmms.errors import DatasetError, MediaError, UsageError
+from pytest_lmms.media import _pyav, audio, pdf
 from pytest_lmms.media.decode_image import decode
 from pytest_lmms.media.pdf import render_page
 from pytest_lmms.media.video import open_video
@@ -288,3 +288,40 @@ def test_what_a_small_picture_unpacks_to_beside_its_pixels_takes_no_memory(name)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 20_000_000
+
+
+SLOW = (
+    b"20 w 1 J 1 j 0 0 m " + b"".join(b"%d %d l " % (i * 7919 % 612, i * 104729 % 792) for i in range(20_000)) + b"S\n"
+)
+
+
+def test_a_page_that_is_drawn_for_too_long_is_an_error_that_names_it(tmp_path, monkeypatch):
+    pytest.importorskip("pypdfium2")
+    (tmp_path / "slow.pdf").write_bytes(pdf_of("0 0 612 792", SLOW * 200))
+    (tmp_path / "page.pdf").write_bytes(pdf_of("0 0 612 792"))
+    monkeypatch.setenv("LMMS_PDF_PAGE_SECONDS", "1")
+    with pytest.raises(MediaError, match=r"slow\.pdf: page 1 cannot be drawn: it takes more than 1 s[\s\S]*leave the"):
+        render_page(tmp_path / "slow.pdf", 1)
+    monkeypatch.delenv("LMMS_PDF_PAGE_SECONDS")
+    assert render_page(tmp_path / "page.pdf", 1, dots_per_inch=72).size == (612, 792)
+
+
+def test_a_page_over_which_its_process_ends_is_an_error_and_the_next_is_drawn(tmp_path, monkeypatch):
+    pytest.importorskip("pypdfium2")
+    process = pdf._Process()
+    monkeypatch.setattr(pdf, "_process", lambda _: process)
+    (tmp_path / "page.pdf").write_bytes(pdf_of("0 0 612 792"))
+    render_page(tmp_path / "page.pdf", 1)
+    process._child.kill()
+    with pytest.raises(MediaError, match=r"page\.pdf: page 1 cannot be drawn: PDFium's process ended with -9"):
+        render_page(tmp_path / "page.pdf", 1)
+    assert render_page(tmp_path / "page.pdf", 1).size == (1224, 1584)
+    process.close()
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_told(said, tmp_path, monkeypatch):
+    pytest.importorskip("pypdfium2")
+    monkeypatch.setenv("LMMS_PDF_PAGE_SECONDS", said)
+    with pytest.raises(UsageError, match=f"LMMS_PDF_PAGE_SECONDS={said}"):
+        render_page(tmp_path / "page.pdf", 1)

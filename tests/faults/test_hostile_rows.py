@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import lzma
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pytest_lmms.errors import DatasetError
-from pytest_lmms.tasks import jsonfiles
+from pytest_lmms.tasks import jsonfiles, parquetfiles
 from pytest_lmms.tasks.load import load_task
+from tests.hub_server import Hub, running
 
 GOOD = b'{"question": "q", "answer": "a"}\n'
 
@@ -89,3 +99,93 @@ def test_a_damaged_file_is_an_error_of_whoever_reads_it(opened, beginning):
 
 def test_a_file_that_cannot_be_read_is_left_to_others(tmp_path):
     jsonfiles.check([Path(tmp_path / "nothing.jsonl")])
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.xz"])
+def test_rows_of_the_hub_are_looked_at_too(tmp_path, suffix):
+    content = GOOD * 3 + deep(30_000) + GOOD
+    packed = lzma.compress(content) if suffix.endswith("xz") else content
+    said = of_the_hub(tmp_path, {f"test{suffix}": packed})
+    assert re.search(r"DatasetError: \S+:4: more than 1,000 lists and mappings inside each other", said)
+
+
+def test_good_rows_of_the_hub_are_read(tmp_path):
+    assert of_the_hub(tmp_path, {"test.jsonl": GOOD * 3}).strip() == "3 rows"
+
+
+def of_the_hub(tmp_path, files):
+    """What a process says that opens the dataset of a Hub on this machine."""
+    path = tmp_path / "toy.yaml"
+    path.write_text(
+        "task: toy\ntest_split: test\ndoc_to_text: question\ndoc_to_target: answer\ndataset_path: me/rows\n"
+    )
+    code = "import sys; from pytest_lmms.tasks.load import load_task\n"
+    code += "try: print(len(load_task(sys.argv[1]).open_rows()), 'rows')\n"
+    code += "except Exception as e: print(type(e).__name__, e, sep=': ')"
+    with running(Hub(datasets={"me/rows": files})) as server:
+        env = {k: v for k, v in os.environ.items() if not k.upper().startswith("HF_") and "proxy" not in k.lower()}
+        env |= {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": server.endpoint, "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, "-c", code, str(path)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout
+
+
+LONG = 2 << 20
+
+
+def strings_of(kind):
+    """Rows that repeat a text of 2 MiB or a number, written in some kilobytes."""
+    long = "x" * LONG
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), pa.array([long]))
+    if kind == "a dictionary":
+        return pa.table({"question": rows, "answer": ["a"] * 1_000}), {"dictionary_pagesize_limit": 2**31 - 1}
+    if kind == "in a structure":
+        named = pa.StructArray.from_arrays([rows], ["text"])
+        return pa.table({"question": named, "answer": ["a"] * 1_000}), {"dictionary_pagesize_limit": 2**31 - 1}
+    if kind == "prefixes":
+        encodings = {"question": "DELTA_BYTE_ARRAY", "answer": "PLAIN"}
+        texts = pa.array([long] * 100)
+        return pa.table({"question": texts, "answer": ["a"] * 100}), {
+            "use_dictionary": False,
+            "column_encoding": encodings,
+        }
+    numbers = pa.array(np.ones(20_000_000, np.int64))
+    return pa.table({"question": ["q"], "n": pa.ListArray.from_arrays([0, len(numbers)], numbers)}), {}
+
+
+@pytest.mark.parametrize("kind", ["a dictionary", "in a structure", "prefixes", "numbers"])
+def test_a_small_parquet_file_that_holds_gigabytes_is_an_error_that_names_it(tmp_path, kind):
+    table, settings = strings_of(kind)
+    path = tmp_path / "test.parquet"
+    pq.write_table(table, path, compression="zstd", **settings)
+    del table
+    assert path.stat().st_size < 2**20
+    code = "import resource, sys, pathlib; from pytest_lmms.tasks import parquetfiles\n"
+    code += "parquetfiles.ALWAYS_BYTES = 1 << 27\n"
+    code += "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
+    code += "parquetfiles.check([pathlib.Path(sys.argv[1])])"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert "DatasetError" in done.stderr
+    assert re.search(r"test\.parquet: column \S+ unpacks to more than 100 times", done.stderr)
+
+
+def test_parquet_files_are_looked_at_before_they_are_read(opened, tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    pq.write_table(strings_of("a dictionary")[0], buffer, compression="zstd", dictionary_pagesize_limit=2**31 - 1)
+    assert re.search("column question unpacks to more", of_the_hub(tmp_path, {"test.parquet": buffer.getvalue()}))
+    monkeypatch.setattr(parquetfiles, "ALWAYS_BYTES", 1 << 20)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"question": ["x" * 100_000] * 100, "answer": ["a"] * 100}), buffer, compression="zstd")
+    fields = "dataset_path: parquet\ndataset_kwargs: {data_files: {test: data/%s}}\n"
+    with pytest.raises(DatasetError, match=r"rows\.parquet: column question unpacks to more than 100 times"):
+        opened("rows.parquet", buffer.getvalue(), fields)
+
+
+def test_ordinary_parquet_files_are_let_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquetfiles, "SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(parquetfiles, "ALWAYS_BYTES", 1 << 20)
+    pictures = [{"bytes": os.urandom(20_000), "path": None} for _ in range(300)]
+    table = pa.table({"image": pictures, "question": ["Is it?"] * 300, "options": [["a", "b"]] * 300, "n": [1.5] * 300})
+    for compression in ("snappy", "zstd", "none"):
+        pq.write_table(table, tmp_path / f"{compression}.parquet", compression=compression)
+    parquetfiles.check(tmp_path.glob("*.parquet"))

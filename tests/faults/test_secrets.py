@@ -160,7 +160,7 @@ def test_a_key_in_headers_or_in_the_address_shows_nowhere(remote, server, monkey
 
 
 OTHER_PLUGIN = """
-import json, pytest
+import json, logging, pytest
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -170,24 +170,51 @@ def pytest_runtest_makereport(item, call):
         print(*told, getattr(report, "wasxfail", ""), file=file)
     return report
 
+def tell(what):
+    with open("told.txt", "a") as file:
+        print(what, file=file)
+
+def telling(finalizer):
+    def finish():
+        try:
+            finalizer()
+        except Exception as e:
+            tell(f"finalizer {e!r}")
+            raise
+    return finish
+
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup():
+def pytest_fixture_setup(fixturedef):
     try:
         return (yield)
     except Exception as e:
-        with open("told.txt", "a") as file:
-            print(repr(e), file=file)
+        tell(repr(e))
         raise
+    finally:
+        fixturedef._finalizers[:] = map(telling, fixturedef._finalizers)
+
+class Records(logging.Handler):
+    def emit(self, record):
+        tell(f"record {record.__dict__}")
+
+logging.getLogger("mine").addHandler(Records())
 """
 TESTS = """
-import os, pytest
+import logging, os, pytest
 KEY = os.environ["OPENAI_API_KEY"]
 
 @pytest.fixture
 def broken():
     raise OSError(2, KEY, KEY)
 
+@pytest.fixture
+def ends_badly():
+    yield
+    raise ConnectionError(KEY)
+
 def test_setup(broken): pass
+def test_teardown(ends_badly): pass
+def test_fields(): logging.getLogger("mine").warning("see", extra={"mine": KEY, "more": {"deep": [KEY, 1]}})
 def test_print_and_error(): print(KEY); raise KeyError(KEY)
 def test_reason(): pytest.xfail(KEY)
 def test_property(record_property): record_property("mine", KEY)
@@ -204,6 +231,8 @@ def test_another_plugin_finds_no_key_in_what_pytest_gives_it(remote, server, wor
     run = remote.run(*arguments, plugins=("xdist", "other"))
     told = (remote.path / "told.txt").read_text()
     assert "FileNotFoundError(2, '********')" in told
+    assert "finalizer ConnectionError('********')" in told
+    assert "'mine': '********', 'more': {'deep': ['********', 1]}" in told
     assert "no answer for ********" in told
     assert "asking with ********" in told
     check(remote, run)

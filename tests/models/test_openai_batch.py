@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import re
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from pytest_lmms import httpbounds
 from pytest_lmms.errors import ModelError, UsageError
 from pytest_lmms.inference.engine import Engine
 from pytest_lmms.inference.model import BatchModel, Prepares, Starts
@@ -23,6 +27,9 @@ class Provider:
         self.files, self.batches, self.looks = {}, [], 0
         self.status = "completed"
         self.refused = None
+        self.instead = {}
+        """(status, headers, body) by the beginning of a path."""
+        self.paths = []
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +48,11 @@ class Provider:
                     self.send(provider.show(provider.batches[-1]))
 
             def do_GET(self):
-                if self.path.startswith("/v1/batches?"):
+                provider.paths.append(self.path)
+                step = next((step for path, step in provider.instead.items() if self.path.startswith(path)), None)
+                if step is not None:
+                    self.send_bytes(step[2], step[0], step[1])
+                elif self.path.startswith("/v1/batches?"):
                     self.send(
                         {"object": "list", "data": [provider.show(b) for b in provider.batches], "has_more": False}
                     )
@@ -55,9 +66,11 @@ class Provider:
             def send(self, value):
                 self.send_bytes(json.dumps(value).encode())
 
-            def send_bytes(self, data):
-                self.send_response(200)
+            def send_bytes(self, data, status=200, headers=()):
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                for name, value in headers:
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -169,6 +182,69 @@ def test_a_damaged_line_of_the_output_harms_only_its_own_request(provider, monke
     assert model.generate([ask("a")])[0].text == "A"
     model.stop()
     assert len(provider.batches) == 1
+
+
+BOMB = gzip.compress(bytes(2**28), compresslevel=6)
+GZIP = [("Content-Encoding", "gzip")]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("/v1/batches?", 200, "longer than 64 MiB"), ("/v1/batches?", 400, "HTTP 400"),
+     ("/v1/files/out", 200, "without this request"), ("/v1/files/out", 400, "HTTP 400")],
+)  # fmt: skip
+def test_a_small_answer_that_unpacks_to_a_huge_one_takes_no_memory(provider, path, status, said):
+    provider.instead = {path: (status, GZIP, BOMB)}
+    model = make(provider, max_retries=0)
+    model.start()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=said):
+            model.generate([ask("a"), ask("b")])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        model.stop()
+    assert peak < 250 * 2**20, f"{peak // 2**20} MiB"
+
+
+def test_a_file_of_answers_may_be_longer_than_any_answer(provider, monkeypatch):
+    monkeypatch.setattr(httpbounds, "LONGEST_ANSWER_BYTES", 2000)
+    model = make(provider)
+    model.start()
+    texts = [f"{place:04}" for place in range(100)]
+    assert [r.text for r in model.generate([ask(text) for text in texts])] == texts
+    assert len(provider.output()) > 5 * httpbounds.LONGEST_ANSWER_BYTES
+    model.stop()
+
+
+def test_a_file_of_lines_that_nobody_asked_for_is_not_read_to_its_end(provider):
+    stray = b'{"custom_id": "x", "response": {"status_code": 200}}\n' * 2000
+    whole = provider.output
+    provider.output = lambda: stray + whole()
+    model = make(provider)
+    model.start()
+    with pytest.raises(ModelError, match="without this request"):
+        model.generate([ask("a"), ask("b")])
+    model.stop()
+
+
+@pytest.mark.parametrize("path", ["/v1/batches?", "/v1/files/out"])
+def test_a_redirect_is_followed_on_the_same_server_only(provider, path):
+    other = Provider()
+    model = make(provider, max_retries=0, extra_headers={"X-Key": "hush"})
+    model.start()
+    provider.instead = {path: (307, [("Location", "/v1/there")], b"{}")}
+    with contextlib.suppress(ModelError):  # what is there is no list of batches
+        model.generate([ask("a"), ask("b")])
+    assert "/v1/there" in provider.paths
+    provider.instead = {path: (307, [("Location", f"{other.url}/there")], b"{}")}
+    with pytest.raises(ModelError, match=f"HTTP 307: Error code: 307 - sends requests on to {other.url}/there"):
+        model.generate([ask("c"), ask("d")])
+    model.stop()
+    assert other.paths == []
+    other.httpd.shutdown()
+    other.httpd.server_close()
 
 
 def test_a_batch_that_fails_as_a_whole_says_why(provider):

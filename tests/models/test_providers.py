@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import re
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import PIL.Image
@@ -41,7 +43,7 @@ class Wire:
                 if "status" in step:
                     self.send(step["status"], json.dumps(step["body"]).encode(), step.get("headers", {}))
                 elif "raw" in step:
-                    self.send(200, step["raw"], {"Content-Type": "text/event-stream"})
+                    self.send(200, step["raw"], {"Content-Type": "text/event-stream", **step.get("headers", {})})
                 elif body.get("stream") or "stream" in self.path:
                     events = step.get("events", wire.events)
                     lines = (
@@ -142,6 +144,26 @@ def test_another_server_gets_neither_keys_nor_documents_by_redirect(wire, chat, 
     with pytest.raises(ModelError, match=r"HTTP 307[\s\S]*base_url if you trust it"):
         answer(make(wire, stream=stream, extra_headers={"X-Secret": "hush-hush"}), request())
     assert (len(wire.requests), chat.requests) == (1, [])
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("gzip", "longer than 64 MiB"), ("br", "encoded as 'br', which nobody")],
+)
+def test_what_a_provider_sends_without_end_is_given_up(wire, provider, stream, encoding, said):
+    make = {"anthropic": make_anthropic, "gemini": make_gemini}[provider]
+    wire.plan = [{"raw": gzip.compress(bytes(2**28), compresslevel=6), "headers": {"Content-Encoding": encoding}}]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=said):
+            answer(make(wire, stream=stream, max_retries=0), request())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 300 * 2**20, f"{peak // 2**20} MiB"
+    assert wire.requests[0][1]["accept-encoding"] == "gzip, deflate"
 
 
 # --- azure --------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_a_model_that_never_stops_calling_is_cut_off_and_marked(server, ask):
 def test_many_conversations_share_one_server(server, ask):
     server.plan = [{"calls": [call("add", '{"a": 1, "b": 1}')], "reason": "tool_calls"}] * 6
     assert len(ask(number=6)) == 6
-    # In which order conversations are heard is nobody's promise: each planned call gets its result, whoever made it.
+    # In which order the conversations are heard is nobody's promise: each planned call gets its result.
     last = [request[2]["messages"][-1]["content"] for request in server.requests]
     assert (last.count("What is 2 + 3?"), last.count("2")) == (6, 6)
 
@@ -170,3 +170,30 @@ def test_schemas_are_checked_for_what_models_get_wrong():
     assert complaint({"a": None, "b": [], "c": object(), "d": 1}, schema) is None
     assert complaint({"a": 1.5}, schema) == "a is 1.5, expected integer or null"
     assert complaint(json.loads("{}"), {}) is None
+
+
+TELLS_ITS_ENVIRONMENT = SERVER.replace("import json, sys", "import json, os, sys").replace(
+    'str(given.get("a", 0) + given.get("b", 0))', "json.dumps(dict(os.environ))"
+)
+
+
+def test_a_server_of_tools_gets_only_the_keys_that_are_named(server, ask, monkeypatch):
+    for name in ("OPENAI_API_KEY", "HF_TOKEN", "SEARCH_KEY"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("SEARCH_LIMIT", "3")
+    both = ["SEARCH_KEY", "HF_TOKEN"]
+    for named, seen_keys in (((), []), ("SEARCH_KEY", ["SEARCH_KEY"]), (both, both), (" ".join(both), both)):
+        server.requests.clear()
+        server.plan = [{"calls": [call("add", '{"a": 1, "b": 1}')], "reason": "tool_calls"}]
+        ask(code=TELLS_ITS_ENVIRONMENT, mcp_variables=named)
+        seen = json.loads(server.requests[1][2]["messages"][-1]["content"])
+        assert {name for name, value in seen.items() if value == "canary"} == {*seen_keys}
+        assert seen["SEARCH_LIMIT"] == "3"
+        assert "PATH" in seen
+    with pytest.raises(UsageError, match="no such variable: OTHER_KEY"):
+        ask(mcp_variables="OTHER_KEY")
+
+
+def test_a_list_of_tools_without_an_end_is_given_up(ask):
+    with pytest.raises(ModelError, match="its list of tools has more than 1,000 pages"):
+        ask(code=SERVER.replace('if first else {"tools": TOOLS[2:]}', "if True else {}"))

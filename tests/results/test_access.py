@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import httpx
 import pytest
 from huggingface_hub import constants
 
@@ -71,3 +74,19 @@ def test_a_bucket_without_a_server_is_told(monkeypatch):
     monkeypatch.setattr(access, "SECONDS", 1.0)
     with pytest.raises(UsageError, match="AWS_ACCESS_KEY_ID"):
         check_address("s3://runs/x", "--lmms-output-path")
+
+
+def test_a_token_goes_to_no_other_server_by_redirect(monkeypatch):
+    with running(Hub()) as other:
+        sent_on = f"{other.endpoint}/api/whoami-v2"
+
+        def redirect(request):
+            return httpx.Response(307, headers={"Location": sent_on})
+
+        transport = httpx.MockTransport(redirect)
+        client = functools.partial(httpx.Client, transport=transport)
+        monkeypatch.setattr(httpx, "Client", client)
+        answer = access.ask("GET", "http://hub.example/api/whoami-v2", "here", "none")
+        assert (answer.status_code, answer.is_success) == (307, False)
+        assert answer.json()["error"]["message"] == f"sends requests on to {sent_on}"
+        assert other.asked == []

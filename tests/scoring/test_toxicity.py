@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
+import tracemalloc
 
 import pytest
 
@@ -123,3 +125,15 @@ def test_requests_keep_to_the_rate_whoever_asks(server, workers, interval):
 def test_a_rate_that_is_none_is_told(server, said):
     with pytest.raises(DocumentError, match="requests a second"):
         perspective_toxicity("rude", environ(server, PERSPECTIVE_API_QPS=said))
+
+
+def test_an_endless_reply_is_no_score_and_takes_no_memory(server, perspective):
+    server.plan = [(200, gzip.compress(bytes(2**28), compresslevel=6), {"Content-Encoding": "gzip"})] * 9
+    tracemalloc.start()
+    try:
+        with pytest.raises(DocumentError, match="longer than 64 MiB"):
+            perspective.toxicity("rude")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 250 * 2**20, f"{peak // 2**20} MiB"

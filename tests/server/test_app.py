@@ -145,6 +145,15 @@ def test_a_huge_body_is_refused_with_and_without_its_length(ask):
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"host": "["}, 403), ({"origin": "http://["}, 403), ({"content-length": b"\xb2"}, 413),
+     ({"content-length": "9" * 5000}, 413)],
+)  # fmt: skip
+def test_heads_that_say_nothing_readable_are_refused(ask, headers, status):
+    assert ask("GET", "/jobs", headers=headers).status_code == status
+
+
 def test_pages_of_other_sites_do_not_reach_it(ask):
     assert ask("GET", "/jobs", headers={"Host": "evil.example"}).status_code == 403
     assert ask("POST", "/evaluate", json=BODY, headers={"Origin": "http://evil.example"}).status_code == 403

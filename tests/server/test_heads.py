@@ -75,6 +75,18 @@ def test_a_head_that_never_ends_is_hung_up_on(monkeypatch):
     assert answers_to(HEAD, hold=True) == ""
 
 
+@pytest.mark.parametrize("body", [b"Content-Length: 99\r\n\r\nx", b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"])
+def test_a_body_that_never_ends_is_hung_up_on(monkeypatch, body):
+    monkeypatch.setattr(heads, "MAX_BODY_SECONDS", 0.3)
+    assert answers_to(HEAD + body, hold=True) == ""
+
+
+def test_a_connection_whose_request_is_whole_is_kept(monkeypatch):
+    monkeypatch.setattr(heads, "MAX_BODY_SECONDS", 0.02)
+    request = HEAD + b"Content-Length: 2\r\n\r\nok"
+    assert answers_to(*[request] * 3, hold=True).count("HTTP/1.1 200") == 3
+
+
 def test_a_kept_connection_has_new_bounds_for_each_request(monkeypatch):
     monkeypatch.setattr(heads, "MAX_HEAD_BYTES", 200)
     request = b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 100 + b"\r\n\r\n"

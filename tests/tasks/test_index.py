@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_lmms.errors import TaskError
+from pytest_lmms.results.groups import find_groups
 from pytest_lmms.tasks import index as index_module
 from pytest_lmms.tasks import indexcache
 from pytest_lmms.tasks.index import index_tasks, load_group
@@ -159,3 +160,14 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, read_fi
     (tmp_path / "caches").write_text("no folder")
     assert list(read_files()[0].tasks) == ["a"]
     assert list(read_files()[0].tasks) == ["a"]
+
+
+def test_groups_that_double_at_each_step_are_an_error_that_names_one(tmp_path):
+    for number in range(40):
+        (tmp_path / f"g{number}.yaml").write_text(f"group: g{number}\ntask: [g{number + 1}, g{number + 1}]\n")
+    (tmp_path / "g40.yaml").write_text("task: g40\ndataset_path: d\ntest_split: test\ndoc_to_text: q\n")
+    index = index_tasks([tmp_path])
+    with pytest.raises(TaskError, match=r"group g0 [\s\S]*more than 10,000 tasks"):
+        list(index.tasks_of_group(index.groups["g0"]))
+    trees = find_groups(index, {"g40": tmp_path / "g40.yaml"}, ["g0"])
+    assert "g39" in {node.group.name for tree in trees for _, node in tree.walk()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_lmms.errors import DocumentError, TaskError
+from pytest_lmms.regexes import patterns
 from pytest_lmms.tasks.load import load_task
 from pytest_lmms.tasks.miniature import ListRows
 
@@ -34,6 +35,16 @@ def test_a_string_is_a_column_where_there_is_one_and_else_a_template(make):
 def test_templates_have_regex_replace(make):
     task = make("""doc_to_text: "{{question|regex_replace('[0-9]+', '#')}}"\n""")
     assert task.render_text({"question": "a12b3"}) == "a#b#"
+
+
+def test_an_expression_of_a_template_ends_whatever_a_row_says(make, monkeypatch):
+    monkeypatch.setattr(patterns, "SECONDS", 0.1)
+    process = patterns._Process()
+    monkeypatch.setattr(patterns, "_process", lambda _: process)
+    task = make("""doc_to_text: "{{question|regex_replace('(a+)+$', '#')}}"\n""")
+    with pytest.raises(DocumentError, match=r"\(a\+\)\+\$' took more than 0.1 s on a text of 41 characters"):
+        task.render(ListRows([{"question": "a" * 40 + "!"}]), 0)
+    process.close()
 
 
 def test_a_template_escapes_nothing_and_refuses_unknown_names(make):

@@ -196,3 +196,16 @@ def test_pictures_of_a_report_leave_the_frame_cache_as_it_was(tmp_path, monkeypa
 def _unpacked(report):
     packed = re.search(r'id="data">([^<]+)<', report.read_text(encoding="utf-8"))[1]
     return gzip.decompress(base64.b64decode(packed)).decode()
+
+
+@pytest.mark.parametrize("host", ["[", "evil.example", "127.0.0.1@evil.example", ""])
+def test_a_host_that_is_not_this_machine_is_refused(tmp_path, host):
+    server = make_server(Runs(tmp_path), "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        request = urllib.request.Request(f"http://127.0.0.1:{server.server_address[1]}/", headers={"Host": host})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request, timeout=20)
+    finally:
+        server.shutdown()
+        server.server_close()

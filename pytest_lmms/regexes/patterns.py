@@ -18,8 +18,8 @@ import threading
 from typing import IO, Any, cast
 
 from pytest_lmms.errors import DocumentError, explain
-from pytest_lmms.scoring import _matching
-from pytest_lmms.scoring.backtracking import safe_length
+from pytest_lmms.regexes import _matching
+from pytest_lmms.regexes.backtracking import safe_length
 
 SECONDS = 3.0
 """Of processor time, for one expression on one text."""
@@ -43,9 +43,18 @@ def remove(regex: re.Pattern[str], text: str) -> str:
     Raises:
         DocumentError: It takes longer than `SECONDS`.
     """
+    return replace(regex, "", text)
+
+
+def replace(regex: re.Pattern[str], replacement: str, text: str, count: int = 0) -> str:
+    """Return the text with something else where it matches, as `re.Pattern.sub` does; all matches if `count` is 0.
+
+    Raises:
+        DocumentError: It takes longer than `SECONDS`.
+    """
     if len(text) <= safe_length(regex.pattern, regex.flags):
-        return regex.sub("", text)
-    return str(_process(os.getpid()).ask("remove", regex, text))
+        return regex.sub(replacement, text, count=count)
+    return str(_process(os.getpid()).ask("sub", regex, text, replacement, count))
 
 
 class _Process:
@@ -55,9 +64,9 @@ class _Process:
         self._turn = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def ask(self, method: str, regex: re.Pattern[str], text: str) -> Any:
-        """Return what the expression finds."""
-        asked = json.dumps([method, regex.pattern, regex.flags, text]).encode() + b"\n"
+    def ask(self, method: str, regex: re.Pattern[str], text: str, *more: str | int) -> Any:
+        """Return what a method of the expression returns; `more` are arguments of ``sub`` beside the text."""
+        asked = json.dumps([method, regex.pattern, regex.flags, text, *more]).encode() + b"\n"
         with self._turn:
             if self._child is None:
                 self._child = self._start()

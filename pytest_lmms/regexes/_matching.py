@@ -16,10 +16,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the other side decides
     seconds = float(sys.argv[1])
     for line in sys.stdin.buffer:
-        method, pattern, flags, text = json.loads(line)
+        method, pattern, flags, text, *more = json.loads(line)
         regex = re.compile(pattern, flags)
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        found = regex.findall(text) if method == "findall" else regex.sub("", text)
+        found = regex.findall(text) if method == "findall" else regex.sub(more[0], text, more[1])
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()

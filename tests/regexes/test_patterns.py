@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from pytest_lmms.errors import DocumentError
-from pytest_lmms.scoring import patterns
-from pytest_lmms.scoring.backtracking import LONGEST, safe_length
+from pytest_lmms.regexes import patterns
+from pytest_lmms.regexes.backtracking import LONGEST, safe_length
 from tests.scoring.test_regular_expressions import ROOT, attacks, cpu_limit  # noqa: F401
 
 HOSTILE = {r"(a+)+$": "a" * 40 + "!", r"\s+x": " " * 1_000_000, r"(a|a)*$": "a" * 40 + "!"}
@@ -49,6 +49,7 @@ def test_a_process_finds_what_re_finds(pattern, monkeypatch):
     for text in ORDINARY:
         assert patterns.findall(regex, text) == regex.findall(text)
         assert patterns.remove(regex, text) == regex.sub("", text)
+        assert patterns.replace(regex, r"<\g<0>>", text, 2) == regex.sub(r"<\g<0>>", text, count=2)
 
 
 @pytest.mark.parametrize("pattern", HOSTILE)
