@@ -71,6 +71,8 @@ PARTS = (
     Part("PDF pages", _version("pypdfium2"), "pdf"),
     Part("metrics of speech, maths, captions", "import math_verify, nltk, sacrebleu, whisper_normalizer\n"
          + _version("sacrebleu"), "metrics"),
+    Part("METEOR of captions", _version("pycocoevalcap") + "\nfrom pytest_lmms.scoring.meteor import obstacle\n"
+         "assert obstacle() is None, obstacle()", "meteor"),
     Part("Ray", _version("ray"), "ray"),
     Part("server and page", "import uvicorn\n" + _version("fastapi"), "serve"),
     Part("wandb", _version("wandb"), "wandb"),

@@ -16,7 +16,7 @@ from pytest_lmms.tasks.load import load_task
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 OF_ALL_DOCUMENTS = re.compile(
-    r"\w+_(Bleu_[1-4]|CIDEr)"  # of a corpus: n-grams count over all captions
+    r"\w+_(Bleu_[1-4]|METEOR|CIDEr)"  # of a corpus: n-grams and matches count over all captions
     r"|inst_level_(strict|loose)_acc"  # over instructions, of which a document has several
     r"|submission"  # a file
     r"|(non_)?demographic_refusal_rate"  # over the documents of one kind

@@ -21,6 +21,7 @@ OF_EXTRAS = {
     "pytest_lmms/media/_dali.py": {"nvidia"},
     "pytest_lmms/media/_decord.py": {"decord"},
     "pytest_lmms/media/_lance.py": {"lance", "pyarrow"},
+    "pytest_lmms/media/_pdfium.py": {"pypdfium2"},
     "pytest_lmms/media/_torchcodec.py": {"torchcodec"},
     "pytest_lmms/server/app.py": {"fastapi"},
     "pytest_lmms/server/again.py": {"uvicorn"},
