@@ -477,13 +477,14 @@ def test_a_worker_whose_adapter_is_stuck_is_replaced_and_only_that_batch_is_lost
 
 
 def test_in_one_process_what_a_stuck_adapter_leaves_is_an_error(lab):  # noqa: F811
-    lab.task(8)
+    lab.task(40)
     lab.plan(hangs=[5])
     run = lab.run("--lmms-timeout", "20")
     assert run.code == 1, run
     errors = {r["doc_id"]: r["error"] for r in lab.records() if r["status"] == "error"}
     assert "no response within 20.0 s" in errors.pop(5)
-    assert errors.keys() >= {6, 7}  # and whoever was rendered later than document 5 this time
+    # Which documents were rendered, and so asked, before document 5 is another one each time; not all were.
+    assert errors.keys() == set(range(40)) - lab.asked().keys() != set()
     assert all("not asked: an earlier batch is stuck" in error for error in errors.values())
 
 
